@@ -1,0 +1,1 @@
+"""The board side: runtime, agent, profiler and hrt_model_exec."""

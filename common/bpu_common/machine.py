@@ -1,0 +1,65 @@
+"""The chips, as data: one `MachineSpec` each, with a source beside every number.
+
+Sources: FACTS = public hardware facts (docs/machine.md lists them), FITTED = fitted to published
+latencies without any per-network constant, ASSUMED = not published, our choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSpec:
+    """The A53 cluster; costs are at `clock_hz` and scale with it.
+
+    Attributes:
+        cores: CPU cores that can run operators at the same time.
+    """
+
+    cores: int = 4
+    clock_hz: int = 1_200_000_000
+    reference_clock_hz: int = 1_200_000_000
+    dequantize_ns: float = 4.5  # per value, FACTS
+    dequantize_floor_ns: int = 35_000  # FACTS
+    lut_ns: float = 5.5  # per element, FACTS
+    softmax_ns: float = 46.0  # per element (1000 values = 46 us), FACTS
+    elementwise_ns: float = 5.5  # per output element of any other operator, ASSUMED as look-up
+    operator_floor_ns: int = 9_000  # least cost of an operator (Preprocess), FACTS
+    submit_ns: int = 60_000  # submit and interrupt of a serial frame, FACTS
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """One chip: arrays, alignments, memories, clocks, scheduling.
+
+    Cycles are BPU core cycles. Bandwidths are bytes per BPU cycle at `clock_hz`.
+    """
+
+    name: str
+    march: str = "bernoulli2"
+    cores: int = 2
+    clock_hz: int = 1_000_000_000  # FACTS
+    macs_per_cycle: int = 256  # per core; FACTS (derived)
+    width_align: int = 8  # FACTS
+    width_align_stride2: int = 16  # FACTS
+    in_channel_align: int = 4  # FACTS (4 and 8 fit equally)
+    out_channel_align: int = 8  # FACTS
+    elements_per_cycle: int = 32  # pooling, element-wise, look-up, move; ASSUMED
+    layer_setup_cycles: int = 9_000  # engine reconfiguration per layer; FITTED
+    instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
+    sram_bytes: int = 1 << 20  # per core; ASSUMED, row F01 fits it
+    ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
+    ddr_total_bytes_per_cycle: float = 12.8  # x32 at 3200 MT/s, shared by all; FACTS
+    ddr_latency_cycles: int = 1_000  # per DMA instruction; ASSUMED
+    hardware_queue_limit: int = 1  # function calls queued per core (decisions 15)
+    preempting_priorities: tuple[int, ...] = (255,)  # decisions 15
+    cpu: CpuSpec = CpuSpec()
+
+
+X3M = MachineSpec(name="x3m")
+J3 = replace(X3M, name="j3", clock_hz=950_000_000)
+X3E = replace(X3M, name="x3e", clock_hz=600_000_000, cpu=CpuSpec(cores=2))
+
+MACHINES: dict[str, MachineSpec] = {spec.name: spec for spec in (X3M, J3, X3E)}
+DEFAULT_MACHINE = X3M

@@ -1,0 +1,339 @@
+"""The instruction set: what one BPU core does, as immutable values.
+
+A `Program` is a tuple of function calls; a function call is the longest stretch a core runs without
+a chance to be preempted. A function call leaves nothing behind in on-chip memory that a later one
+reads: everything that lives across a call boundary lies in DDR.
+
+Each instruction runs on one of three in-order queues (`engine_of`): LOAD (DDR -> SRAM), COMPUTE
+(SRAM -> SRAM), STORE (SRAM -> DDR). Across queues the order is given by `waits` alone: indices,
+within the same function call, of earlier instructions that must have finished. Executing the
+instructions of a call one by one in list order is always a legal order.
+
+The encoder, the decoder, the functional machine, the cost model and the disassembler are each one
+`match` over `Instruction`. The forms and their arithmetic are ours where the chip's own are not
+public (see docs/arithmetic.md).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bpu_common.tensor import DType, InputType
+
+Pair: TypeAlias = tuple[int, int]
+Quad: TypeAlias = tuple[int, int, int, int]
+
+CHANNEL_PARAM_BYTES = 8
+"""Size of one output channel's entry in a parameter table, see `bpu_common.params`."""
+
+
+class Space(enum.IntEnum):
+    """Address spaces. SRAM is per core; the others are DDR."""
+
+    SRAM = 0
+    WEIGHTS = 1
+    SCRATCH = 2
+    IO = 3
+
+
+class Engine(enum.Enum):
+    LOAD = "load"
+    COMPUTE = "compute"
+    STORE = "store"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A (height, width, channels) box of elements somewhere in memory.
+
+    Element (h, w, c) lies at `offset_bytes + h*row_pitch_bytes + w*pixel_pitch_bytes
+    + c*dtype.size_bytes`; channels are always contiguous.
+    """
+
+    space: Space
+    offset_bytes: int
+    shape_hwc: tuple[int, int, int]
+    row_pitch_bytes: int
+    pixel_pitch_bytes: int
+    dtype: DType = DType.INT8
+
+    @property
+    def element_count(self) -> int:
+        h, w, c = self.shape_hwc
+        return h * w * c
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of payload, without the gaps that the pitches leave."""
+        return self.element_count * self.dtype.size_bytes
+
+    @property
+    def end_bytes(self) -> int:
+        """First byte behind the last element."""
+        h, w, c = self.shape_hwc
+        last_row = self.offset_bytes + (h - 1) * self.row_pitch_bytes
+        return last_row + (w - 1) * self.pixel_pitch_bytes + c * self.dtype.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Requant:
+    """One requantization, the X3 form (vendor_facts 7.2, decisions 1).
+
+    y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift)
+    with arithmetic shifts. The half-LSB of rounding is part of `bias`.
+    """
+
+    bias: int
+    right_shift: int
+    multiplier: int
+    out_shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A raw uint8 picture in the IO space.
+
+    nv12: a Y plane of `height` rows, then `height / 2` rows of interleaved UV, rows `stride_bytes`
+    apart. Others: interleaved pixels (NHWC), rows `stride_bytes` apart.
+    """
+
+    offset_bytes: int
+    height: int
+    width: int
+    stride_bytes: int
+    input_type: InputType
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Copy a DDR tile into SRAM (same shape and dtype)."""
+
+    layer: int
+    waits: tuple[int, ...]
+    src: Tile
+    dst: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class LoadImage:
+    """Read rows `row0 ...` of a picture, convert to int8 (value - 128), write (h, w, c) to SRAM.
+
+    nv12 becomes YUV444 with each chroma sample replicated to its 2x2 pixels.
+    """
+
+    layer: int
+    waits: tuple[int, ...]
+    image: Image
+    row0: int
+    dst: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class LoadConst:
+    """Copy `size_bytes` of the weights section into SRAM: weights, parameter or look-up tables."""
+
+    layer: int
+    waits: tuple[int, ...]
+    src_offset_bytes: int
+    dst_offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Copy an SRAM tile to DDR (same shape and dtype)."""
+
+    layer: int
+    waits: tuple[int, ...]
+    src: Tile
+    dst: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """Convolution of an int8 tile; y is int8 (requantized) or int32 (accumulator + bias).
+
+    Weights lie in SRAM as int8 OHWI (O = y channels, I = x channels / groups); the parameter table
+    holds one entry per y channel. Padding is with zeros. `upsample_hw` > 1 inserts zeros between
+    the input pixels first (transposed convolution: (h - 1) * up + 1 rows before padding).
+    With `depthwise` (groups = channels, multiplier 1) weights are (C, kh, kw, 1).
+    """
+
+    layer: int
+    waits: tuple[int, ...]
+    x: Tile
+    y: Tile
+    weights_offset_bytes: int
+    params_offset_bytes: int
+    kernel_hw: Pair
+    stride_hw: Pair
+    dilation_hw: Pair
+    pads_tlbr: Quad
+    groups: int
+    upsample_hw: Pair = (1, 1)
+    clamp: Pair = (-128, 127)
+
+    @property
+    def depthwise(self) -> bool:
+        return self.groups > 1 and self.groups == self.x.shape_hwc[2] == self.y.shape_hwc[2]
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Maximum over a window; padding never wins. Codes and scale are kept."""
+
+    layer: int
+    waits: tuple[int, ...]
+    x: Tile
+    y: Tile
+    kernel_hw: Pair
+    stride_hw: Pair
+    pads_tlbr: Quad
+
+
+class EltwiseKind(enum.IntEnum):
+    ADD = 0
+    MUL = 1
+    SCALE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Eltwise:
+    """ADD: acc = a*ka + b*kb. MUL: acc = a*b. SCALE: acc = a*ka (b is None). Then requantize.
+
+    `b` may be (1, 1, C) or (1, 1, 1): it is broadcast.
+    """
+
+    layer: int
+    waits: tuple[int, ...]
+    kind: EltwiseKind
+    a: Tile
+    b: Tile | None
+    y: Tile
+    ka: int
+    kb: int
+    requant: Requant
+    clamp: Pair = (-128, 127)
+
+
+@dataclass(frozen=True, slots=True)
+class Lut:
+    """y = table[x + 128]; `table_count` is 1 or the number of channels (256 int8 entries each)."""
+
+    layer: int
+    waits: tuple[int, ...]
+    x: Tile
+    y: Tile
+    table_offset_bytes: int
+    table_count: int
+
+
+class ResizeMode(enum.IntEnum):
+    NEAREST = 0
+    BILINEAR = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a resize: for each output position two source positions and a weight.
+
+    value = (src[low] * (256 - frac) + src[high] * frac); positions are rows (or columns) of the
+    instruction's own input tile. Nearest uses low alone.
+    """
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    frac: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Nearest: copy. Bilinear: integer weights of 1/256 per axis, (sum + 2^15) >> 16, clamp int8."""
+
+    layer: int
+    waits: tuple[int, ...]
+    mode: ResizeMode
+    x: Tile
+    y: Tile
+    rows: Axis
+    columns: Axis
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy an SRAM tile to another place in SRAM (concat, slice, pad, depth-to-space)."""
+
+    layer: int
+    waits: tuple[int, ...]
+    x: Tile
+    y: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Write one int8 value to a whole SRAM tile."""
+
+    layer: int
+    waits: tuple[int, ...]
+    y: Tile
+    value: int
+
+
+Instruction: TypeAlias = (
+    Load | LoadImage | LoadConst | Store | Conv | MaxPool | Eltwise | Lut | Resize | Move | Fill
+)
+
+
+def engine_of(instruction: Instruction) -> Engine:
+    """The queue an instruction runs on."""
+    match instruction:
+        case Load() | LoadImage() | LoadConst():
+            return Engine.LOAD
+        case Store():
+            return Engine.STORE
+        case Conv() | MaxPool() | Eltwise() | Lut() | Resize() | Move() | Fill():
+            return Engine.COMPUTE
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """The unit of execution and of preemption.
+
+    Attributes:
+        predicted_cycles: cost of this call alone on a core, by `bpu_sim.timing`.
+    """
+
+    name: str
+    instructions: tuple[Instruction, ...]
+    predicted_cycles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IoSlot:
+    """Place of one input or output of the program in the IO space (aligned buffer)."""
+
+    tensor: str
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one BPU segment executes.
+
+    Attributes:
+        layers: names of the source nodes; an instruction's `layer` indexes it.
+        sram_bytes: on-chip memory used (of one core).
+        scratch_bytes: DDR scratch per frame.
+        io_bytes: size of the IO space per frame.
+    """
+
+    calls: tuple[FunctionCall, ...]
+    layers: tuple[str, ...]
+    inputs: tuple[IoSlot, ...]
+    outputs: tuple[IoSlot, ...]
+    sram_bytes: int
+    scratch_bytes: int
+    io_bytes: int

@@ -1,0 +1,1 @@
+"""The host side: compiler, model tools, client, deployment."""

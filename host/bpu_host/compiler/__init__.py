@@ -1,0 +1,1 @@
+"""The compiler: float ONNX in, quantized program out."""

@@ -1,0 +1,1 @@
+"""The simulated chip: arithmetic, machine, timing, device. Knows numbers, not networks."""
