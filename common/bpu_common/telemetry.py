@@ -1,0 +1,128 @@
+"""The visible state of a board at one instant.
+
+A frame is complete in itself: losing one loses resolution, never truth. Counters are cumulative
+since the boot (of the agent's process) that `boot_id` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TELEMETRY_PERIOD_NS = 100_000_000
+"""A frame each 100 ms (decisions 19)."""
+
+LATENCY_WINDOW_NS = 10_000_000_000
+"""Percentiles cover the last 10 s of device time (decisions 19)."""
+
+UTILISATION_WINDOW_NS = 1_000_000_000
+"""Core utilisation covers the last second of device time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySample:
+    """Latencies, submit to done, of the last 10 s; each percentile is within 2 % of the true one.
+
+    All zero when no frame was done in the window.
+    """
+
+    count: int = 0
+    p50_ns: int = 0
+    p90_ns: int = 0
+    p99_ns: int = 0
+    max_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSample:
+    """Cumulative counters of one model.
+
+    Attributes:
+        done: frames returned, late ones included.
+        late: returned after their deadline.
+        expired: dropped because the deadline passed before the start.
+        refused: not accepted because the queue was full.
+        alive: accepted and not yet finished.
+    """
+
+    name: str
+    digest: str
+    submitted: int
+    done: int
+    failed: int
+    cancelled: int
+    expired: int
+    late: int
+    refused: int
+    alive: int
+    bpu_busy_ns: int
+    latency: LatencySample
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSample:
+    """One BPU core.
+
+    Attributes:
+        utilisation_permille: share of the last second of device time it executed function calls.
+        task: id of the running task, -1 when idle; `model`: its model, empty when idle.
+        call: index of the running function call, -1 when idle.
+    """
+
+    index: int
+    clock_hz: int
+    utilisation_permille: int
+    busy_ns: int
+    calls_done: int
+    preemptions: int
+    task: int = -1
+    model: str = ""
+    call: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSample:
+    """The runtime's queue: tasks on the device, tasks waiting, and their limits."""
+
+    running: int
+    waiting: int
+    running_limit: int
+    alive_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSample:
+    """The computer the agent runs on.
+
+    Attributes:
+        cpu_permille: load of all its CPUs since the previous frame.
+        process_bytes: resident memory of the agent itself.
+    """
+
+    cpu_permille: int
+    cpu_count: int
+    memory_used_bytes: int
+    memory_total_bytes: int
+    process_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryFrame:
+    """Everything at one instant.
+
+    Attributes:
+        sequence: counts frames of this boot from 0.
+        boot_id: random id of this run of the runtime.
+        time_ns: device time (monotonic).
+        wall_offset_ns: add it to `time_ns` to get nanoseconds since the Unix epoch.
+        machine: name of the `MachineSpec`.
+    """
+
+    sequence: int
+    boot_id: str
+    time_ns: int
+    wall_offset_ns: int
+    machine: str
+    models: tuple[ModelSample, ...]
+    queue: QueueSample
+    cores: tuple[CoreSample, ...]
+    system: SystemSample
