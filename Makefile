@@ -1,0 +1,67 @@
+# OpenBPU: every task of the repository. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PACKAGES := bpu_common bpu_sim bpu_board bpu_host
+export GRPC_ENABLE_FORK_SUPPORT := 0
+
+.PHONY: help setup demo test test-system lint type proto bench docs wheels clean lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## create the environment (.venv) with pinned, hashed dependencies
+
+$(VENV)/.installed: pyproject.toml requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit("OpenBPU needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Next: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	if UV=$$(command -v uv) || { $(PY) -m pip install -q --disable-pip-version-check uv && UV=$(VENV)/bin/uv; }; then \
+	  "$$UV" pip install -q --python $(PY) --require-hashes -r requirements.txt && "$$UV" pip install -q --python $(PY) --no-deps -e .; \
+	else \
+	  $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt && $(PY) -m pip install -q --disable-pip-version-check --no-deps -e .; \
+	fi
+	touch $@
+
+demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=)
+	$(PY) demo/run.py $(if $(MODEL),--model "$(MODEL)") $(if $(IMAGE),--image "$(IMAGE)") $(DEMO_ARGS)
+
+test: setup ## every test that needs only Python packages
+	$(PY) -m pytest -n 2 --dist loadfile -m "not system" tests
+
+test-system: setup ## tests that need system packages; installs them where it may, else names what is missing
+	bash tests/system/install.sh
+	$(PY) -m pytest -m system tests
+
+lint: setup ## style, import contracts, types, generated files, file lengths
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(MAKE) --no-print-directory type
+	$(PY) -m pytest -m "not system" tests/arch
+
+type: setup ## mypy --strict on all packages
+	$(PY) -m mypy $(addprefix -p ,$(PACKAGES))
+
+proto: setup ## generate the protobuf code that is checked in
+	$(PY) proto/generate.py
+
+bench: setup ## measure everything that is claimed; writes benchmarks/RESULTS.md
+	$(PY) -m benchmarks.run
+
+docs: setup ## rewrite the generated pages of docs/
+	$(PY) -m bpu_host.compiler.rules.document > docs/supported-ops.md.new
+	mv docs/supported-ops.md.new docs/supported-ops.md
+
+wheels: setup ## build the host wheel and the board wheel into dist/
+	$(PY) -m build --wheel --outdir dist .
+	$(PY) -m build --wheel --outdir dist board
+
+lock: ## renew requirements.txt (names and hashes, no addresses)
+	uv export -q --no-emit-project --all-extras --format requirements-txt --no-header -o requirements.txt
+	rm -f uv.lock
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) dist build demo_output .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,58 @@
+"""Bars on the shape of the tree: file lengths, names, paths that must never be committed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MAX_LINES = 500
+MAX_MEDIAN_LINES = 250
+# Fragments of absolute paths of a development machine, put together so that this file has none.
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:wor" + r"k|far" + r"m|roo" + r"t/|hom" + r"e/)\w*")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    return [ROOT / name for name in listed if (ROOT / name).is_file()]
+
+
+def python_files() -> list[Path]:
+    return [path for path in tracked("*.py") if "/gen/" not in str(path)]
+
+
+def test_files_are_short() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in python_files()}
+    assert lengths, "no Python file found: the test looks in the wrong place"
+    long = {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > MAX_LINES}
+    assert not long, f"files over {MAX_LINES} lines: {long}"
+    ordered = sorted(lengths.values())
+    assert ordered[len(ordered) // 2] <= MAX_MEDIAN_LINES
+
+
+def test_no_junk_drawers() -> None:
+    junk = [p for p in python_files() if p.stem in {"utils", "util", "helpers", "misc"}]
+    assert not junk, f"name these files after what they hold: {junk}"
+
+
+def test_no_unfinished_work() -> None:
+    pattern = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b|NotImplemented" + r"Error")
+    found = [str(p.relative_to(ROOT)) for p in python_files() if pattern.search(p.read_text())]
+    assert not found, f"unfinished work in {found}"
+
+
+def test_no_machine_paths() -> None:
+    texts = tracked("*.py", "*.md", "*.toml", "*.sh", "*.yaml", "*.proto", "Makefile", ".ci/run")
+    found = {
+        str(path.relative_to(ROOT)): match.group(0)
+        for path in texts
+        if (match := MACHINE_PATHS.search(path.read_text(errors="replace")))
+    }
+    assert not found, f"paths of one machine: {found}"
