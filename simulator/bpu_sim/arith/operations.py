@@ -1,0 +1,187 @@
+"""What each operation of the chip computes, in numpy int64. Short and slow on purpose.
+
+Tensors are (H, W, C) int8 codes. Every shift is arithmetic (floor), also on negative values.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from bpu_common.errors import DeviceFault
+from bpu_common.params import ChannelParams
+from bpu_common.program import Axis, EltwiseKind, Pair, Quad, Requant, ResizeMode
+from bpu_common.tensor import I8, I32, I64, DType
+
+FULL_RANGE: Pair = (-128, 127)
+UNIT_PAIR: Pair = (1, 1)
+NO_PADS: Quad = (0, 0, 0, 0)
+_INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
+_INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
+
+
+def requantize(acc: I64, params: ChannelParams, clamp: Pair = FULL_RANGE) -> I8:
+    """Accumulators (..., C) without bias to int8 codes, one parameter entry per channel.
+
+    y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift). The half-LSB
+    that turns the truncating shifts into rounding is part of the bias (vendor_facts 7.2).
+    """
+    shifted = (acc.astype(np.int64) + params.bias) >> params.right_shift.astype(np.int64)
+    saturated = np.clip(shifted, _INT16_MIN, _INT16_MAX)
+    scaled = (saturated * params.multiplier.astype(np.int64)) >> params.out_shift.astype(np.int64)
+    y: I8 = np.clip(scaled, clamp[0], clamp[1]).astype(np.int8)
+    return y
+
+
+def requantize_scalar(acc: I64, requant: Requant, clamp: Pair = FULL_RANGE) -> I8:
+    """As `requantize`, with one set of parameters for the whole array of any shape."""
+    shifted = (acc.astype(np.int64) + requant.bias) >> requant.right_shift
+    saturated = np.clip(shifted, _INT16_MIN, _INT16_MAX)
+    scaled = (saturated * requant.multiplier) >> requant.out_shift
+    y: I8 = np.clip(scaled, clamp[0], clamp[1]).astype(np.int8)
+    return y
+
+
+def pad(x: I8, pads_tlbr: Quad, value: int = 0) -> I8:
+    """(H, W, C) with `value` around it."""
+    top, left, bottom, right = pads_tlbr
+    return np.pad(x, ((top, bottom), (left, right), (0, 0)), constant_values=value)
+
+
+def conv(
+    x: I8,
+    weights: I8,
+    params: ChannelParams,
+    *,
+    stride: Pair = UNIT_PAIR,
+    dilation: Pair = UNIT_PAIR,
+    pads: Quad = NO_PADS,
+    groups: int = 1,
+    upsample: Pair = UNIT_PAIR,
+    clamp: Pair = FULL_RANGE,
+    out: DType = DType.INT8,
+) -> I8 | I32:
+    """Convolution with zero padding; x (H, W, I), weights OHWI (O, kh, kw, I / groups).
+
+    `upsample` (u, v) > 1 first spreads the input: (H - 1) * u + 1 rows with zeros between
+    (transposed convolution). Rows and columns of x that no whole window covers are not read.
+
+    Returns:
+        `out` INT8: requantized and clamped codes; INT32: accumulator + bias.
+
+    Raises:
+        DeviceFault: an accumulator leaves int32; the compiler prevents it (`accumulator_bound`).
+    """
+    spread = np.zeros(
+        ((x.shape[0] - 1) * upsample[0] + 1, (x.shape[1] - 1) * upsample[1] + 1, x.shape[2]),
+        np.int8,
+    )
+    spread[:: upsample[0], :: upsample[1]] = x
+    padded = pad(spread, pads).astype(np.int64)
+    outputs, kernel_h, kernel_w, depth = weights.shape
+    rows = (padded.shape[0] - (kernel_h - 1) * dilation[0] - 1) // stride[0] + 1
+    columns = (padded.shape[1] - (kernel_w - 1) * dilation[1] - 1) // stride[1] + 1
+    per_group = outputs // groups
+    acc = np.zeros((rows, columns, outputs), np.int64)
+    for group in range(groups):
+        chosen = slice(group * per_group, (group + 1) * per_group)
+        part = padded[:, :, group * depth : (group + 1) * depth]
+        for i in range(kernel_h):
+            for j in range(kernel_w):
+                window = part[
+                    i * dilation[0] : i * dilation[0] + (rows - 1) * stride[0] + 1 : stride[0],
+                    j * dilation[1] : j * dilation[1] + (columns - 1) * stride[1] + 1 : stride[1],
+                ]
+                acc[:, :, chosen] += window @ weights[chosen, i, j].astype(np.int64).T
+    biased = acc + params.bias
+    if biased.size and (biased.min() < _INT32_MIN or biased.max() > _INT32_MAX):
+        raise DeviceFault("a convolution's accumulator leaves int32")
+    if out is DType.INT32:
+        return biased.astype(np.int32)
+    return requantize(acc, params, clamp)
+
+
+def max_pool(x: I8, kernel: Pair, stride: Pair, pads: Quad = NO_PADS) -> I8:
+    """Maximum over each window of (H, W, C); padding never wins. Codes and scale are kept."""
+    padded = pad(x, pads, -128)
+    rows = (padded.shape[0] - kernel[0]) // stride[0] + 1
+    columns = (padded.shape[1] - kernel[1]) // stride[1] + 1
+    y = np.full((rows, columns, x.shape[2]), -128, np.int8)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            window = padded[
+                i : i + (rows - 1) * stride[0] + 1 : stride[0],
+                j : j + (columns - 1) * stride[1] + 1 : stride[1],
+            ]
+            y = np.maximum(y, window)
+    return y
+
+
+def eltwise(
+    kind: EltwiseKind,
+    a: I8,
+    b: I8 | None,
+    *,
+    ka: int,
+    kb: int,
+    requant: Requant,
+    clamp: Pair = FULL_RANGE,
+) -> I8:
+    """ADD: a*ka + b*kb; MUL: a*b; SCALE: a*ka (b is None); then `requantize_scalar`.
+
+    b may be (1, 1, C) or (1, 1, 1): it is broadcast.
+    """
+    wide_a = a.astype(np.int64)
+    match kind:
+        case EltwiseKind.ADD:
+            acc = wide_a * ka + _present(b) * kb
+        case EltwiseKind.MUL:
+            acc = wide_a * _present(b)
+        case EltwiseKind.SCALE:
+            acc = wide_a * ka
+    return requantize_scalar(acc, requant, clamp)
+
+
+def _present(b: I8 | None) -> I64:
+    if b is None:
+        raise DeviceFault("an element-wise operation of two operands has only one")
+    return b.astype(np.int64)
+
+
+def lut(x: I8, tables: I8) -> I8:
+    """y = table[x + 128]; tables (1, 256) for all channels or (C, 256) one each; x (H, W, C)."""
+    index = x.astype(np.int64) + 128
+    channel = np.arange(x.shape[2]) if len(tables) > 1 else np.zeros(x.shape[2], np.int64)
+    return tables[channel, index]
+
+
+def resize(x: I8, mode: ResizeMode, rows: Axis, columns: Axis) -> I8:
+    """Nearest: y[i, j] = x[low_i, low_j]. Bilinear: weights of 1/256 per axis, then half up.
+
+    Bilinear: (sum of four products + 2^15) >> 16, which stays in int8 by itself.
+    """
+    if mode is ResizeMode.NEAREST:
+        return x[np.ix_(rows.low, columns.low)]
+    wide = x.astype(np.int64)
+    down = np.array(rows.frac, np.int64)[:, None, None]
+    right = np.array(columns.frac, np.int64)[None, :, None]
+    by_row: I64 = wide[list(rows.low)] * (256 - down) + wide[list(rows.high)] * down
+    total: I64 = (
+        by_row[:, list(columns.low)] * (256 - right) + by_row[:, list(columns.high)] * right
+    )
+    return ((total + (1 << 15)) >> 16).astype(np.int8)
+
+
+def space_depth(x: I8, block: int, *, to_space: bool, dcr: bool = True) -> I8:
+    """DepthToSpace (`to_space`) or its inverse on (H, W, C), depth order of ONNX's DCR or CRD.
+
+    ONNX defines SpaceToDepth with the DCR order alone.
+    """
+    height, width, channels = x.shape
+    if to_space:
+        depth = channels // (block * block)
+        order = (block, block, depth) if dcr else (depth, block, block)
+        axes = (0, 2, 1, 3, 4) if dcr else (0, 3, 1, 4, 2)
+        cut = x.reshape(height, width, *order).transpose(axes)
+        return cut.reshape(height * block, width * block, depth)
+    cut = x.reshape(height // block, block, width // block, block, channels)
+    axes = (0, 2, 1, 3, 4) if dcr else (0, 2, 4, 1, 3)
+    return cut.transpose(axes).reshape(height // block, width // block, channels * block * block)
