@@ -51,7 +51,9 @@ class MachineSpec:
     sram_bytes: int = 1 << 20  # per core; ASSUMED, row F01 fits it
     ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
     ddr_total_bytes_per_cycle: float = 12.8  # x32 at 3200 MT/s, shared by all; FACTS
-    ddr_latency_cycles: int = 1_000  # per DMA instruction; ASSUMED
+    ddr_latency_cycles: int = 1_000  # from the last byte to its use; ASSUMED
+    ddr_burst_bytes: int = 16  # one beat of a 128-bit bus; ASSUMED
+    dma_issue_cycles: int = 20  # per DMA instruction, before its first byte; ASSUMED
     hardware_queue_limit: int = 1  # function calls queued per core (decisions 15)
     preempting_priorities: tuple[int, ...] = (255,)  # decisions 15
     cpu: CpuSpec = CpuSpec()

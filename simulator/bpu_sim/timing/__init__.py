@@ -1,0 +1,34 @@
+"""Costs and predictions from the machine description; knows numbers, not networks."""
+
+from bpu_sim.timing.cost import Cost, conv_cycles, instruction_cost, macs_of, padded_width
+from bpu_sim.timing.pipeline import CallTiming, LayerTiming, Span, simulate_call
+from bpu_sim.timing.plan import PREPROCESS, cpu_step_ns, task_plan
+from bpu_sim.timing.predict import (
+    Bounds,
+    ProgramTiming,
+    bounds,
+    call_bounds,
+    cycles_to_ns,
+    predict,
+)
+
+__all__ = [
+    "PREPROCESS",
+    "Bounds",
+    "CallTiming",
+    "Cost",
+    "LayerTiming",
+    "ProgramTiming",
+    "Span",
+    "bounds",
+    "call_bounds",
+    "conv_cycles",
+    "cpu_step_ns",
+    "cycles_to_ns",
+    "instruction_cost",
+    "macs_of",
+    "padded_width",
+    "predict",
+    "simulate_call",
+    "task_plan",
+]

@@ -1,0 +1,67 @@
+"""From a compiled model to what one frame asks of the chip: CPU steps and function calls."""
+
+from __future__ import annotations
+
+from bpu_common.machine import CpuSpec, MachineSpec
+from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.task import BpuStep, CallCost, CpuStep, Step, TaskPlan
+
+from bpu_sim.timing.pipeline import simulate_call
+
+PREPROCESS = "Preprocess"
+"""Name and type of the step that every frame starts with (layout of the model's inputs)."""
+
+_DEQUANTIZE = {"HzDequantize", "Dequantize", "DequantizeLinear"}
+_LOOK_UP = {"HzLut", "Sigmoid", "Tanh", "Exp", "Log", "Erf", "Gelu", "HardSwish", "Mish", "Elu"}
+_SOFTMAX = {"Softmax", "LogSoftmax", "HzSoftmax"}
+_FREE = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
+
+
+def cpu_step_ns(op_type: str, element_count: int, cpu: CpuSpec) -> int:
+    """Modelled duration of one operator on one CPU core, integer ns.
+
+    Args:
+        op_type: ONNX or horizon operator type.
+        element_count: elements of its output.
+        cpu: costs at `reference_clock_hz`, scaled to `clock_hz` here.
+    """
+    floor = float(cpu.operator_floor_ns)
+    if op_type in _FREE:
+        duration = 0.0
+    elif op_type == PREPROCESS:
+        duration = floor
+    elif op_type in _DEQUANTIZE:
+        duration = max(cpu.dequantize_ns * element_count, float(cpu.dequantize_floor_ns))
+    elif op_type in _SOFTMAX:
+        duration = max(cpu.softmax_ns * element_count, floor)
+    elif op_type in _LOOK_UP:
+        duration = max(cpu.lut_ns * element_count, floor)
+    else:
+        duration = max(cpu.elementwise_ns * element_count, floor)
+    return round(duration * cpu.reference_clock_hz / cpu.clock_hz)
+
+
+def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
+    """The steps of one frame of `model` on `spec`, with all costs."""
+    steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
+    for segment in model.segments:
+        match segment:
+            case BpuSegment():
+                steps.append(BpuStep(segment.name, _calls(segment, spec)))
+            case CpuSegment():
+                steps.extend(
+                    CpuStep(
+                        node.name,
+                        node.op_type,
+                        cpu_step_ns(node.op_type, node.element_count, spec.cpu),
+                    )
+                    for node in segment.nodes
+                )
+    return TaskPlan(model.name, tuple(steps))
+
+
+def _calls(segment: BpuSegment, spec: MachineSpec) -> tuple[CallCost, ...]:
+    timings = (simulate_call(call, spec) for call in segment.program.calls)
+    return tuple(
+        CallCost(t.name, t.cycles, t.ddr_cycles, t.load_bytes + t.store_bytes) for t in timings
+    )
