@@ -1,0 +1,247 @@
+"""A checked configuration: what the rest of the compiler reads instead of YAML."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bpu_common.errors import ConfigError
+from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
+
+CHANNELS: dict[InputType, int] = {
+    InputType.NV12: 3,
+    InputType.YUV444: 3,
+    InputType.RGB: 3,
+    InputType.BGR: 3,
+    InputType.GRAY: 1,
+}
+"""Channels of an image as the network sees it."""
+
+
+class CalibrationMethod(enum.Enum):
+    """`calibration_type` of the YAML, as far as this release runs it."""
+
+    DEFAULT = "default"
+    KL = "kl"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class InputConfig:
+    """One model input, in the training form and in the form the board is fed with.
+
+    Attributes:
+        name: input name of the float model; empty until `resolve` has seen the model.
+        shape: shape of the float model's input, in `train_layout`; empty until resolved.
+        train_type: pixels the float model was trained on (never nv12).
+        rt_type: what the board is fed with.
+        mean: subtracted first; empty, one value for all channels, or one a channel.
+        scale: multiplied then; empty, one value for all channels, or one a channel.
+        cal_data_dir: folder of calibration samples, None for the checker's own sample.
+        cal_data_type: element type of raw sample files, FLOAT32 or UINT8.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    train_type: InputType
+    train_layout: Layout
+    rt_type: InputType
+    rt_layout: Layout
+    video_range: bool = False
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    source: InputSource = InputSource.DDR
+    cal_data_dir: Path | None = None
+    cal_data_type: DType = DType.FLOAT32
+
+    @property
+    def shape_hwc(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image input or 4-D featuremap."""
+        if self.train_layout is Layout.NHWC:
+            _, h, w, c = self.shape
+        else:
+            _, c, h, w = self.shape
+        return h, w, c
+
+    @property
+    def intermediate_type(self) -> str:
+        """Type of the ONNX products' input (the chapter's table): `yuv444_128`, `RGB_128`, ..."""
+        match self.rt_type:
+            case InputType.NV12 | InputType.YUV444:
+                return "yuv444_128"
+            case InputType.FEATUREMAP:
+                return "featuremap"
+            case _:
+                return f"{self.rt_type.value.upper()}_128"
+
+    def model_input(self) -> ModelInput:
+        """The input as the compiled model declares it.
+
+        Images: int8 NHWC, scale 1 (value - 128). Featuremaps: float32 in the float model's shape.
+        """
+        if not self.rt_type.is_image:
+            layout = self.rt_layout if len(self.shape) == 4 else Layout.NONE
+            tensor = TensorSpec(self.name, self.shape, DType.FLOAT32, layout)
+            return ModelInput(tensor, self.rt_type, layout, self.source)
+        tensor = TensorSpec(self.name, (1, *self.shape_hwc), DType.INT8, Layout.NHWC, scale=(1.0,))
+        return ModelInput(tensor, self.rt_type, self.rt_layout, self.source, self.video_range)
+
+
+@dataclass(frozen=True, slots=True)
+class CompileConfig:
+    """Everything `compile_model` needs to know.
+
+    Attributes:
+        max_time_per_fc_us: bound of one function call, 0 = none.
+        jobs: upper bound of worker threads, 0 = as many as the machine has.
+        notes: sentences the user should read (defaults taken, keys without effect).
+        locations: `group.key` -> `file:line:col`, for errors found later.
+        file: name of the configuration file, empty when there is none.
+    """
+
+    model_path: Path
+    prefix: str
+    working_dir: Path
+    inputs: tuple[InputConfig, ...]
+    march: str = "bernoulli2"
+    machine: str = "x3m"
+    log_level: str = "debug"
+    output_nodes: tuple[str, ...] = ()
+    calibration_method: CalibrationMethod = CalibrationMethod.DEFAULT
+    max_percentile: float = 1.0
+    preprocess_on: bool = False
+    run_on_cpu: tuple[str, ...] = ()
+    run_on_bpu: tuple[str, ...] = ()
+    compile_mode: str = "latency"
+    debug: bool = False
+    optimize_level: str = "O3"
+    max_time_per_fc_us: int = 0
+    jobs: int = 0
+    notes: tuple[str, ...] = ()
+    locations: dict[str, str] = field(default_factory=dict)
+    file: str = ""
+
+    def error(self, key: str, sentence: str, hint: str = "") -> ConfigError:
+        """A ConfigError placed at `group.key` of the file."""
+        return ConfigError(
+            f"{key}: {sentence}", where=self.locations.get(key, self.file), hint=hint
+        )
+
+
+GraphInput = tuple[str, tuple[int | str | None, ...]]
+"""Name and shape of an input of the float model; a dimension may be unknown."""
+
+
+def resolve(config: CompileConfig, graph_inputs: tuple[GraphInput, ...]) -> CompileConfig:
+    """Fill in names and shapes from the model, and check both against it.
+
+    Raises:
+        ConfigError: another number of inputs, a name the model does not have, a dimension that
+            nobody knows, a batch other than 1, a shape its pixel type cannot have.
+    """
+    if len(config.inputs) != len(graph_inputs):
+        names = ", ".join(name for name, _ in graph_inputs)
+        raise config.error(
+            "input_parameters.input_type_rt",
+            f"describes {len(config.inputs)} input(s), the model has {len(graph_inputs)}: {names}",
+            "give one value per input, separated by ';'",
+        )
+    shapes = dict(graph_inputs)
+    resolved: list[InputConfig] = []
+    for position, given in enumerate(config.inputs):
+        name = given.name or graph_inputs[position][0]
+        if name not in shapes:
+            raise config.error(
+                "input_parameters.input_name",
+                f"the model has no input '{name}'; its inputs are {', '.join(shapes)}",
+            )
+        if any(name == other.name for other in resolved):
+            raise config.error("input_parameters.input_name", f"'{name}' is listed twice")
+        shape = given.shape or _static_shape(config, name, shapes[name])
+        item = replace(given, name=name, shape=shape)
+        _check_shape(config, item, shapes[name])
+        resolved.append(item)
+    return replace(config, inputs=tuple(resolved))
+
+
+def _static_shape(
+    config: CompileConfig, name: str, shape: tuple[int | str | None, ...]
+) -> tuple[int, ...]:
+    fixed = [
+        1 if position == 0 and not (isinstance(size, int) and size > 0) else size
+        for position, size in enumerate(shape)
+    ]
+    if all(isinstance(size, int) and size > 0 for size in fixed):
+        return tuple(int(size) for size in fixed if isinstance(size, int))
+    text = "x".join("?" if size is None else str(size) for size in shape)
+    raise config.error(
+        "input_parameters.input_shape",
+        f"input '{name}' has the dynamic shape {text}",
+        "write all sizes, for example input_shape: '1x3x224x224' (checker: --input-shape)",
+    )
+
+
+def _check_shape(
+    config: CompileConfig, item: InputConfig, declared: tuple[int | str | None, ...]
+) -> None:
+    key = "input_parameters.input_shape"
+    text = "x".join(str(size) for size in item.shape)
+    if declared and len(declared) != len(item.shape):
+        raise config.error(
+            key,
+            f"input shape [{text}] has length: {len(item.shape)}, "
+            f"input '{item.name}' of the model has {len(declared)} dimensions",
+        )
+    if item.shape[0] != 1:
+        raise config.error(
+            key, f"input '{item.name}' is {text}: the first dimension (batch) must be 1"
+        )
+    if not item.rt_type.is_image:
+        _check_featuremap(config, item)
+        return
+    if len(item.shape) != 4:
+        raise config.error(
+            key,
+            f"input shape [{text}] has length: {len(item.shape)}, an image input needs 4",
+            "use input_type_rt and input_type_train 'featuremap' for other data",
+        )
+    height, width, channels = item.shape_hwc
+    if channels != CHANNELS[item.rt_type]:
+        raise config.error(
+            key,
+            f"input '{item.name}' is {text} in layout {item.train_layout.value}: {channels} "
+            f"channels, but {item.rt_type.value} has {CHANNELS[item.rt_type]}",
+            "check input_layout_train and input_type_rt",
+        )
+    if item.rt_type in (InputType.NV12, InputType.YUV444) and (height % 2 or width % 2):
+        raise config.error(
+            key,
+            f"input '{item.name}' is {width} wide and {height} high: "
+            f"{item.rt_type.value} needs even sizes",
+        )
+    for name, values in (("mean_value", item.mean), ("scale_value", item.scale)):
+        if len(values) not in (0, 1, channels):
+            raise config.error(
+                f"input_parameters.{name}",
+                f"{len(values)} values for input '{item.name}', which has {channels} channels",
+                "give one value, or one per channel separated by spaces",
+            )
+
+
+def _check_featuremap(config: CompileConfig, item: InputConfig) -> None:
+    if not item.mean and not item.scale:
+        return
+    if len(item.shape) != 4:
+        raise config.error(
+            "input_parameters.norm_type",
+            f"featuremap '{item.name}' has {len(item.shape)} dimensions: "
+            "mean and scale need a 4-D input",
+        )
+    channels = item.shape_hwc[2]
+    for name, values in (("mean_value", item.mean), ("scale_value", item.scale)):
+        if len(values) not in (0, 1, channels):
+            raise config.error(
+                f"input_parameters.{name}",
+                f"{len(values)} values for input '{item.name}', which has {channels} channels",
+            )

@@ -1,0 +1,35 @@
+"""Where an operator of the optimized graph runs, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+On = Literal["BPU", "CPU"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The placement of one node.
+
+    Attributes:
+        on: "BPU" or "CPU".
+        reason: sentence that says why it is on the CPU; empty on the BPU.
+        rule: id of the rule that decided (see docs/supported-ops.md); empty when all rules hold.
+    """
+
+    on: On
+    reason: str = ""
+    rule: str = ""
+
+    @property
+    def on_bpu(self) -> bool:
+        return self.on == "BPU"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementOptions:
+    """Wishes of the user: node names of `run_on_cpu` and `run_on_bpu`."""
+
+    run_on_cpu: tuple[str, ...] = ()
+    run_on_bpu: tuple[str, ...] = ()
