@@ -1,0 +1,493 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DTYPE_INT8: _ClassVar[DType]
+    DTYPE_UINT8: _ClassVar[DType]
+    DTYPE_INT16: _ClassVar[DType]
+    DTYPE_INT32: _ClassVar[DType]
+    DTYPE_INT64: _ClassVar[DType]
+    DTYPE_FLOAT32: _ClassVar[DType]
+    DTYPE_BOOL: _ClassVar[DType]
+
+class Layout(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LAYOUT_NONE: _ClassVar[Layout]
+    LAYOUT_NHWC: _ClassVar[Layout]
+    LAYOUT_NCHW: _ClassVar[Layout]
+
+class InputType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INPUT_TYPE_FEATUREMAP: _ClassVar[InputType]
+    INPUT_TYPE_NV12: _ClassVar[InputType]
+    INPUT_TYPE_YUV444: _ClassVar[InputType]
+    INPUT_TYPE_RGB: _ClassVar[InputType]
+    INPUT_TYPE_BGR: _ClassVar[InputType]
+    INPUT_TYPE_GRAY: _ClassVar[InputType]
+
+class InputSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INPUT_SOURCE_DDR: _ClassVar[InputSource]
+    INPUT_SOURCE_PYRAMID: _ClassVar[InputSource]
+    INPUT_SOURCE_RESIZER: _ClassVar[InputSource]
+
+class Space(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SPACE_SRAM: _ClassVar[Space]
+    SPACE_WEIGHTS: _ClassVar[Space]
+    SPACE_SCRATCH: _ClassVar[Space]
+    SPACE_IO: _ClassVar[Space]
+
+class EltwiseKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ELTWISE_KIND_ADD: _ClassVar[EltwiseKind]
+    ELTWISE_KIND_MUL: _ClassVar[EltwiseKind]
+    ELTWISE_KIND_SCALE: _ClassVar[EltwiseKind]
+
+class ResizeMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESIZE_MODE_NEAREST: _ClassVar[ResizeMode]
+    RESIZE_MODE_BILINEAR: _ClassVar[ResizeMode]
+DTYPE_INT8: DType
+DTYPE_UINT8: DType
+DTYPE_INT16: DType
+DTYPE_INT32: DType
+DTYPE_INT64: DType
+DTYPE_FLOAT32: DType
+DTYPE_BOOL: DType
+LAYOUT_NONE: Layout
+LAYOUT_NHWC: Layout
+LAYOUT_NCHW: Layout
+INPUT_TYPE_FEATUREMAP: InputType
+INPUT_TYPE_NV12: InputType
+INPUT_TYPE_YUV444: InputType
+INPUT_TYPE_RGB: InputType
+INPUT_TYPE_BGR: InputType
+INPUT_TYPE_GRAY: InputType
+INPUT_SOURCE_DDR: InputSource
+INPUT_SOURCE_PYRAMID: InputSource
+INPUT_SOURCE_RESIZER: InputSource
+SPACE_SRAM: Space
+SPACE_WEIGHTS: Space
+SPACE_SCRATCH: Space
+SPACE_IO: Space
+ELTWISE_KIND_ADD: EltwiseKind
+ELTWISE_KIND_MUL: EltwiseKind
+ELTWISE_KIND_SCALE: EltwiseKind
+RESIZE_MODE_NEAREST: ResizeMode
+RESIZE_MODE_BILINEAR: ResizeMode
+
+class TensorSpec(_message.Message):
+    __slots__ = ("name", "shape", "dtype", "layout", "aligned_shape", "scale", "scale_axis")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
+    ALIGNED_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    SCALE_AXIS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    dtype: DType
+    layout: Layout
+    aligned_shape: _containers.RepeatedScalarFieldContainer[int]
+    scale: _containers.RepeatedScalarFieldContainer[float]
+    scale_axis: int
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., aligned_shape: _Optional[_Iterable[int]] = ..., scale: _Optional[_Iterable[float]] = ..., scale_axis: _Optional[int] = ...) -> None: ...
+
+class ModelInput(_message.Message):
+    __slots__ = ("tensor", "input_type", "layout", "source", "video_range")
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    VIDEO_RANGE_FIELD_NUMBER: _ClassVar[int]
+    tensor: TensorSpec
+    input_type: InputType
+    layout: Layout
+    source: InputSource
+    video_range: bool
+    def __init__(self, tensor: _Optional[_Union[TensorSpec, _Mapping]] = ..., input_type: _Optional[_Union[InputType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., source: _Optional[_Union[InputSource, str]] = ..., video_range: _Optional[bool] = ...) -> None: ...
+
+class ExternalConstant(_message.Message):
+    __slots__ = ("name", "offset_bytes", "dtype", "shape")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    offset_bytes: int
+    dtype: DType
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class BpuSegment(_message.Message):
+    __slots__ = ("name", "inputs", "outputs", "program_section", "fast_path_section", "weights_section", "constants", "macs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_SECTION_FIELD_NUMBER: _ClassVar[int]
+    FAST_PATH_SECTION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_SECTION_FIELD_NUMBER: _ClassVar[int]
+    CONSTANTS_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    program_section: int
+    fast_path_section: int
+    weights_section: int
+    constants: _containers.RepeatedCompositeFieldContainer[ExternalConstant]
+    macs: int
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., program_section: _Optional[int] = ..., fast_path_section: _Optional[int] = ..., weights_section: _Optional[int] = ..., constants: _Optional[_Iterable[_Union[ExternalConstant, _Mapping]]] = ..., macs: _Optional[int] = ...) -> None: ...
+
+class CpuNode(_message.Message):
+    __slots__ = ("name", "op_type", "element_count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ELEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    op_type: str
+    element_count: int
+    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., element_count: _Optional[int] = ...) -> None: ...
+
+class CpuSegment(_message.Message):
+    __slots__ = ("name", "inputs", "outputs", "graph_section", "nodes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_SECTION_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    graph_section: int
+    nodes: _containers.RepeatedCompositeFieldContainer[CpuNode]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., graph_section: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[CpuNode, _Mapping]]] = ...) -> None: ...
+
+class Segment(_message.Message):
+    __slots__ = ("bpu", "cpu")
+    BPU_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    bpu: BpuSegment
+    cpu: CpuSegment
+    def __init__(self, bpu: _Optional[_Union[BpuSegment, _Mapping]] = ..., cpu: _Optional[_Union[CpuSegment, _Mapping]] = ...) -> None: ...
+
+class NodeInfo(_message.Message):
+    __slots__ = ("name", "on", "subgraph", "op_type", "cosine", "threshold", "in_dtype", "out_dtype")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ON_FIELD_NUMBER: _ClassVar[int]
+    SUBGRAPH_FIELD_NUMBER: _ClassVar[int]
+    OP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    IN_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    OUT_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    on: str
+    subgraph: int
+    op_type: str
+    cosine: float
+    threshold: float
+    in_dtype: str
+    out_dtype: str
+    def __init__(self, name: _Optional[str] = ..., on: _Optional[str] = ..., subgraph: _Optional[int] = ..., op_type: _Optional[str] = ..., cosine: _Optional[float] = ..., threshold: _Optional[float] = ..., in_dtype: _Optional[str] = ..., out_dtype: _Optional[str] = ...) -> None: ...
+
+class Parameter(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("name", "march", "machine", "inputs", "outputs", "segments", "tensors", "nodes", "parameters")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MARCH_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    march: str
+    machine: str
+    inputs: _containers.RepeatedCompositeFieldContainer[ModelInput]
+    outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    segments: _containers.RepeatedCompositeFieldContainer[Segment]
+    tensors: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
+    parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
+    def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
+
+class Manifest(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+
+class Tile(_message.Message):
+    __slots__ = ("space", "offset_bytes", "height", "width", "channels", "row_pitch_bytes", "pixel_pitch_bytes", "dtype")
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    ROW_PITCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PIXEL_PITCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    space: Space
+    offset_bytes: int
+    height: int
+    width: int
+    channels: int
+    row_pitch_bytes: int
+    pixel_pitch_bytes: int
+    dtype: DType
+    def __init__(self, space: _Optional[_Union[Space, str]] = ..., offset_bytes: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., row_pitch_bytes: _Optional[int] = ..., pixel_pitch_bytes: _Optional[int] = ..., dtype: _Optional[_Union[DType, str]] = ...) -> None: ...
+
+class Requant(_message.Message):
+    __slots__ = ("bias", "right_shift", "multiplier", "out_shift")
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    OUT_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    bias: int
+    right_shift: int
+    multiplier: int
+    out_shift: int
+    def __init__(self, bias: _Optional[int] = ..., right_shift: _Optional[int] = ..., multiplier: _Optional[int] = ..., out_shift: _Optional[int] = ...) -> None: ...
+
+class Load(_message.Message):
+    __slots__ = ("src", "dst")
+    SRC_FIELD_NUMBER: _ClassVar[int]
+    DST_FIELD_NUMBER: _ClassVar[int]
+    src: Tile
+    dst: Tile
+    def __init__(self, src: _Optional[_Union[Tile, _Mapping]] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
+
+class LoadImage(_message.Message):
+    __slots__ = ("offset_bytes", "height", "width", "stride_bytes", "input_type", "row0", "dst")
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ROW0_FIELD_NUMBER: _ClassVar[int]
+    DST_FIELD_NUMBER: _ClassVar[int]
+    offset_bytes: int
+    height: int
+    width: int
+    stride_bytes: int
+    input_type: InputType
+    row0: int
+    dst: Tile
+    def __init__(self, offset_bytes: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., stride_bytes: _Optional[int] = ..., input_type: _Optional[_Union[InputType, str]] = ..., row0: _Optional[int] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
+
+class LoadConst(_message.Message):
+    __slots__ = ("src_offset_bytes", "dst_offset_bytes", "size_bytes")
+    SRC_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DST_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    src_offset_bytes: int
+    dst_offset_bytes: int
+    size_bytes: int
+    def __init__(self, src_offset_bytes: _Optional[int] = ..., dst_offset_bytes: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class Store(_message.Message):
+    __slots__ = ("src", "dst")
+    SRC_FIELD_NUMBER: _ClassVar[int]
+    DST_FIELD_NUMBER: _ClassVar[int]
+    src: Tile
+    dst: Tile
+    def __init__(self, src: _Optional[_Union[Tile, _Mapping]] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
+
+class Conv(_message.Message):
+    __slots__ = ("x", "y", "weights_offset_bytes", "params_offset_bytes", "kernel_hw", "stride_hw", "dilation_hw", "pads_tlbr", "groups", "upsample_hw", "clamp")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_HW_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_HW_FIELD_NUMBER: _ClassVar[int]
+    DILATION_HW_FIELD_NUMBER: _ClassVar[int]
+    PADS_TLBR_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    UPSAMPLE_HW_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
+    x: Tile
+    y: Tile
+    weights_offset_bytes: int
+    params_offset_bytes: int
+    kernel_hw: _containers.RepeatedScalarFieldContainer[int]
+    stride_hw: _containers.RepeatedScalarFieldContainer[int]
+    dilation_hw: _containers.RepeatedScalarFieldContainer[int]
+    pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
+    groups: int
+    upsample_hw: _containers.RepeatedScalarFieldContainer[int]
+    clamp: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., weights_offset_bytes: _Optional[int] = ..., params_offset_bytes: _Optional[int] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., dilation_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., upsample_hw: _Optional[_Iterable[int]] = ..., clamp: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class MaxPool(_message.Message):
+    __slots__ = ("x", "y", "kernel_hw", "stride_hw", "pads_tlbr")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_HW_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_HW_FIELD_NUMBER: _ClassVar[int]
+    PADS_TLBR_FIELD_NUMBER: _ClassVar[int]
+    x: Tile
+    y: Tile
+    kernel_hw: _containers.RepeatedScalarFieldContainer[int]
+    stride_hw: _containers.RepeatedScalarFieldContainer[int]
+    pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Eltwise(_message.Message):
+    __slots__ = ("kind", "a", "b", "y", "ka", "kb", "requant", "clamp")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    A_FIELD_NUMBER: _ClassVar[int]
+    B_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    KA_FIELD_NUMBER: _ClassVar[int]
+    KB_FIELD_NUMBER: _ClassVar[int]
+    REQUANT_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
+    kind: EltwiseKind
+    a: Tile
+    b: Tile
+    y: Tile
+    ka: int
+    kb: int
+    requant: Requant
+    clamp: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[_Union[Tile, _Mapping]] = ..., b: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., ka: _Optional[int] = ..., kb: _Optional[int] = ..., requant: _Optional[_Union[Requant, _Mapping]] = ..., clamp: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Lut(_message.Message):
+    __slots__ = ("x", "y", "table_offset_bytes", "table_count")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    TABLE_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TABLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    x: Tile
+    y: Tile
+    table_offset_bytes: int
+    table_count: int
+    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., table_offset_bytes: _Optional[int] = ..., table_count: _Optional[int] = ...) -> None: ...
+
+class Axis(_message.Message):
+    __slots__ = ("low", "high", "frac")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    FRAC_FIELD_NUMBER: _ClassVar[int]
+    low: _containers.RepeatedScalarFieldContainer[int]
+    high: _containers.RepeatedScalarFieldContainer[int]
+    frac: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, low: _Optional[_Iterable[int]] = ..., high: _Optional[_Iterable[int]] = ..., frac: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Resize(_message.Message):
+    __slots__ = ("mode", "x", "y", "rows", "columns")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    mode: ResizeMode
+    x: Tile
+    y: Tile
+    rows: Axis
+    columns: Axis
+    def __init__(self, mode: _Optional[_Union[ResizeMode, str]] = ..., x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., rows: _Optional[_Union[Axis, _Mapping]] = ..., columns: _Optional[_Union[Axis, _Mapping]] = ...) -> None: ...
+
+class Move(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: Tile
+    y: Tile
+    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
+
+class Fill(_message.Message):
+    __slots__ = ("y", "value")
+    Y_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    y: Tile
+    value: int
+    def __init__(self, y: _Optional[_Union[Tile, _Mapping]] = ..., value: _Optional[int] = ...) -> None: ...
+
+class Instruction(_message.Message):
+    __slots__ = ("layer", "waits", "load", "load_image", "load_const", "store", "conv", "max_pool", "eltwise", "lut", "resize", "move", "fill")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    LOAD_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    LOAD_CONST_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    CONV_FIELD_NUMBER: _ClassVar[int]
+    MAX_POOL_FIELD_NUMBER: _ClassVar[int]
+    ELTWISE_FIELD_NUMBER: _ClassVar[int]
+    LUT_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    layer: int
+    waits: _containers.RepeatedScalarFieldContainer[int]
+    load: Load
+    load_image: LoadImage
+    load_const: LoadConst
+    store: Store
+    conv: Conv
+    max_pool: MaxPool
+    eltwise: Eltwise
+    lut: Lut
+    resize: Resize
+    move: Move
+    fill: Fill
+    def __init__(self, layer: _Optional[int] = ..., waits: _Optional[_Iterable[int]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., load_image: _Optional[_Union[LoadImage, _Mapping]] = ..., load_const: _Optional[_Union[LoadConst, _Mapping]] = ..., store: _Optional[_Union[Store, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., max_pool: _Optional[_Union[MaxPool, _Mapping]] = ..., eltwise: _Optional[_Union[Eltwise, _Mapping]] = ..., lut: _Optional[_Union[Lut, _Mapping]] = ..., resize: _Optional[_Union[Resize, _Mapping]] = ..., move: _Optional[_Union[Move, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ...) -> None: ...
+
+class FunctionCall(_message.Message):
+    __slots__ = ("name", "instructions", "predicted_cycles")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_CYCLES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    instructions: _containers.RepeatedCompositeFieldContainer[Instruction]
+    predicted_cycles: int
+    def __init__(self, name: _Optional[str] = ..., instructions: _Optional[_Iterable[_Union[Instruction, _Mapping]]] = ..., predicted_cycles: _Optional[int] = ...) -> None: ...
+
+class IoSlot(_message.Message):
+    __slots__ = ("tensor", "offset_bytes", "size_bytes")
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    tensor: str
+    offset_bytes: int
+    size_bytes: int
+    def __init__(self, tensor: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class Program(_message.Message):
+    __slots__ = ("calls", "layers", "inputs", "outputs", "sram_bytes", "scratch_bytes", "io_bytes")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SRAM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SCRATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[FunctionCall]
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    inputs: _containers.RepeatedCompositeFieldContainer[IoSlot]
+    outputs: _containers.RepeatedCompositeFieldContainer[IoSlot]
+    sram_bytes: int
+    scratch_bytes: int
+    io_bytes: int
+    def __init__(self, calls: _Optional[_Iterable[_Union[FunctionCall, _Mapping]]] = ..., layers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., sram_bytes: _Optional[int] = ..., scratch_bytes: _Optional[int] = ..., io_bytes: _Optional[int] = ...) -> None: ...
