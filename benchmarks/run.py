@@ -7,7 +7,7 @@ when a mark is missed. Models and photos that are not part of the project are lo
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import os
 import platform
@@ -42,7 +42,7 @@ def environment() -> str:
     return (
         f"- {os.cpu_count()} cores, {cpu}\n"
         f"- Python {platform.python_version()}, {versions}\n"
-        f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"
+        f"- {dt.datetime.now(dt.UTC):%Y-%m-%d}\n"
     )
 
 
@@ -57,7 +57,9 @@ def main() -> int:
             [sys.executable, "-m", name], cwd=ROOT, capture_output=True, text=True, check=False
         )
         print(done.stdout, done.stderr, sep="", flush=True)
-        verdict = "" if done.returncode == 0 else "\n**A mark is missed or the benchmark failed.**\n"
+        verdict = (
+            "" if done.returncode == 0 else "\n**A mark is missed or the benchmark failed.**\n"
+        )
         if done.returncode != 0:
             failed.append(name)
         sections.append(
