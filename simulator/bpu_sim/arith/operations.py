@@ -6,6 +6,7 @@ Tensors are (H, W, C) int8 codes. Every shift is arithmetic (floor), also on neg
 from __future__ import annotations
 
 import numpy as np
+
 from bpu_common.errors import DeviceFault
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseKind, Pair, Quad, Requant, ResizeMode

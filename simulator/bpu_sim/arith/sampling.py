@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
+
 from bpu_common.errors import ModelUnsupported
 from bpu_common.program import Axis, ResizeMode
 

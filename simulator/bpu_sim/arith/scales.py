@@ -11,11 +11,12 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bpu_common.errors import ModelUnsupported
 from bpu_common.params import ChannelParams
 from bpu_common.program import Pair, Requant
 from bpu_common.tensor import F32, F64, I8, I32, I64
-from numpy.typing import NDArray
 
 MAX_RIGHT_SHIFT = 16
 MAX_BIAS_SHIFT = 16

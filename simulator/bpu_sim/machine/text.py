@@ -1,0 +1,124 @@
+"""A program as a readable listing, one line an instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bpu_common.program import (
+    Conv,
+    Eltwise,
+    EltwiseKind,
+    Fill,
+    Instruction,
+    Load,
+    LoadConst,
+    LoadImage,
+    Lut,
+    MaxPool,
+    Move,
+    Pair,
+    Program,
+    Resize,
+    Store,
+    Tile,
+    engine_of,
+)
+from bpu_common.tensor import DType
+
+
+def listing(program: Program) -> Iterator[str]:
+    """The whole program: memories, slots, then each call with its instructions."""
+    yield (
+        f"program  sram {program.sram_bytes}  scratch {program.scratch_bytes}  "
+        f"io {program.io_bytes}"
+    )
+    for word, slots in (("input ", program.inputs), ("output", program.outputs)):
+        for slot in slots:
+            yield f"{word}   io+{slot.offset_bytes} {slot.size_bytes} bytes  {slot.tensor}"
+    for number, call in enumerate(program.calls):
+        yield f"call {number}  {call.name}  {call.predicted_cycles} cycles"
+        for index, instruction in enumerate(call.instructions):
+            layer = program.layers[instruction.layer]
+            yield f"  {line(index, instruction)}  ; {layer}"
+
+
+def line(index: int, instruction: Instruction) -> str:
+    """One instruction: index, queue, what it does, what it waits for."""
+    waits = f"  after {','.join(map(str, instruction.waits))}" if instruction.waits else ""
+    return f"{index:5} {engine_of(instruction).value:8}{_body(instruction)}{waits}"
+
+
+def _body(instruction: Instruction) -> str:
+    match instruction:
+        case Load(src=src, dst=dst) | Store(src=src, dst=dst):
+            name = type(instruction).__name__.lower()
+            return f"{name:8}{_tile(src)} -> {_tile(dst)}"
+        case LoadImage(image=image, row0=row0, dst=dst):
+            return (
+                f"image   {image.input_type.value} {image.height}x{image.width} "
+                f"io+{image.offset_bytes}/{image.stride_bytes} row {row0} -> {_tile(dst)}"
+            )
+        case LoadConst():
+            return (
+                f"const   weights+{instruction.src_offset_bytes} -> "
+                f"sram+{instruction.dst_offset_bytes} {instruction.size_bytes} bytes"
+            )
+        case Conv():
+            return _conv(instruction)
+        case MaxPool(x=x, y=y):
+            return (
+                f"maxpool {_tile(x)} -> {_tile(y)} k{_pair(instruction.kernel_hw)} "
+                f"s{_pair(instruction.stride_hw)} p{_numbers(instruction.pads_tlbr)}"
+            )
+        case Eltwise(kind=kind, a=a, b=b, y=y, requant=requant):
+            factors = "" if kind is EltwiseKind.MUL else f" k{instruction.ka},{instruction.kb}"
+            operands = _tile(a) if b is None else f"{_tile(a)}, {_tile(b)}"
+            return (
+                f"{kind.name.lower():8}{operands} -> {_tile(y)}{factors} "
+                f"(+{requant.bias})>>{requant.right_shift}*{requant.multiplier}"
+                f">>{requant.out_shift}{_clamp(instruction.clamp)}"
+            )
+        case Lut(x=x, y=y):
+            return (
+                f"lut     {_tile(x)} -> {_tile(y)} table sram+{instruction.table_offset_bytes} "
+                f"x{instruction.table_count}"
+            )
+        case Resize(mode=mode, x=x, y=y):
+            return f"resize  {_tile(x)} -> {_tile(y)} {mode.name.lower()}"
+        case Move(x=x, y=y):
+            return f"move    {_tile(x)} -> {_tile(y)}"
+        case Fill(y=y, value=value):
+            return f"fill    {value} -> {_tile(y)}"
+
+
+def _conv(op: Conv) -> str:
+    extras = "".join(
+        f" {letter}{_pair(pair)}"
+        for letter, pair in (("d", op.dilation_hw), ("u", op.upsample_hw))
+        if pair != (1, 1)
+    )
+    groups = " depthwise" if op.depthwise else f" g{op.groups}" if op.groups > 1 else ""
+    return (
+        f"conv    {_tile(op.x)} -> {_tile(op.y)} w sram+{op.weights_offset_bytes} "
+        f"p sram+{op.params_offset_bytes} k{_pair(op.kernel_hw)} s{_pair(op.stride_hw)} "
+        f"p{_numbers(op.pads_tlbr)}{extras}{groups}{_clamp(op.clamp)}"
+    )
+
+
+def _tile(tile: Tile) -> str:
+    shape = "x".join(map(str, tile.shape_hwc))
+    dtype = "" if tile.dtype is DType.INT8 else f" {tile.dtype.value}"
+    pitches = f"/{tile.row_pitch_bytes}/{tile.pixel_pitch_bytes}"
+    return f"{tile.space.name.lower()}+{tile.offset_bytes}{pitches}[{shape}{dtype}]"
+
+
+def _pair(pair: Pair) -> str:
+    return f"{pair[0]}x{pair[1]}"
+
+
+def _numbers(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _clamp(clamp: Pair) -> str:
+    return "" if clamp == (-128, 127) else f" clamp[{clamp[0]},{clamp[1]}]"
