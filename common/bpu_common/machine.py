@@ -56,6 +56,7 @@ class MachineSpec:
     dma_issue_cycles: int = 20  # per DMA instruction, before its first byte; ASSUMED
     hardware_queue_limit: int = 1  # function calls queued per core (decisions 15)
     preempting_priorities: tuple[int, ...] = (255,)  # decisions 15
+    watchdog_ns: int = 5_000_000_000  # no progress for so long resets a core; ASSUMED
     cpu: CpuSpec = CpuSpec()
 
 

@@ -1,0 +1,206 @@
+"""The simulated chip: tasks go in, events come out, in device time.
+
+`Chip` is the thread-safe door: it owns the clock, the lock and the delivery of events. What happens
+in device time is in `bpu_sim.device.course`; scheduling is in `bpu_sim.device.driver`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from bpu_common.errors import UsageError
+from bpu_common.machine import MachineSpec
+from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskPlan
+from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
+from bpu_sim.device.course import ChipSample, Course, Hangs, OnEvent, Outbox
+from bpu_sim.device.kernel import Kernel
+
+
+class Chip:
+    """Driver, BPU cores, DDR bus and CPU cluster of one `MachineSpec`, running task plans.
+
+    With a `VirtualClock` time passes inside `run_until_idle` and `run_until`, called by any one
+    thread at a time. With a `PacedClock` a thread started by `start` lets it pass; the same methods
+    then wait. Events are delivered outside the lock, in order, by whoever drives; `on_event` may
+    submit and cancel tasks (at the event's own time), must not block on a thread that is waiting
+    for the chip, and must not raise.
+
+    Args:
+        hangs: fault injection: (task, call, attempt) -> True if that call never completes.
+    """
+
+    def __init__(
+        self, spec: MachineSpec, clock: Clock | None = None, hangs: Hangs | None = None
+    ) -> None:
+        self.spec = spec
+        self._clock = VirtualClock() if clock is None else clock
+        self._kernel = Kernel()
+        self._outbox: Outbox = []
+        self._course = Course(spec, self._kernel, self._outbox, hangs)
+        self._changed = threading.Condition(threading.RLock())
+        self._driving = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._driver_ident = 0
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._delivering = False
+
+    def submit(
+        self,
+        plan: TaskPlan,
+        control: TaskControl,
+        on_event: OnEvent | None = None,
+        *,
+        at_ns: int | None = None,
+    ) -> int:
+        """Hand one frame of `plan` to the device.
+
+        Args:
+            at_ns: device time of the arrival; None: now.
+
+        Returns:
+            The task's id, unique on this chip.
+
+        Raises:
+            UsageError: a core or priority that the chip does not have.
+        """
+        self._check(control)
+        with self._changed:
+            arrival_ns = self._now_ns() if at_ns is None else at_ns
+            task = self._course.submit(plan, control, on_event, arrival_ns)
+            self._changed.notify_all()
+        return task
+
+    def cancel(self, task: int) -> bool:
+        """Take a task back; its event `CANCELLED` follows once its running step lets it go.
+
+        Returns:
+            False if the task is already over (or was never there).
+        """
+        with self._changed:
+            known = self._course.cancel(task, self._now_ns())
+            self._changed.notify_all()
+        return known
+
+    def now_ns(self) -> int:
+        """Device time; inside `on_event`, the time of the event."""
+        with self._changed:
+            return self._now_ns()
+
+    def sample(self) -> ChipSample:
+        """What the chip is doing now, with counters since the start."""
+        with self._changed:
+            return self._course.sample(self._now_ns())
+
+    def run_until_idle(self) -> None:
+        """Return once no task is left and nothing is scheduled."""
+        self._run(None)
+
+    def run_until(self, time_ns: int) -> None:
+        """Return once device time is `time_ns`; what is due at that time has happened."""
+        self._run(time_ns)
+
+    def start(self) -> None:
+        """Let device time begin to flow; only a paced clock needs it, calling again is harmless."""
+        if isinstance(self._clock, PacedClock) and self._thread is None:
+            self._clock.start()
+            self._thread = threading.Thread(target=self._pace, name="chip", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop the pacing thread; tasks still on the chip get no more events."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _check(self, control: TaskControl) -> None:
+        if not 0 <= control.core_id <= self.spec.cores:
+            raise UsageError(
+                f"core_id {control.core_id}: {self.spec.name} has {self.spec.cores} BPU cores",
+                hint=f"use 0 for any core, or 1 to {self.spec.cores}",
+            )
+        if not PRIORITY_LOWEST <= control.priority <= PRIORITY_HIGHEST:
+            raise UsageError(
+                f"priority {control.priority} is not in {PRIORITY_LOWEST}..{PRIORITY_HIGHEST}"
+            )
+
+    def _now_ns(self) -> int:
+        if isinstance(self._clock, PacedClock) and threading.get_ident() != self._driver_ident:
+            return max(self._kernel.now_ns, self._clock.now_ns())
+        return self._kernel.now_ns
+
+    def _run(self, time_ns: int | None) -> None:
+        if isinstance(self._clock, PacedClock):
+            self._wait(time_ns)
+            return
+        with self._driving:
+            while self._step_if_due(time_ns):
+                pass
+            if time_ns is not None:
+                with self._changed:
+                    self._kernel.advance(time_ns)
+
+    def _step_if_due(self, time_ns: int | None) -> bool:
+        with self._changed:
+            due_ns = self._kernel.next_ns()
+            if due_ns is None or (time_ns is not None and due_ns > time_ns):
+                return False
+            self._kernel.step()
+            batch = self._outbox[:]
+            self._outbox.clear()
+        for on_event, event in batch:
+            on_event(event)
+        return True
+
+    def _wait(self, time_ns: int | None) -> None:
+        """Wait for the pacing thread (paced clock only)."""
+        self.start()
+        with self._changed:
+            while not self._closed and self._failure is None:
+                due_ns = self._kernel.next_ns()
+                if time_ns is None and due_ns is None and not self._delivering:
+                    break
+                if time_ns is not None and not self._delivering:
+                    now_ns = self._now_ns()
+                    if now_ns >= time_ns and (due_ns is None or due_ns > time_ns):
+                        break
+                    self._changed.wait(max(0.0005, (time_ns - now_ns) * 1e-9))
+                else:
+                    self._changed.wait()
+            if self._failure is not None:
+                raise self._failure
+
+    def _pace(self) -> None:
+        """Body of the pacing thread."""
+        assert isinstance(self._clock, PacedClock)
+        self._driver_ident = threading.get_ident()
+        try:
+            while self._pace_once(self._clock):
+                pass
+        except BaseException as error:
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+            raise
+
+    def _pace_once(self, clock: PacedClock) -> bool:
+        with self._changed:
+            if self._closed:
+                return False
+            if not clock.wait(self._kernel.next_ns(), self._changed):
+                return True
+            self._kernel.step()
+            batch = self._outbox[:]
+            self._outbox.clear()
+            self._delivering = True
+        for on_event, event in batch:
+            on_event(event)
+        with self._changed:
+            self._delivering = False
+            if batch or not len(self._kernel):
+                self._changed.notify_all()
+        return True
