@@ -2,7 +2,8 @@
 
 Float = the original ONNX on RGB pixels (short side 256 bilinear, centre crop 224); `.bin` = the
 same pixels through RGB -> nv12, run by the board runtime. Calibration uses every fifth photo, the
-other four fifths are the test. On the first photos the three implementations are compared bit for bit.
+other four fifths are the test. On the first photos the three
+implementations are compared bit for bit.
 """
 
 from __future__ import annotations
