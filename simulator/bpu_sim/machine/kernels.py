@@ -58,7 +58,11 @@ def _spread_and_pad(x: I8, op: Conv, *, single: bool) -> F32 | F64:
     top, left, bottom, right = op.pads_tlbr
     spread_h, spread_w = (height - 1) * up_h + 1, (width - 1) * up_w + 1
     shape = (top + spread_h + bottom, left + spread_w + right, channels)
-    padded: F32 | F64 = np.zeros(shape, np.float32) if single else np.zeros(shape, np.float64)
+    padded: F32 | F64
+    if single:
+        padded = np.zeros(shape, np.float32)
+    else:
+        padded = np.zeros(shape, np.float64)
     padded[top : top + spread_h : up_h, left : left + spread_w : up_w] = x
     return padded
 
