@@ -1,0 +1,149 @@
+"""The device seam: everything above it is the same for the simulated chip and for a real board.
+
+Its unit is the task, one frame of one model (decisions 17): a device schedules inside itself, so
+nothing above may rely on driving single function calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from bpu_common.model import BpuModel
+from bpu_common.task import TaskControl, TaskEvent, TaskPlan
+from bpu_common.tensor import AnyArray
+
+OnEvent: TypeAlias = Callable[[TaskEvent], None]
+Inputs: TypeAlias = Mapping[str, AnyArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a device is and what it can tell.
+
+    Attributes:
+        machine: name of its `MachineSpec`.
+        step_times: events of steps and function calls are delivered with true times.
+        preemption_visible: PARKED and RESUMED are delivered.
+        virtual_time: device time passes only inside `Device.wait`, as fast as it can be computed.
+        inspects: `Device.inspect` works.
+    """
+
+    machine: str
+    core_count: int
+    clock_hz: int
+    step_times: bool
+    preemption_visible: bool
+    virtual_time: bool
+    inspects: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoreState:
+    """What one BPU core has done and does; `busy_ns` counts a running call up to now."""
+
+    index: int
+    busy_ns: int
+    calls_done: int
+    preemptions: int
+    task: int = -1
+    model: str = ""
+    call: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentValues:
+    """Arrays at the boundary of one segment.
+
+    Attributes:
+        compared: elements of the outputs found equal between the fast path and the instructions;
+            0 when they were not compared.
+    """
+
+    name: str
+    on: str
+    inputs: dict[str, AnyArray] = field(default_factory=dict)
+    outputs: dict[str, AnyArray] = field(default_factory=dict)
+    compared: int = 0
+
+
+class Device(Protocol):
+    """One chip. Every method may be called from any thread.
+
+    Events are delivered one at a time, in order of time, on whichever thread advances the device.
+    A handler may call `submit`, `cancel` and `now_ns`; it must not block.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this device is; never changes."""
+
+    def load(self, model: BpuModel) -> int:
+        """Make a model ready to run and return its handle.
+
+        Raises:
+            CapacityError: no memory for it.
+            ModelFormatError: it cannot run here.
+        """
+
+    def unload(self, handle: int) -> None:
+        """Forget a model; its tasks must have ended."""
+
+    def plan(self, handle: int) -> TaskPlan | None:
+        """The steps of one frame, None when the device does not tell."""
+
+    def submit(
+        self,
+        handle: int,
+        inputs: Inputs | None,
+        control: TaskControl,
+        on_event: OnEvent,
+        every_event: bool = True,
+    ) -> int:
+        """Queue one frame and return its task id, unique on the device.
+
+        Args:
+            inputs: arrays in the caller's form (`ModelInput.caller_shape`), already checked; they
+                must not change before the task ends. None: only the time of the frame matters,
+                there will be no outputs.
+            every_event: False asks only for STARTED and the final event.
+        """
+
+    def outputs(self, task: int) -> dict[str, AnyArray]:
+        """Outputs of a task that is DONE, by name; they can be taken once.
+
+        Raises:
+            DeviceFault: the computation failed, or the task has no outputs.
+        """
+
+    def cancel(self, task: int) -> None:
+        """Take a task back: the running function call completes, the rest is dropped.
+
+        A CANCELLED event follows unless the task ends first. Unknown or ended tasks are ignored.
+        """
+
+    def wait(self, done: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Block until `done()` holds and return True; False after `timeout_s` of wall time.
+
+        A device with virtual time also returns False when nothing is left to happen.
+        """
+
+    def now_ns(self) -> int:
+        """Device time: monotonic nanoseconds."""
+
+    def cores(self) -> tuple[CoreState, ...]:
+        """State of the BPU cores now."""
+
+    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+        """Run one frame outside of time and return the arrays between its segments.
+
+        Args:
+            exact: run the instructions too and compare with the fast path.
+
+        Raises:
+            DeviceFault: `exact` found a difference; the message names segment and tensor.
+        """
+
+    def close(self) -> None:
+        """Stop; tasks that have not ended stay so."""

@@ -1,0 +1,249 @@
+"""The numbers of a frame: its segments one after another, outside of time.
+
+BPU segments run on the fast path (and, on request, instruction by instruction to compare); CPU
+segments run in onnxruntime. Results are kept by the digest of the inputs, so that frames with the
+same inputs are computed once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from bpu_board.device import Inputs, SegmentValues
+from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_common.image import network_input
+from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.tensor import AnyArray, ModelInput
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from bpu_sim.machine import ExactSegment
+
+Arrays: TypeAlias = dict[str, AnyArray]
+
+CACHE_BYTES = 64 << 20
+"""Outputs kept per model."""
+
+
+class ModelNumbers:
+    """Computes frames of one model; thread-safe.
+
+    Args:
+        threads: onnxruntime's threads within one operator.
+
+    Raises:
+        ModelFormatError: a graph in the model may not be run.
+    """
+
+    def __init__(self, model: BpuModel, threads: int) -> None:
+        from bpu_sim.fastpath import FastSegment  # loads onnxruntime
+
+        self._model = model
+        self._images = {each.tensor.name: each for each in model.inputs}
+        self._segments: list[_Segment] = []
+        for segment in model.segments:
+            if isinstance(segment, BpuSegment):
+                fast = FastSegment(segment, self._images, threads)
+                self._segments.append(_Segment(segment, fast.run, None))
+            else:
+                session = _cpu_session(segment, threads)
+                self._segments.append(_Segment(segment, None, session))
+        self._exact: dict[str, ExactSegment] = {}
+        self._exact_lock = threading.Lock()
+        self._cache = _Cache(CACHE_BYTES)
+
+    def outputs(self, inputs: Inputs) -> Arrays:
+        """Outputs of the model for checked inputs; the arrays are read-only.
+
+        Raises:
+            DeviceFault: the computation failed.
+        """
+        key = _digest(inputs)
+        known = self._cache.get(key)
+        if known is not None:
+            return dict(known)
+        values = self._run(inputs, None)
+        made = {spec.name: values[spec.name] for spec in self._model.outputs}
+        for array in made.values():
+            array.flags.writeable = False
+        self._cache.put(key, made)
+        return dict(made)
+
+    def inspect(self, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+        """All arrays at segment boundaries, in execution order; see `Device.inspect`."""
+        found: list[SegmentValues] = []
+
+        def visit(segment: _Segment, given: Arrays, made: Arrays) -> None:
+            on_bpu = segment.fast is not None
+            compared = self._compare(segment.source, given, made) if exact and on_bpu else 0
+            found.append(
+                SegmentValues(
+                    segment.source.name, "BPU" if on_bpu else "CPU", given, made, compared
+                )
+            )
+
+        values = self._run(inputs, visit)
+        made = {spec.name: values[spec.name] for spec in self._model.outputs}
+        self._cache.put(_digest(inputs), made)
+        return tuple(found)
+
+    def _run(self, inputs: Inputs, visit: _Visit | None) -> Arrays:
+        values: Arrays = dict(inputs)
+        for segment in self._segments:
+            given = {name: values[name] for name in segment.source.inputs}
+            if segment.fast is not None:
+                made = segment.fast(given)
+            else:
+                made = self._run_cpu(segment, given)
+            if visit is not None:
+                visit(segment, given, made)
+            values.update(made)
+        for spec in self._model.outputs:  # an output may be an input handed through
+            values[spec.name] = np.ascontiguousarray(values[spec.name]).reshape(spec.shape)
+        return values
+
+    def _run_cpu(self, segment: _Segment, given: Arrays) -> Arrays:
+        session = segment.session
+        assert session is not None
+        feeds = {name: self._as_network_sees(name, array) for name, array in given.items()}
+        names = list(segment.source.outputs)
+        try:
+            return dict(zip(names, session.run(names, feeds), strict=True))
+        except Exception as error:
+            raise DeviceFault(
+                f"CPU segment {segment.source.name} of model {self._model.name} failed: {error}"
+            ) from error
+
+    def _as_network_sees(self, name: str, array: AnyArray) -> AnyArray:
+        """Raw pictures become int8 NHWC for a CPU segment; everything else stays as it is."""
+        spec = self._images.get(name)
+        if spec is None or not spec.input_type.is_image:
+            return array
+        return network_input(array.view(np.uint8), spec)
+
+    def _compare(self, segment: BpuSegment | CpuSegment, given: Arrays, made: Arrays) -> int:
+        assert isinstance(segment, BpuSegment)
+        with self._exact_lock:
+            machine = self._exact.get(segment.name)
+            if machine is None:
+                machine = self._exact[segment.name] = _exact_segment(segment, self._images)
+            wanted = machine.run(given)
+        compared = 0
+        for name in segment.outputs:
+            compared += _check_equal(segment.name, name, made[name], wanted[name])
+        return compared
+
+
+class _Segment:
+    """One segment and what runs it: exactly one of `fast` and `session` is given."""
+
+    __slots__ = ("fast", "session", "source")
+
+    def __init__(
+        self,
+        source: BpuSegment | CpuSegment,
+        fast: Callable[[Arrays], Arrays] | None,
+        session: onnxruntime.InferenceSession | None,
+    ) -> None:
+        self.source = source
+        self.fast = fast
+        self.session = session
+
+
+_Visit: TypeAlias = Callable[[_Segment, Arrays, Arrays], None]
+
+
+class _Cache:
+    """Outputs by digest of the inputs; the least recently used go first."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[bytes, Arrays] = OrderedDict()
+        self._size_bytes = 0
+
+    def get(self, key: bytes) -> Arrays | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def put(self, key: bytes, arrays: Arrays) -> None:
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = arrays
+            self._size_bytes += _bytes_of(arrays)
+            while self._size_bytes > self._limit_bytes:
+                _, dropped = self._kept.popitem(last=False)
+                self._size_bytes -= _bytes_of(dropped)
+
+
+def _bytes_of(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())
+
+
+def _digest(inputs: Inputs) -> bytes:
+    """Identity of checked (C-contiguous) inputs; names and shapes are fixed by the model."""
+    state = hashlib.sha256()
+    for name in sorted(inputs):
+        state.update(inputs[name].data)
+    return state.digest()
+
+
+def _cpu_session(segment: CpuSegment, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    from bpu_sim.fastpath import check_graph
+
+    check_graph(bytes(segment.graph))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            bytes(segment.graph), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelFormatError(
+            f"CPU segment {segment.name} cannot be run: {error}",
+            hint="convert the model again with this version",
+        ) from error
+
+
+def _exact_segment(segment: BpuSegment, images: Mapping[str, ModelInput]) -> ExactSegment:
+    from bpu_sim.machine import ExactSegment
+
+    return ExactSegment(segment, images)
+
+
+def _check_equal(segment: str, tensor: str, fast: AnyArray, exact: AnyArray) -> int:
+    """Number of elements, all equal.
+
+    Raises:
+        DeviceFault: the first difference.
+    """
+    if fast.shape != exact.shape or fast.dtype != exact.dtype:
+        raise DeviceFault(
+            f"output {tensor} of {segment} is {fast.dtype} {fast.shape} on the fast path and "
+            f"{exact.dtype} {exact.shape} by the instructions"
+        )
+    different = fast != exact
+    count = int(np.count_nonzero(different))
+    if count:
+        where = tuple(int(axis[0]) for axis in np.nonzero(different))
+        raise DeviceFault(
+            f"output {tensor} of {segment}: {count} of {fast.size} values differ between the fast "
+            f"path and the instructions, first at {where}: {fast[where]} and {exact[where]}",
+            hint="the model file is damaged or was made by a faulty compiler: convert it again",
+        )
+    return int(fast.size)

@@ -1,0 +1,232 @@
+"""The simulated chip behind the device seam.
+
+Time comes from `bpu_sim.device`: every frame is simulated, contention included. Numbers come from
+`bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs; computing
+them takes no device time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from bpu_board.device import Capabilities, CoreState, Inputs, OnEvent, SegmentValues
+from bpu_board.devices.numbers import ModelNumbers
+from bpu_common.errors import DeviceFault, UsageError
+from bpu_common.machine import MachineSpec
+from bpu_common.model import BpuModel
+from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind, TaskPlan
+from bpu_common.tensor import AnyArray
+from bpu_sim.device import Chip, PacedClock, VirtualClock
+from bpu_sim.timing import task_plan
+
+_POLL_S = 0.001
+_FIRST_SLICE_NS = 100_000
+_LAST_SLICE_NS = 20_000_000
+_KEPT_RESULTS = 256
+
+
+class _Loaded:
+    """One model: its plan, and what computes it."""
+
+    __slots__ = ("numbers", "plan")
+
+    def __init__(self, plan: TaskPlan, numbers: ModelNumbers) -> None:
+        self.plan = plan
+        self.numbers = numbers
+
+
+class _Task:
+    """Passes one task's events on and keeps the device's books about it."""
+
+    __slots__ = ("device", "ended", "every_event", "inputs", "loaded", "on_event")
+
+    def __init__(
+        self,
+        device: SimDevice,
+        loaded: _Loaded,
+        inputs: Inputs | None,
+        on_event: OnEvent,
+        every_event: bool,
+    ) -> None:
+        self.device = device
+        self.loaded = loaded
+        self.inputs = inputs
+        self.on_event = on_event
+        self.every_event = every_event
+        self.ended = False
+
+    def take(self, event: TaskEvent) -> None:
+        """What the chip delivers."""
+        kind = event.kind
+        if kind is TaskEventKind.STARTED:
+            self.on_event(event)
+        elif kind in FINAL_KINDS:
+            self.ended = True
+            self.device.task_ended(self, event)
+        elif self.every_event:
+            self.on_event(event)
+
+
+class SimDevice:
+    """One chip of `spec`. See `bpu_board.device.Device` for the methods.
+
+    Args:
+        clock: virtual (default) or paced.
+        threads: onnxruntime's threads within one operator; 0: as many as this computer has CPUs.
+    """
+
+    def __init__(
+        self,
+        spec: MachineSpec,
+        clock: VirtualClock | PacedClock | None = None,
+        threads: int = 0,
+    ) -> None:
+        self._spec = spec
+        self._clock = VirtualClock() if clock is None else clock
+        self._threads = threads or os.cpu_count() or 1
+        self._chip = Chip(spec, self._clock)
+        self._lock = threading.Lock()
+        self._driving = threading.Lock()
+        self._changed = threading.Condition()
+        self._models: dict[int, _Loaded] = {}
+        self._next_handle = 1
+        self._alive: dict[int, _Task] = {}
+        self._finished: dict[int, _Task] = {}
+        self._capabilities = Capabilities(
+            machine=spec.name,
+            core_count=spec.cores,
+            clock_hz=spec.clock_hz,
+            step_times=True,
+            preemption_visible=True,
+            virtual_time=isinstance(self._clock, VirtualClock),
+            inspects=True,
+        )
+        self._chip.start()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def load(self, model: BpuModel) -> int:
+        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads))
+        with self._lock:
+            handle = self._next_handle
+            self._next_handle += 1
+            self._models[handle] = loaded
+        return handle
+
+    def unload(self, handle: int) -> None:
+        with self._lock:
+            self._models.pop(handle, None)
+
+    def plan(self, handle: int) -> TaskPlan | None:
+        return self._loaded(handle).plan
+
+    def submit(
+        self,
+        handle: int,
+        inputs: Inputs | None,
+        control: TaskControl,
+        on_event: OnEvent,
+        every_event: bool = True,
+    ) -> int:
+        loaded = self._loaded(handle)
+        task = _Task(self, loaded, inputs, on_event, every_event)
+        number = self._chip.submit(loaded.plan, control, task.take)
+        with self._lock:
+            if not task.ended:
+                self._alive[number] = task
+        return number
+
+    def outputs(self, task: int) -> dict[str, AnyArray]:
+        with self._lock:
+            ended = self._finished.pop(task, None)
+        if ended is None or ended.inputs is None:
+            raise DeviceFault(f"task {task} has no outputs (not done, or taken already)")
+        return ended.loaded.numbers.outputs(ended.inputs)
+
+    def task_ended(self, task: _Task, event: TaskEvent) -> None:
+        """A final event arrived; it goes on to the caller last."""
+        with self._lock:
+            self._alive.pop(event.task, None)
+            if task.inputs is not None and event.kind is TaskEventKind.DONE:
+                self._finished[event.task] = task
+                while len(self._finished) > _KEPT_RESULTS:  # nobody asked for the oldest
+                    del self._finished[next(iter(self._finished))]
+        task.on_event(event)
+        if not self._capabilities.virtual_time:
+            with self._changed:
+                self._changed.notify_all()
+
+    def cancel(self, task: int) -> None:
+        self._chip.cancel(task)
+
+    def wait(self, done: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        if not self._capabilities.virtual_time:
+            return self._wait_paced(done, ends)
+        slice_ns = _FIRST_SLICE_NS
+        while not done():
+            if ends is not None and time.monotonic() >= ends:
+                return False
+            if not self._driving.acquire(timeout=_POLL_S):
+                continue  # another thread lets the time pass, for this task too
+            try:
+                if done():
+                    break
+                if not self._chip.sample().tasks_alive:
+                    return False
+                self._chip.run_until(self._chip.now_ns() + slice_ns)
+            finally:
+                self._driving.release()
+            slice_ns = min(2 * slice_ns, _LAST_SLICE_NS)
+        return True
+
+    def now_ns(self) -> int:
+        return self._chip.now_ns()
+
+    def cores(self) -> tuple[CoreState, ...]:
+        sample = self._chip.sample()
+        return tuple(
+            CoreState(
+                index=core,
+                busy_ns=sample.core_busy_ns[core],
+                calls_done=sample.core_calls[core],
+                preemptions=sample.preemptions[core],
+                task=running[0] if running else -1,
+                model=self._model_of(running[0]) if running else "",
+                call=running[1] if running else -1,
+            )
+            for core, running in enumerate(sample.running)
+        )
+
+    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+        return self._loaded(handle).numbers.inspect(inputs, exact)
+
+    def close(self) -> None:
+        self._chip.close()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _loaded(self, handle: int) -> _Loaded:
+        loaded = self._models.get(handle)
+        if loaded is None:
+            raise UsageError(f"no model with handle {handle} is loaded on this device")
+        return loaded
+
+    def _model_of(self, task: int) -> str:
+        found = self._alive.get(task)
+        return "" if found is None else found.loaded.plan.model
+
+    def _wait_paced(self, done: Callable[[], bool], ends: float | None) -> bool:
+        """Look again after each final event, and now and then."""
+        with self._changed:
+            while not done():
+                left_s = 0.05 if ends is None else min(0.05, ends - time.monotonic())
+                if left_s <= 0:
+                    return False
+                self._changed.wait(left_s)
+        return True

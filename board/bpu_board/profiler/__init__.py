@@ -1,0 +1,1 @@
+"""Measurements on the board: counters, percentiles, per-node profiles, telemetry frames."""

@@ -1,0 +1,112 @@
+"""Makes telemetry frames: the whole visible state of the board at one instant."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import psutil
+
+from bpu_board.device import CoreState, Device
+from bpu_board.profiler.counters import ModelCounters
+from bpu_common.telemetry import (
+    UTILISATION_WINDOW_NS,
+    CoreSample,
+    QueueSample,
+    SystemSample,
+    TelemetryFrame,
+)
+
+
+class Sampler:
+    """Turns the state of device, queue and models into frames; thread-safe.
+
+    `frame` may be called at any rate by several streams; each call makes a new frame with the next
+    sequence number.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._boot_id = secrets.token_hex(8)
+        self._sequence = 0
+        self._lock = threading.Lock()
+        self._busy: deque[tuple[int, tuple[int, ...]]] = deque()
+        self._process = psutil.Process(os.getpid())
+        psutil.cpu_percent(None)  # the first call only sets the mark
+
+    @property
+    def boot_id(self) -> str:
+        return self._boot_id
+
+    def frame(
+        self,
+        queue: QueueSample,
+        counters: Iterable[ModelCounters],
+        counters_lock: threading.Lock,
+    ) -> TelemetryFrame:
+        """The frame of now."""
+        with self._lock:
+            states = self._device.cores()
+            now_ns = self._device.now_ns()
+            wall_ns = time.time_ns()
+            with counters_lock:
+                models = tuple(each.sample(now_ns) for each in counters)
+            sequence = self._sequence
+            self._sequence += 1
+            capabilities = self._device.capabilities
+            return TelemetryFrame(
+                sequence=sequence,
+                boot_id=self._boot_id,
+                time_ns=now_ns,
+                wall_offset_ns=wall_ns - now_ns,
+                machine=capabilities.machine,
+                models=models,
+                queue=queue,
+                cores=self._cores(now_ns, states, capabilities.clock_hz),
+                system=self._system(),
+            )
+
+    def _cores(
+        self, now_ns: int, states: tuple[CoreState, ...], clock_hz: int
+    ) -> tuple[CoreSample, ...]:
+        busy = tuple(state.busy_ns for state in states)
+        marks = self._busy
+        if marks and marks[-1][0] == now_ns:
+            marks.pop()
+        marks.append((now_ns, busy))
+        while len(marks) > 2 and marks[1][0] <= now_ns - UTILISATION_WINDOW_NS:
+            marks.popleft()
+        then_ns, before = marks[0]
+        elapsed_ns = now_ns - then_ns
+        return tuple(
+            CoreSample(
+                index=state.index,
+                clock_hz=clock_hz,
+                utilisation_permille=_permille(state.busy_ns - before[i], elapsed_ns),
+                busy_ns=state.busy_ns,
+                calls_done=state.calls_done,
+                preemptions=state.preemptions,
+                task=state.task,
+                model=state.model,
+                call=state.call,
+            )
+            for i, state in enumerate(states)
+        )
+
+    def _system(self) -> SystemSample:
+        memory = psutil.virtual_memory()
+        return SystemSample(
+            cpu_permille=round(psutil.cpu_percent(None) * 10),
+            cpu_count=psutil.cpu_count() or 1,
+            memory_used_bytes=memory.total - memory.available,
+            memory_total_bytes=memory.total,
+            process_bytes=self._process.memory_info().rss,
+        )
+
+
+def _permille(part_ns: int, whole_ns: int) -> int:
+    return min(1000, max(0, round(1000 * part_ns / whole_ns))) if whole_ns > 0 else 0

@@ -1,0 +1,9 @@
+"""The board's runtime: models, queue, execution, measurements."""
+
+from __future__ import annotations
+
+from bpu_board.runtime.runtime import Pending, Runtime
+from bpu_board.runtime.session import ModelEntry
+from bpu_board.runtime.store import ModelStore, StoredModel
+
+__all__ = ["ModelEntry", "ModelStore", "Pending", "Runtime", "StoredModel"]

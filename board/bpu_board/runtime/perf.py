@@ -1,0 +1,186 @@
+"""A measured run: a closed loop of virtual threads on the device.
+
+Each virtual thread submits its next frame when the one before is done; no operating-system thread
+stands behind it. All times are device time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from bpu_board.device import Device, OnEvent
+from bpu_board.profiler.counters import ModelCounters
+from bpu_board.profiler.meter import NodeMeters
+from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_common.errors import BpuError, Cancelled, DeviceFault
+from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
+from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
+
+OnProgress: TypeAlias = Callable[[PerfProgress], None]
+
+
+class PerfLoop:
+    """One run of one model. The frames run for their time only; numbers are the caller's matter."""
+
+    def __init__(
+        self,
+        device: Device,
+        dispatcher: Dispatcher,
+        handle: int,
+        counters: ModelCounters,
+        request: PerfRequest,
+    ) -> None:
+        self._device = device
+        self._dispatcher = dispatcher
+        self._handle = handle
+        self._counters = counters
+        self._request = request
+        self._control = TaskControl(core_id=request.core_id, priority=request.priority)
+        plan = device.plan(handle) if request.profile else None
+        self._meters = NodeMeters(plan) if plan is not None else None
+        self._lock = threading.Lock()
+        self._latencies = array("q")
+        self._submitted = 0
+        self._in_flight = 0
+        self._end_ns: int | None = None
+        self._last_ns = 0
+        self._error: BpuError | None = None
+
+    def run(self, on_progress: OnProgress | None, stop: threading.Event | None) -> PerfResult:
+        """Run to the end; reports come on the calling thread.
+
+        Raises:
+            CapacityError: the queue had no place for a frame.
+            DeviceFault: a frame failed.
+            Cancelled: `stop` was set; frames in flight have been completed.
+        """
+        busy_before = [core.busy_ns for core in self._device.cores()]
+        wall_start = time.perf_counter_ns()
+        start_ns = self._device.now_ns()
+        if self._request.duration_ns:
+            self._end_ns = start_ns + self._request.duration_ns
+        for _ in range(self._request.thread_num):
+            self._next()
+        self._watch(start_ns, on_progress, stop)
+        wall_ns = time.perf_counter_ns() - wall_start
+        if self._error is not None:
+            raise self._error
+        if stop is not None and stop.is_set():
+            raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
+        busy_after = [core.busy_ns for core in self._device.cores()]
+        busy_ns = tuple(b - a for a, b in zip(busy_before, busy_after, strict=True))
+        return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
+
+    def _next(self) -> None:
+        """Submit a frame of one virtual thread, unless the run is over."""
+        with self._lock:
+            if self._error is not None or not self._more():
+                return
+            self._submitted += 1
+            self._in_flight += 1
+        job = Job(self._handle, None, self._control, self._counters)
+        job.on_final = self._done
+        if self._meters is not None:
+            job.listener = self._listener(job)
+        try:
+            self._dispatcher.submit(job)
+        except BpuError as error:
+            with self._lock:
+                self._error = error
+                self._in_flight -= 1
+
+    def _more(self) -> bool:
+        if self._end_ns is not None:
+            return self._device.now_ns() < self._end_ns
+        return self._submitted < self._request.frame_count
+
+    def _listener(self, job: Job) -> OnEvent:
+        meters = self._meters
+        assert meters is not None
+
+        def listen(event: TaskEvent) -> None:
+            meters.on_event(event, job.submitted_ns)
+
+        return listen
+
+    def _done(self, job: Job) -> None:
+        with self._lock:
+            if job.final is TaskEventKind.DONE:
+                self._latencies.append(job.done_ns - job.submitted_ns)
+                self._last_ns = job.done_ns
+            elif self._error is None:
+                self._error = DeviceFault(
+                    f"a frame of {self._counters.name} ended as {_name(job)}: "
+                    f"{job.detail or 'no reason given'}"
+                )
+        self._next()
+        with self._lock:
+            self._in_flight -= 1
+
+    def _watch(
+        self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None
+    ) -> None:
+        """Wait for the end; report every `FRAMES_PER_REPORT` frames and once at the end."""
+        reported = 0
+        step = FRAMES_PER_REPORT if on_progress is not None else 1 << 62
+        while True:
+            finished = self._device.wait(partial(self._reached, reported + step), 0.5)
+            if stop is not None and stop.is_set():
+                with self._lock:
+                    self._error = self._error or Cancelled("stopped")
+            while on_progress is not None and len(self._latencies) >= reported + step:
+                on_progress(self._progress(reported, reported + step, start_ns))
+                reported += step
+            if not self._in_flight:
+                break
+            if not finished and self._device.capabilities.virtual_time:
+                time.sleep(0)
+        if on_progress is not None and len(self._latencies) > reported:
+            on_progress(self._progress(reported, len(self._latencies), start_ns))
+
+    def _reached(self, frames: int) -> bool:
+        return not self._in_flight or len(self._latencies) >= frames
+
+    def _progress(self, first: int, last: int, start_ns: int) -> PerfProgress:
+        part = self._latencies[first:last]
+        return PerfProgress(
+            frames_done=last,
+            frames_total=0 if self._request.duration_ns else self._request.frame_count,
+            elapsed_ns=self._device.now_ns() - start_ns,
+            average_ns=sum(part) / len(part),
+            max_ns=max(part),
+            min_ns=min(part),
+        )
+
+    def _result(self, run_time_ns: int, busy_ns: tuple[int, ...], wall_ns: int) -> PerfResult:
+        values = np.sort(np.frombuffer(self._latencies, np.int64))
+        ranks = [-(-len(values) * q // 100) - 1 for q in (50, 90, 99)]
+        p50, p90, p99 = (int(values[rank]) for rank in ranks)
+        return PerfResult(
+            model=self._counters.name,
+            machine=self._device.capabilities.machine,
+            thread_num=self._request.thread_num,
+            frame_count=len(values),
+            core_id=self._request.core_id,
+            run_time_ns=run_time_ns,
+            total_latency_ns=int(values.sum()),
+            min_ns=int(values[0]),
+            max_ns=int(values[-1]),
+            p50_ns=p50,
+            p90_ns=p90,
+            p99_ns=p99,
+            core_busy_ns=busy_ns,
+            wall_ns=wall_ns,
+            profile=None if self._meters is None else self._meters.profile(),
+        )
+
+
+def _name(job: Job) -> str:
+    return job.final.value if job.final is not None else "nothing"

@@ -1,0 +1,283 @@
+"""Models on the board's disk, by the SHA-256 of their file.
+
+Layout under the root (folders 0700, files 0600): `models/<sha256>.bin` holds complete, checked
+files; `uploads/<sha256>.part` holds what has arrived of the others. A file moves from the second
+to the first by one rename after its digest and its structure were checked and its bytes were
+flushed, so a model is either whole or absent, whatever kills the process. Nothing a client sends
+becomes part of a path except a digest of 64 hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bpu_common import container
+from bpu_common.errors import (
+    CapacityError,
+    DeployError,
+    ModelFormatError,
+    ModelNotFound,
+    UsageError,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_MODEL_BYTES = 1 << 30
+"""Largest model file (decisions 10)."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHORT_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+_RESERVE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One file of the store.
+
+    Attributes:
+        digest: SHA-256 of the file, 64 hexadecimal digits.
+        names: of the models inside (a pack holds several).
+    """
+
+    digest: str
+    size_bytes: int
+    names: tuple[str, ...]
+    path: Path
+
+
+class ModelStore:
+    """A folder of models; safe for several threads and several processes.
+
+    Attributes:
+        generation: counts the changes made through this object.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._models = self.root / "models"
+        self._uploads = self.root / "uploads"
+        self.generation = 0
+        self._names: dict[str, tuple[str, ...]] = {}
+        for folder in (self.root, self._models, self._uploads):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def begin(self, digest: str, size_bytes: int) -> int:
+        """Prepare or resume an upload; returns the offset of the first byte that is missing.
+
+        An offset equal to `size_bytes` means that the model is complete already, or that all its
+        bytes have arrived: `commit` is the next step and does no harm.
+
+        Raises:
+            UsageError: not a digest.
+            CapacityError: larger than the format allows, or than the disk has room for.
+        """
+        part = self._part(digest)
+        if not 0 < size_bytes <= MAX_MODEL_BYTES:
+            raise CapacityError(
+                f"a model of {size_bytes} bytes cannot be stored, the limit is {MAX_MODEL_BYTES}"
+            )
+        with self._locked(digest):
+            if self._file(digest).exists():
+                return size_bytes
+            have = part.stat().st_size if part.exists() else 0
+            if have > size_bytes:
+                part.unlink()
+                have = 0
+            free = shutil.disk_usage(self._uploads).free
+            if free < size_bytes - have + _RESERVE_BYTES:
+                raise CapacityError(
+                    f"the disk of {self.root} has {free} bytes free, the model needs "
+                    f"{size_bytes - have} more",
+                    hint="remove models that are not used any more (`bpu remove`)",
+                )
+            return have
+
+    def append(self, digest: str, offset: int, chunk: bytes | memoryview) -> int:
+        """Write the next bytes of an upload; returns the new offset.
+
+        Bytes that have arrived before are skipped, so a chunk may be sent again.
+
+        Raises:
+            DeployError: there is a gap between what has arrived and `offset`.
+        """
+        part = self._part(digest)
+        with self._locked(digest):
+            if self._file(digest).exists():
+                return offset + len(chunk)
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "r+b") as stream:
+                have = os.fstat(stream.fileno()).st_size
+                if not 0 <= offset <= have:
+                    raise DeployError(
+                        f"upload of {digest[:12]} continues at byte {offset}, but only {have} "
+                        "bytes have arrived",
+                        hint=f"send the bytes from {have} on",
+                    )
+                fresh = memoryview(chunk)[have - offset :]
+                if have + len(fresh) > MAX_MODEL_BYTES:
+                    raise CapacityError(
+                        f"upload of {digest[:12]} is larger than {MAX_MODEL_BYTES} bytes"
+                    )
+                if fresh.nbytes:
+                    stream.seek(have)
+                    stream.write(fresh)
+                return have + fresh.nbytes
+
+    def commit(self, digest: str) -> StoredModel:
+        """Check a complete upload and make it visible. Doing it again is harmless.
+
+        Raises:
+            DeployError: bytes are missing or damaged (the upload is thrown away if damaged).
+            ModelFormatError: the file is not a model that this software can read.
+        """
+        part, file = self._part(digest), self._file(digest)
+        with self._locked(digest):
+            if file.exists():
+                return self._stored(digest)
+            if not part.exists():
+                raise DeployError(f"nothing of {digest[:12]} has been uploaded")
+            found = container.digest(part)
+            if found != digest:
+                part.unlink()
+                raise DeployError(
+                    f"the upload has digest {found[:12]}, but {digest[:12]} was announced; it was "
+                    "thrown away",
+                    hint="deploy the model again",
+                )
+            try:
+                container.load(part)
+            except Exception:
+                part.unlink()
+                raise
+            _flush(part)
+            part.replace(file)
+            _flush(self._models)
+            self.generation += 1
+            return self._stored(digest)
+
+    def put(self, data: bytes) -> StoredModel:
+        """Store a whole file at once.
+
+        Raises:
+            ModelFormatError: it is not a model that this software can read.
+            CapacityError: no room.
+        """
+        digest = container.digest(data)
+        offset = self.begin(digest, len(data))
+        self.append(digest, offset, memoryview(data)[offset:])
+        return self.commit(digest)
+
+    def discard(self, digest: str) -> None:
+        """Throw away what has arrived of an unfinished upload, if anything."""
+        with self._locked(digest):
+            self._part(digest).unlink(missing_ok=True)
+
+    def list(self) -> tuple[StoredModel, ...]:
+        """All complete models, by digest."""
+        found = sorted(path.stem for path in self._models.glob("*.bin"))
+        stored = []
+        for digest in found:
+            if _DIGEST.fullmatch(digest):
+                try:
+                    stored.append(self._stored(digest))
+                except FileNotFoundError:  # removed by another process meanwhile
+                    continue
+        return tuple(stored)
+
+    def find(self, key: str) -> StoredModel:
+        """The file with this digest (at least 8 digits of it) or holding the model of this name.
+
+        Raises:
+            ModelNotFound: none.
+            UsageError: several; the message lists their digests.
+        """
+        everything = self.list()
+        found = [each for each in everything if key in each.names]
+        if not found and _SHORT_DIGEST.fullmatch(key):
+            found = [each for each in everything if each.digest.startswith(key)]
+        if not found:
+            names = sorted({name for each in everything for name in each.names})
+            raise ModelNotFound(
+                f"no model {key!r} on this board",
+                hint=f"it has: {', '.join(names)}" if names else "deploy it first (`bpu deploy`)",
+            )
+        if len(found) > 1:
+            digests = ", ".join(each.digest[:12] for each in found)
+            raise UsageError(f"{key!r} is in several files: {digests}", hint="name a digest")
+        return found[0]
+
+    def remove(self, digest: str) -> None:
+        """Delete a model. A process that has it loaded keeps its mapping.
+
+        Raises:
+            ModelNotFound: it is not there.
+        """
+        with self._locked(digest):
+            try:
+                self._file(digest).unlink()
+            except FileNotFoundError:
+                raise ModelNotFound(f"no model {digest[:12]} on this board") from None
+            self._names.pop(digest, None)
+            self.generation += 1
+            _flush(self._models)
+
+    def _file(self, digest: str) -> Path:
+        return self._models / f"{_checked(digest)}.bin"
+
+    def _part(self, digest: str) -> Path:
+        return self._uploads / f"{_checked(digest)}.part"
+
+    def _stored(self, digest: str) -> StoredModel:
+        path = self._file(digest)
+        size_bytes = path.stat().st_size
+        names = self._names.get(digest)
+        if names is None:
+            names = _model_names(path)
+            self._names[digest] = names
+        return StoredModel(digest, size_bytes, names, path)
+
+    @contextmanager
+    def _locked(self, digest: str) -> Iterator[None]:
+        """Exclude other threads and other processes that work on the same digest."""
+        name = self._uploads / f"{_checked(digest)[0]}.lock"  # 16 files, never removed
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # each open file excludes every other one
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(
+            f"{digest[:80]!r} is not the digest of a model", hint="64 hexadecimal digits of SHA-256"
+        )
+    return digest
+
+
+def _model_names(path: Path) -> tuple[str, ...]:
+    """Names of the models in a stored file; none if it was damaged after it was stored."""
+    try:
+        return tuple(model.name for model in container.load(path))
+    except ModelFormatError as error:
+        logger.warning("stored model %s cannot be read any more: %s", path.stem[:12], error.message)
+        return ()
+
+
+def _flush(path: Path) -> None:
+    """Make a file's bytes or a folder's entries survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
