@@ -37,9 +37,11 @@ class Chip:
         self._kernel = Kernel()
         self._outbox: Outbox = []
         self._course = Course(spec, self._kernel, self._outbox, hangs)
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._driving = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._paced = isinstance(self._clock, PacedClock)
         self._driver_ident = 0
         self._closed = False
         self._failure: BaseException | None = None
@@ -51,11 +53,13 @@ class Chip:
         control: TaskControl,
         on_event: OnEvent | None = None,
         *,
+        every_event: bool = True,
         at_ns: int | None = None,
     ) -> int:
         """Hand one frame of `plan` to the device.
 
         Args:
+            every_event: False asks only for STARTED and the final event, which is cheaper.
             at_ns: device time of the arrival; None: now.
 
         Returns:
@@ -65,10 +69,11 @@ class Chip:
             UsageError: a core or priority that the chip does not have.
         """
         self._check(control)
-        with self._changed:
+        with self._lock:
             arrival_ns = self._now_ns() if at_ns is None else at_ns
-            task = self._course.submit(plan, control, on_event, arrival_ns)
-            self._changed.notify_all()
+            task = self._course.submit(plan, control, on_event, every_event, arrival_ns)
+            if self._paced:
+                self._changed.notify_all()
         return task
 
     def cancel(self, task: int) -> bool:
@@ -138,23 +143,22 @@ class Chip:
             self._wait(time_ns)
             return
         with self._driving:
-            while self._step_if_due(time_ns):
-                pass
+            self._drive(time_ns)
             if time_ns is not None:
                 with self._changed:
                     self._kernel.advance(time_ns)
 
-    def _step_if_due(self, time_ns: int | None) -> bool:
-        with self._changed:
-            due_ns = self._kernel.next_ns()
-            if due_ns is None or (time_ns is not None and due_ns > time_ns):
-                return False
-            self._kernel.step()
-            batch = self._outbox[:]
-            self._outbox.clear()
-        for on_event, event in batch:
-            on_event(event)
-        return True
+    def _drive(self, time_ns: int | None) -> None:
+        """Run the kernel and deliver events until nothing is due by `time_ns`."""
+        lock, outbox, run = self._lock, self._outbox, self._kernel.run
+        more = True
+        while more:
+            with lock:
+                more = run(time_ns, outbox)
+                batch = outbox[:]
+                outbox.clear()
+            for on_event, event in batch:
+                on_event(event)
 
     def _wait(self, time_ns: int | None) -> None:
         """Wait for the pacing thread (paced clock only)."""

@@ -38,6 +38,7 @@ class ChipSample:
     Attributes:
         core_busy_ns: per BPU core, time with a function call on it.
         core_calls: per BPU core, function calls completed.
+        preemptions: per BPU core, how often a task lost it at a call boundary.
         running: per BPU core, (task, call) or None.
         waiting: BPU jobs in the driver without a core.
         cpu_busy_ns: CPU core time used by operators, all cores together.
@@ -48,6 +49,7 @@ class ChipSample:
     time_ns: int
     core_busy_ns: tuple[int, ...]
     core_calls: tuple[int, ...]
+    preemptions: tuple[int, ...]
     running: tuple[tuple[int, int] | None, ...]
     waiting: int
     cpu_busy_ns: int
@@ -62,23 +64,25 @@ class _Task:
         "begun",
         "cancelled",
         "control",
+        "every_event",
         "id",
         "model",
         "on_event",
         "place",
-        "plan",
         "since_ns",
         "step",
+        "steps",
     )
 
     def __init__(
         self, number: int, plan: TaskPlan, control: TaskControl, on_event: OnEvent | None
     ) -> None:
         self.id = number
-        self.plan = plan
+        self.steps = plan.steps
         self.model = plan.model
         self.control = control
         self.on_event = on_event
+        self.every_event = True
         self.step = 0
         self.begun = False
         self.cancelled = False
@@ -110,15 +114,22 @@ class Course:
         self._tickets = [0] * spec.cores  # a completion counts only with its core's last ticket
         self._core_busy_ns = [0] * spec.cores
         self._core_calls = [0] * spec.cores
+        self._preemptions = [0] * spec.cores
         self._cpu_busy_ns = 0
         self._ddr_bytes = 0
         self._done = 0
 
     def submit(
-        self, plan: TaskPlan, control: TaskControl, on_event: OnEvent | None, arrival_ns: int
+        self,
+        plan: TaskPlan,
+        control: TaskControl,
+        on_event: OnEvent | None,
+        every_event: bool,
+        arrival_ns: int,
     ) -> int:
         """Let a frame arrive at `arrival_ns`; returns its id."""
         task = _Task(self._next_id, plan, control, on_event)
+        task.every_event = every_event and on_event is not None
         self._next_id += 1
         self._tasks[task.id] = task
         self._kernel.at(arrival_ns, Tie.ARRIVAL, self._arrive, task)
@@ -143,6 +154,7 @@ class Course:
             time_ns=now_ns,
             core_busy_ns=busy_ns,
             core_calls=tuple(self._core_calls),
+            preemptions=tuple(self._preemptions),
             running=running,
             waiting=self._driver.waiting_count,
             cpu_busy_ns=self._cpu_busy_ns,
@@ -157,15 +169,17 @@ class Course:
     def _emit(
         self, task: _Task, kind: TaskEventKind, core: int = -1, call: int = -1, other: int = -1
     ) -> None:
-        if task.on_event is not None:
-            step = -1 if kind is _Kind.SUBMITTED else task.step
-            event = TaskEvent(
-                self._kernel.now_ns, kind, task.id, task.model, core, step, call, other
-            )
-            self._outbox.append((task.on_event, event))
+        """Report a fact about the current step; callers ask `task.every_event` first."""
+        assert task.on_event is not None
+        event = TaskEvent(
+            self._kernel.now_ns, kind, task.id, task.model, core, task.step, call, other
+        )
+        self._outbox.append((task.on_event, event))
 
     def _arrive(self, task: _Task) -> None:
-        self._emit(task, _Kind.SUBMITTED)
+        if task.every_event and task.on_event is not None:
+            event = TaskEvent(self._kernel.now_ns, _Kind.SUBMITTED, task.id, task.model)
+            self._outbox.append((task.on_event, event))
         self._next_step(task)
 
     def _next_step(self, task: _Task) -> None:
@@ -173,10 +187,10 @@ class Course:
         if task.cancelled:
             self._end(task, _Kind.CANCELLED)
             return
-        if task.step == len(task.plan.steps):
+        if task.step == len(task.steps):
             self._end(task, _Kind.DONE)
             return
-        step = task.plan.steps[task.step]
+        step = task.steps[task.step]
         if isinstance(step, CpuStep):
             if self._cpu.acquire(task.id):
                 self._run_cpu(task, step)
@@ -186,7 +200,8 @@ class Course:
         self._release_cpu(task)
         if not self._begin(task):
             return
-        self._emit(task, _Kind.STEP_STARTED)
+        if task.every_event:
+            self._emit(task, _Kind.STEP_STARTED)
         task.place = _TRANSIT
         now_ns = self._kernel.now_ns
         self._kernel.at(now_ns + self._submit_ns, Tie.ARRIVAL, self._to_driver, task, step)
@@ -200,7 +215,8 @@ class Course:
             self._end(task, _Kind.EXPIRED)
             return False
         task.begun = True
-        self._emit(task, _Kind.STARTED)
+        if task.on_event is not None:
+            self._emit(task, _Kind.STARTED)
         return True
 
     def _end(self, task: _Task, kind: TaskEventKind, detail: str = "") -> None:
@@ -227,7 +243,8 @@ class Course:
         if not self._begin(task):
             return
         task.place = _CPU
-        self._emit(task, _Kind.STEP_STARTED)
+        if task.every_event:
+            self._emit(task, _Kind.STEP_STARTED)
         end_ns = self._kernel.now_ns + step.duration_ns
         self._kernel.at(end_ns, Tie.COMPLETION, self._cpu_done, task, step)
 
@@ -236,7 +253,8 @@ class Course:
         self._step_done(task)
 
     def _step_done(self, task: _Task) -> None:
-        self._emit(task, _Kind.STEP_DONE)
+        if task.every_event:
+            self._emit(task, _Kind.STEP_DONE)
         task.step += 1
         task.place = _TRANSIT
         self._next_step(task)
@@ -245,7 +263,7 @@ class Course:
         heir = self._cpu.release(task.id)
         if heir is not None:
             waiting = self._tasks[heir]
-            step = waiting.plan.steps[waiting.step]
+            step = waiting.steps[waiting.step]
             assert isinstance(step, CpuStep)
             self._run_cpu(waiting, step)
 
@@ -269,7 +287,9 @@ class Course:
             if isinstance(action, Start):
                 self._start(task, action)
             elif isinstance(action, Parked):
-                self._emit(task, _Kind.PARKED, action.core, other=action.other)
+                self._preemptions[action.core] += 1
+                if task.every_event:
+                    self._emit(task, _Kind.PARKED, action.core, other=action.other)
             elif isinstance(action, Finished):
                 task.place = _TRANSIT
                 if action.core < 0:
@@ -288,11 +308,12 @@ class Course:
 
     def _start(self, task: _Task, start: Start) -> None:
         core = start.core
-        step = task.plan.steps[task.step]
+        step = task.steps[task.step]
         assert isinstance(step, BpuStep)
-        if start.resumed:
-            self._emit(task, _Kind.RESUMED, core, start.call)
-        self._emit(task, _Kind.CALL_STARTED, core, start.call)
+        if task.every_event:
+            if start.resumed:
+                self._emit(task, _Kind.RESUMED, core, start.call)
+            self._emit(task, _Kind.CALL_STARTED, core, start.call)
         task.since_ns = self._kernel.now_ns
         if self._hangs is not None and self._hangs(task.id, start.call, start.attempt):
             self._tickets[core] += 1
@@ -315,13 +336,14 @@ class Course:
         assert running is not None
         number, call = running
         task = self._tasks[number]
-        step = task.plan.steps[task.step]
+        step = task.steps[task.step]
         assert isinstance(step, BpuStep)
         now_ns = self._kernel.now_ns
         self._core_busy_ns[core] += now_ns - task.since_ns
         self._core_calls[core] += 1
         self._ddr_bytes += step.calls[call].ddr_bytes
-        self._emit(task, _Kind.CALL_DONE, core, call)
+        if task.every_event:
+            self._emit(task, _Kind.CALL_DONE, core, call)
         self._reschedule(self._bus.stop(core, now_ns))
         self._apply(self._driver.call_done(core, now_ns))
 

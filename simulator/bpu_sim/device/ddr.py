@@ -45,9 +45,7 @@ class DdrBus:
         call = _Running(cost, self._cycle_ns, now_ns)
         self._running[core] = call
         changed = self._rebalance(now_ns)
-        if core not in (c for c, _ in changed):
-            changed.append((core, self._end_ns(call)))
-        return changed
+        return changed or [(core, self._end_ns(call))]
 
     def stop(self, core: int, now_ns: int) -> list[tuple[int, int]]:
         """The call on `core` is over; returns the new end of every other one that changed."""
@@ -55,10 +53,12 @@ class DdrBus:
         return self._rebalance(now_ns)
 
     def _rebalance(self, now_ns: int) -> list[tuple[int, int]]:
-        demand = sum(call.demand for call in self._running.values())
-        excess = max(1.0, demand / self._bus)
-        if excess == self._excess == 1.0:
+        demand = 0.0
+        for call in self._running.values():
+            demand += call.demand
+        if demand <= self._bus and self._excess == 1.0:
             return []
+        excess = max(1.0, demand / self._bus)
         self._excess = excess
         changed = []
         for core, call in self._running.items():

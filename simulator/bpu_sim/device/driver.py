@@ -119,6 +119,7 @@ class Driver:
         self._waiting: tuple[list[tuple[_Key, _Job]], ...] = tuple([] for _ in range(cores + 1))
         self._jobs: dict[int, _Job] = {}
         self._order = 0
+        self._has_parked = False
 
     def submit(self, task: int, calls: int, control: TaskControl, now_ns: int) -> list[Action]:
         """A new job of `calls` function calls (at least one). `task` must not be in the driver."""
@@ -213,6 +214,8 @@ class Driver:
         """The heap whose head `core` would take next, None if nothing waits for it."""
         best: list[tuple[_Key, _Job]] | None = None
         for heap in (self._waiting[core], self._waiting[-1]):
+            if not heap:
+                continue
             while heap and not heap[0][1].waiting:
                 heapq.heappop(heap)
             if heap and (best is None or heap[0][0] < best[0][0]):
@@ -221,12 +224,20 @@ class Driver:
 
     def _fill(self, actions: list[Action], now_ns: int) -> None:
         """Bind calls to cores until no core has room and work."""
+        if self._limit == 1:
+            # A second pass only after parking: an idle core passed over may take the parked job.
+            again = True
+            while again:
+                self._has_parked = False
+                for place in self._cores:
+                    if not place.ring:
+                        self._feed(place, actions, now_ns)
+                again = self._has_parked
+            return
         while True:
             room = [c for c in self._cores if len(c.ring) < self._limit]
             room.sort(key=lambda c: len(c.ring))
             if not any(self._feed(place, actions, now_ns) for place in room):
-                return
-            if self._limit == 1 and len(room) == 1:
                 return
 
     def _feed(self, place: _Core, actions: list[Action], now_ns: int) -> bool:
@@ -268,6 +279,7 @@ class Driver:
     def _park(self, place: _Core, job: _Job, other: int, actions: list[Action]) -> None:
         job.parked_by = -1
         job.resuming = True
+        self._has_parked = True
         self._enqueue(job)
         actions.append(Parked(place.index, job.task, other))
 

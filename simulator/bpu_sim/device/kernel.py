@@ -7,8 +7,8 @@ Nothing else decides the order, so the same inputs give the same log on every ma
 from __future__ import annotations
 
 import enum
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 
@@ -36,9 +36,11 @@ class Kernel:
 
     def at(self, time_ns: int, tie: int, action: Callable[..., None], *arguments: object) -> None:
         """Run `action(*arguments)` at `time_ns`; a time in the past means now."""
-        self._counter += 1
-        time_ns = max(time_ns, self.now_ns)
-        heapq.heappush(self._heap, (time_ns, tie, self._counter, action, arguments))
+        self._counter = counter = self._counter + 1
+        now_ns = self.now_ns
+        if time_ns < now_ns:
+            time_ns = now_ns
+        heappush(self._heap, (time_ns, tie, counter, action, arguments))
 
     def next_ns(self) -> int | None:
         """Time of the next action, None if there is none."""
@@ -46,8 +48,24 @@ class Kernel:
 
     def step(self) -> None:
         """Advance to the next action and run it."""
-        self.now_ns, _, _, action, arguments = heapq.heappop(self._heap)
+        self.now_ns, _, _, action, arguments = heappop(self._heap)
         action(*arguments)
+
+    def run(self, until_ns: int | None, outbox: list[Any]) -> bool:
+        """Run actions that are due by `until_ns` (None: all) until one puts something in `outbox`.
+
+        Returns:
+            False once nothing is due.
+        """
+        heap = self._heap
+        while heap:
+            if until_ns is not None and heap[0][0] > until_ns:
+                return False
+            self.now_ns, _, _, action, arguments = heappop(heap)
+            action(*arguments)
+            if outbox:
+                return True
+        return False
 
     def advance(self, time_ns: int) -> None:
         """Move the time forward while nothing happens; earlier actions must have run."""
