@@ -1,0 +1,152 @@
+"""One scale per tensor: which tensors share a scale, and from whose threshold it comes.
+
+Work that keeps codes (pooling maximum, resize, slice, pad, blocks) has one scale for input and
+result; a Concat shares its scale with every branch that nothing else reads, the other branches get
+a SCALE operation. A group's threshold is the largest of those tensors that something else than the
+group itself reads: only there does the scale matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from bpu_host.compiler.quantize.units import ConcatWork, Plan, Unit
+
+INT8_STEPS = 127
+
+
+def scale_of(threshold: float) -> float:
+    """threshold / 127 as the nearest float32 (what every artifact stores)."""
+    return float(np.float32(threshold / INT8_STEPS))
+
+
+class Thresholds:
+    """Calibrated thresholds with the rules for tensors that have none.
+
+    Attributes:
+        unusual: tensors whose threshold was zero or missing, with the value taken instead.
+    """
+
+    def __init__(self, calibrated: Mapping[str, float], stand_ins: Mapping[str, str]) -> None:
+        self._calibrated = calibrated
+        self._stand_ins = stand_ins
+        self.unusual: dict[str, float] = {}
+
+    def __call__(self, tensor: str) -> float:
+        """The threshold of `tensor`; 1.0 where the data never left zero (noted in `unusual`)."""
+        value = self._calibrated.get(self._stand_ins.get(tensor, tensor), 0.0)
+        if np.isfinite(value) and scale_of(value) > 0:
+            return value
+        self.unusual[tensor] = 1.0
+        return 1.0
+
+
+class _Groups:
+    """Disjoint sets of tensor names."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        root = self._parent.setdefault(name, name)
+        while root != self._parent[root]:
+            root = self._parent[root]
+        while name != root:
+            self._parent[name], name = root, self._parent[name]
+        return root
+
+    def union(self, first: str, second: str) -> None:
+        self._parent[self.find(first)] = self.find(second)
+
+    def members(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self._parent:
+            found[self.find(name)].append(name)
+        return found
+
+
+def assign_thresholds(
+    plan: Plan,
+    thresholds: Thresholds,
+    fixed: Mapping[str, float],
+    leaving: Iterable[str],
+    int32: frozenset[str],
+) -> dict[str, float]:
+    """The threshold each int8 tensor gets.
+
+    Args:
+        fixed: thresholds that may not move (image inputs: 127).
+        leaving: tensors that CPU operators read or that are model outputs.
+        int32: tensors that have per-channel int32 scales instead.
+    """
+    units = plan.all_units()
+    readers: dict[str, list[Unit]] = defaultdict(list)
+    groups = _Groups()
+    for unit in units:
+        for x in unit.xs:
+            readers[x].append(unit)
+            groups.find(x)
+        if unit.y not in int32:
+            groups.find(unit.y)
+    outside = frozenset(leaving)
+    for unit in units:
+        if unit.keeps_codes:
+            groups.union(unit.xs[0], unit.y)
+    for unit in units:
+        if isinstance(unit.work, ConcatWork):
+            _join_branches(unit, groups, readers, outside, fixed)
+    result: dict[str, float] = {}
+    for members in groups.members().values():
+        value = _group_threshold(members, groups, readers, outside, fixed, thresholds)
+        result.update(dict.fromkeys(members, value))
+    return result
+
+
+def _join_branches(
+    unit: Unit,
+    groups: _Groups,
+    readers: Mapping[str, list[Unit]],
+    outside: frozenset[str],
+    fixed: Mapping[str, float],
+) -> None:
+    """Let the branches of a Concat that nothing else reads take its scale."""
+    members = groups.members()
+    for x in dict.fromkeys(unit.xs):
+        group = members[groups.find(x)]
+        others = [
+            reader
+            for name in group
+            for reader in readers[name]
+            if reader is not unit and not _inside(reader, groups, x)
+        ]
+        if not others and not outside.intersection(group) and not fixed.keys() & set(group):
+            groups.union(x, unit.y)
+            members = groups.members()
+
+
+def _inside(reader: Unit, groups: _Groups, tensor: str) -> bool:
+    """Whether `reader` only passes codes on within the group of `tensor`."""
+    passes = reader.keeps_codes or isinstance(reader.work, ConcatWork)
+    return passes and groups.find(reader.y) == groups.find(tensor)
+
+
+def _group_threshold(
+    members: list[str],
+    groups: _Groups,
+    readers: Mapping[str, list[Unit]],
+    outside: frozenset[str],
+    fixed: Mapping[str, float],
+    thresholds: Thresholds,
+) -> float:
+    for name in members:
+        if name in fixed:
+            return fixed[name]
+    read = [
+        name
+        for name in members
+        if name in outside or any(not _inside(reader, groups, name) for reader in readers[name])
+    ]
+    return max(thresholds(name) for name in (read or members))

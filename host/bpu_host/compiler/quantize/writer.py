@@ -1,0 +1,253 @@
+"""Writing the operations of one lowering attempt, in the order of the float graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from bpu_common.errors import CompilerBug, ModelUnsupported
+from bpu_common.tensor import DType, ModelInput
+from bpu_host.compiler.lowered import (
+    CpuOp,
+    Dequantize,
+    LoweredGraph,
+    LoweredOp,
+    QTensor,
+    Quantize,
+)
+from bpu_host.compiler.quantize.graphview import (
+    OffBpu,
+    Shape3,
+    constant,
+    node_name,
+    shape_hwc,
+    static_shape,
+    value_name,
+)
+from bpu_host.compiler.quantize.operations import build, rescale
+from bpu_host.compiler.quantize.recognise import Placement
+from bpu_host.compiler.quantize.scales import Thresholds, assign_thresholds, scale_of
+from bpu_host.compiler.quantize.units import UNBOUNDED, ConcatWork, ConvWork, Plan, Unit
+
+IMAGE_THRESHOLD = 127.0
+"""Image inputs are value - 128 with scale 1."""
+
+
+class Writer:
+    """One attempt. Units that do not fit are collected in `refused` (node name -> reason)."""
+
+    def __init__(
+        self,
+        model: ir.Model,
+        plan: Plan,
+        placed: Mapping[str, Placement],
+        calibrated: Mapping[str, float],
+        inputs: tuple[ModelInput, ...],
+    ) -> None:
+        self.refused: dict[str, str] = {}
+        self._model, self._plan, self._placed, self._inputs = model, plan, placed, inputs
+        self._images = {i.tensor.name: i for i in inputs if i.input_type.is_image}
+        self._values = _values_by_name(model)
+        self._made_on_bpu = {unit.y for unit in plan.all_units()}
+        self._leaving = self._find_leaving()
+        self._int32 = self._find_int32()
+        thresholds = Thresholds(calibrated, plan.stand_ins)
+        self._thresholds = assign_thresholds(
+            plan,
+            thresholds,
+            dict.fromkeys(self._images, IMAGE_THRESHOLD),
+            self._leaving,
+            self._int32,
+        )
+        self.unusual = thresholds.unusual
+        self._ops: list[LoweredOp] = []
+        self._tensors: dict[str, QTensor] = {}
+        self._float_shapes: dict[str, tuple[int, ...]] = {}
+        self._constants: dict[str, np.ndarray] = {}
+        self._float_twins: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Write all operations."""
+        for name, item in self._images.items():
+            _, height, width, channels = item.tensor.shape
+            self._add_tensor(name, (height, width, channels), IMAGE_THRESHOLD)
+        for node in self._model.graph:
+            name = node_name(node)
+            if name in self._plan.units:
+                for unit in self._plan.units[name]:
+                    self._write_unit(unit)
+            elif name not in self._plan.covered and node.op_type != "Constant":
+                self._write_cpu(node)
+        for value in self._model.graph.outputs:
+            self._float_input(value)
+
+    def graph(self, name: str) -> LoweredGraph:
+        """The result; only after `run` with nothing refused."""
+        return LoweredGraph(
+            name,
+            tuple(self._ops),
+            self._tensors,
+            self._inputs,
+            tuple(
+                self._float_twins.get(value_name(v), value_name(v))
+                for v in self._model.graph.outputs
+            ),
+            self._float_shapes,
+            self._constants,
+            self._model,
+        )
+
+    def _find_leaving(self) -> frozenset[str]:
+        """BPU tensors that CPU operators read or that are model outputs."""
+        read = {value_name(value) for value in self._model.graph.outputs}
+        for node in self._model.graph:
+            if node_name(node) not in self._plan.covered:
+                read.update(value_name(value) for value in node.inputs)
+        resolved = {self._plan.aliases.get(name, name) for name in read}
+        return frozenset(resolved & (self._made_on_bpu | self._images.keys()))
+
+    def _find_int32(self) -> frozenset[str]:
+        """Results of convolutions that only leave the BPU: they keep the accumulator."""
+        read = {x for unit in self._plan.all_units() for x in unit.xs}
+        return frozenset(
+            unit.y
+            for unit in self._plan.all_units()
+            if isinstance(unit.work, ConvWork)
+            and unit.work.high_precision
+            and unit.bounds == UNBOUNDED
+            and unit.y in self._leaving
+            and unit.y not in read
+        )
+
+    def _quantized_name(self, tensor: str) -> str:
+        if tensor in self._images or (tensor in self._made_on_bpu and tensor not in self._leaving):
+            return tensor
+        return f"{tensor}_quantized"
+
+    def _add_tensor(self, tensor: str, shape: Shape3, threshold: float) -> QTensor:
+        name = self._quantized_name(tensor)
+        made = QTensor(name, shape, (scale_of(threshold),), DType.INT8, threshold)
+        self._tensors[name] = made
+        return made
+
+    def _quantized(self, tensor: str) -> QTensor:
+        """The int8 form of a float tensor, with a Quantize in front if the CPU makes it."""
+        name = self._quantized_name(tensor)
+        if name in self._tensors:
+            return self._tensors[name]
+        if tensor in self._made_on_bpu:
+            raise CompilerBug(f"tensor '{tensor}' is read before it is made", where="lower")
+        value = self._values[tensor]
+        made = self._add_tensor(tensor, shape_hwc(value), self._thresholds[tensor])
+        self._ops.append(Quantize(f"{tensor}_HzQuantize", tensor, name))
+        self._float_shapes[tensor] = static_shape(value)
+        return made
+
+    def _write_unit(self, unit: Unit) -> None:
+        try:
+            xs = tuple(self._quantized(x) for x in unit.xs)
+            name = self._quantized_name(unit.y)
+            if unit.y in self._int32:
+                y = QTensor(name, unit.y_shape, (), DType.INT32)
+            else:
+                y = self._add_tensor(unit.y, unit.y_shape, self._thresholds[unit.y])
+            if isinstance(unit.work, ConcatWork):
+                xs = tuple(self._at_scale_of(x, y) for x in xs)
+            operation, y = build(unit, xs, y)
+        except OffBpu as refusal:
+            for node in unit.covers:
+                self.refused[node_name(node)] = str(refusal)
+            self._add_tensor(unit.y, unit.y_shape, IMAGE_THRESHOLD)  # lets the others be checked
+            return
+        self._tensors[y.name] = y
+        self._ops.append(operation)
+
+    def _at_scale_of(self, x: QTensor, y: QTensor) -> QTensor:
+        if x.scale == y.scale:
+            return x
+        operation, made = rescale(x, y.scale[0], y.threshold)
+        if made.name not in self._tensors:
+            self._tensors[made.name] = made
+            self._ops.append(operation)
+        return self._tensors[made.name]
+
+    def _write_cpu(self, node: ir.Node) -> None:
+        renamed = {
+            value_name(value): twin
+            for value in node.inputs
+            if value is not None and (twin := self._float_input(value)) != value_name(value)
+        }
+        for value in node.outputs:
+            if value_name(value):
+                self._float_shapes[value_name(value)] = _shape_or_empty(value)
+        name = node_name(node)
+        verdict = self._placed.get(name)
+        reason = verdict.reason if verdict is not None else ""
+        self._ops.append(CpuOp(name, _with_inputs(node, renamed), reason))
+
+    def _float_input(self, value: ir.Value) -> str:
+        """Name under which the CPU finds `value`; dequantizes or notes a constant as needed."""
+        name = value_name(value)
+        if not name:
+            return name
+        array = constant(value)
+        if array is not None:
+            self._constants[name] = array
+            return name
+        tensor = self._plan.aliases.get(name, name)
+        if tensor not in self._made_on_bpu and tensor not in self._images:
+            self._float_shapes.setdefault(name, _shape_or_empty(value))
+            return name
+        if name in self._float_twins:
+            return self._float_twins[name]
+        quantized = self._tensors[self._quantized_name(tensor)]
+        twin = f"{name}_float" if name in self._images else name
+        height, width, channels = quantized.shape_hwc
+        shape = (1, channels, height, width)
+        if static_shape(value) != shape:
+            raise ModelUnsupported(
+                f"image input '{name}' is read in NHWC form by an operator on the CPU",
+                hint="let its first operators run on the BPU, or feed it as featuremap",
+            )
+        self._ops.append(Dequantize(f"{name}_HzDequantize", quantized.name, twin))
+        self._float_shapes[twin] = shape
+        self._float_twins[name] = twin
+        return twin
+
+
+def _values_by_name(model: ir.Model) -> dict[str, ir.Value]:
+    found = {value_name(value): value for value in model.graph.inputs}
+    for node in model.graph:
+        found.update({value_name(v): v for v in (*node.inputs, *node.outputs) if v is not None})
+    return found
+
+
+def _shape_or_empty(value: ir.Value) -> tuple[int, ...]:
+    try:
+        return static_shape(value)
+    except OffBpu as error:
+        raise CompilerBug(str(error), where="lower") from error
+
+
+def _with_inputs(node: ir.Node, renamed: Mapping[str, str]) -> ir.Node:
+    """The node itself, or a detached copy that reads other names."""
+    if not renamed:
+        return node
+    inputs = [
+        ir.Value(name=renamed[value_name(v)], shape=v.shape, type=v.type)
+        if v is not None and value_name(v) in renamed
+        else (None if v is None else ir.Value(name=v.name, shape=v.shape, type=v.type))
+        for v in node.inputs
+    ]
+    outputs = [ir.Value(name=v.name, shape=v.shape, type=v.type) for v in node.outputs]
+    return ir.Node(
+        node.domain,
+        node.op_type,
+        inputs,
+        attributes=list(node.attributes.values()),
+        outputs=outputs,
+        name=node.name,
+        version=node.version,
+    )
