@@ -7,7 +7,7 @@ are handed over through `put` (store a section, get its index) and `get` (sectio
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.descriptor import Descriptor
@@ -116,8 +116,8 @@ def _model_to_pb(model: BpuModel, put: PutSection) -> pb.Model:
         outputs=[tensor_to_pb(spec) for spec in model.outputs],
         segments=[_segment_to_pb(segment, put) for segment in model.segments],
         tensors=[tensor_to_pb(spec) for spec in model.tensors.values()],
-        nodes=[_node_to_pb(node) for node in model.nodes],
-        parameters=[pb.Parameter(key=k, value=v) for k, v in model.parameters.items()],
+        nodes=[node_to_pb(node) for node in model.nodes],
+        parameters=parameters_to_pb(model.parameters),
     )
 
 
@@ -131,9 +131,6 @@ def _model_from_pb(message: pb.Model, get: GetSection) -> BpuModel:
     tensors = {spec.name: tensor_from_pb(spec) for spec in message.tensors}
     if len(tensors) != len(message.tensors):
         raise ModelFormatError("two tensors of one name")
-    parameters = {item.key: item.value for item in message.parameters}
-    if len(parameters) != len(message.parameters):
-        raise ModelFormatError("two parameters of one name")
     return BpuModel(
         name=message.name,
         march=message.march,
@@ -142,8 +139,8 @@ def _model_from_pb(message: pb.Model, get: GetSection) -> BpuModel:
         outputs=tuple(tensor_from_pb(item) for item in message.outputs),
         segments=tuple(segments),
         tensors=tensors,
-        nodes=tuple(_node_from_pb(item) for item in message.nodes),
-        parameters=parameters,
+        nodes=tuple(node_from_pb(item) for item in message.nodes),
+        parameters=parameters_from_pb(message.parameters),
     )
 
 
@@ -226,7 +223,7 @@ def _constant_from_pb(message: pb.ExternalConstant) -> ExternalConstant:
     )
 
 
-def _node_to_pb(node: NodeInfo) -> pb.NodeInfo:
+def node_to_pb(node: NodeInfo) -> pb.NodeInfo:
     return pb.NodeInfo(
         name=node.name,
         on=node.on,
@@ -239,7 +236,7 @@ def _node_to_pb(node: NodeInfo) -> pb.NodeInfo:
     )
 
 
-def _node_from_pb(message: pb.NodeInfo) -> NodeInfo:
+def node_from_pb(message: pb.NodeInfo) -> NodeInfo:
     return NodeInfo(
         name=message.name,
         on=message.on,
@@ -250,3 +247,14 @@ def _node_from_pb(message: pb.NodeInfo) -> NodeInfo:
         in_dtype=message.in_dtype,
         out_dtype=message.out_dtype,
     )
+
+
+def parameters_to_pb(parameters: Mapping[str, str]) -> list[pb.Parameter]:
+    return [pb.Parameter(key=key, value=value) for key, value in parameters.items()]
+
+
+def parameters_from_pb(messages: Sequence[pb.Parameter]) -> dict[str, str]:
+    parameters = {item.key: item.value for item in messages}
+    if len(parameters) != len(messages):
+        raise ModelFormatError("two parameters of one name")
+    return parameters

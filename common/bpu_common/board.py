@@ -1,0 +1,132 @@
+"""What a board tells about itself and its models; the values behind the calls of `openbpu.v1`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bpu_common.model import BpuModel, BpuSegment, NodeInfo, Segment
+from bpu_common.tensor import ModelInput, TensorSpec
+
+API_VERSION = 1
+"""Version of the board's service; a board may know more than its client, not less."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model that a board can run.
+
+    Attributes:
+        digest: SHA-256 of the file it is in; empty for one that is only in memory.
+        size_bytes: of that file.
+        loaded: ready to run without reading the file.
+    """
+
+    name: str
+    digest: str
+    size_bytes: int
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One part of a model, without its programs and weights.
+
+    Attributes:
+        on: "BPU" or "CPU".
+        predicted_cycles: of all function calls, each alone on a core.
+    """
+
+    name: str
+    on: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights_bytes: int = 0
+    macs: int = 0
+    function_calls: int = 0
+    predicted_cycles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model as its users see it: what goes in, what comes out, where each node runs."""
+
+    name: str
+    march: str
+    machine: str
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[TensorSpec, ...]
+    segments: tuple[SegmentInfo, ...]
+    nodes: tuple[NodeInfo, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """A model file that is on the board.
+
+    Attributes:
+        models: names of the models in it.
+        sent_bytes: bytes that had to be sent (0 if the board had it).
+        replaced: digests of files that this one took the place of.
+    """
+
+    digest: str
+    size_bytes: int
+    models: tuple[str, ...]
+    sent_bytes: int
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoardInfo:
+    """What answers at an address.
+
+    Attributes:
+        version: of OpenBPU on the board.
+        boot_id: random id of this run of the agent.
+        machine: name of the `MachineSpec`.
+        virtual_time: device time is simulated as fast as it can be computed.
+        step_times, preemption_visible: what task events tell, see the device's capabilities.
+    """
+
+    version: str
+    api_version: int
+    boot_id: str
+    machine: str
+    core_count: int
+    clock_hz: int
+    virtual_time: bool
+    step_times: bool
+    preemption_visible: bool
+    max_message_bytes: int
+    max_model_bytes: int
+
+
+def describe_model(model: BpuModel) -> ModelInfo:
+    """The description of a model that is at hand."""
+    return ModelInfo(
+        name=model.name,
+        march=model.march,
+        machine=model.machine,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        segments=tuple(_describe_segment(segment) for segment in model.segments),
+        nodes=model.nodes,
+        parameters=model.parameters,
+    )
+
+
+def _describe_segment(segment: Segment) -> SegmentInfo:
+    if not isinstance(segment, BpuSegment):
+        return SegmentInfo(segment.name, "CPU", segment.inputs, segment.outputs)
+    calls = segment.program.calls
+    return SegmentInfo(
+        name=segment.name,
+        on="BPU",
+        inputs=segment.inputs,
+        outputs=segment.outputs,
+        weights_bytes=len(segment.weights),
+        macs=segment.macs,
+        function_calls=len(calls),
+        predicted_cycles=sum(call.predicted_cycles for call in calls),
+    )

@@ -1,0 +1,72 @@
+"""numpy arrays <-> tensor messages: raw little-endian bytes, no Python lists on the way."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from bpu_common.errors import InputError, ModelFormatError
+from bpu_common.tensor import AnyArray, DType
+from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
+from bpu_common.wire.messages.tensors import (
+    DTYPE_FROM_PB,
+    DTYPE_TO_PB,
+    enum_from,
+    shape_from,
+)
+
+assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"
+
+MAX_ARRAYS = 256
+_BY_NUMPY = {value.numpy: value for value in DType}
+
+
+def arrays_to_pb(arrays: Mapping[str, AnyArray]) -> list[pb.Tensor]:
+    """One message per array.
+
+    Raises:
+        InputError: an element type that no model has.
+    """
+    return [_to_pb(name, array) for name, array in arrays.items()]
+
+
+def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:
+    """Read-only arrays over the messages' bytes, by name.
+
+    Raises:
+        InputError: bytes that do not fit shape and type, a name twice, too many tensors.
+    """
+    arrays: dict[str, AnyArray] = {}
+    for message in messages:
+        if message.name in arrays:
+            raise InputError("two tensors of one name", where=f"tensor {message.name!r}")
+        if len(arrays) == MAX_ARRAYS:
+            raise InputError(f"more than {MAX_ARRAYS} tensors in one request")
+        arrays[message.name] = _from_pb(message)
+    return arrays
+
+
+def _to_pb(name: str, array: AnyArray) -> pb.Tensor:
+    dtype = _BY_NUMPY.get(array.dtype)
+    if dtype is None:
+        known = ", ".join(value.value for value in DType)
+        raise InputError(
+            f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
+        )
+    return pb.Tensor(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=array.tobytes())
+
+
+def _from_pb(message: pb.Tensor) -> AnyArray:
+    where = f"tensor {message.name!r}"
+    try:
+        dtype = enum_from(DTYPE_FROM_PB, message.dtype, "element type")
+        shape = shape_from(message.shape, "shape")
+    except ModelFormatError as error:
+        raise InputError(error.message, where=where) from None
+    data = message.data
+    if math.prod(shape) * dtype.size_bytes != len(data):
+        raise InputError(f"{len(data)} bytes are not {dtype.value} of shape {shape}", where=where)
+    return np.frombuffer(data, dtype.numpy).reshape(shape)
