@@ -31,8 +31,8 @@ def oracle(acc: int, r: Requant, clamp: tuple[int, int]) -> int:
 
 
 def params_of(*requants: Requant) -> ChannelParams:
-    columns = zip(*((r.bias, 0, r.right_shift, r.multiplier, r.out_shift) for r in requants))
-    return ChannelParams(*(np.array(column, np.int32) for column in columns))
+    rows = [(r.bias, 0, r.right_shift, r.multiplier, r.out_shift) for r in requants]
+    return ChannelParams(*np.array(rows, np.int32).T)
 
 
 @settings(max_examples=200)

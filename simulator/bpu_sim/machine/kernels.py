@@ -9,13 +9,17 @@ if one really does.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bpu_common.params import ChannelParams
 from bpu_common.program import Conv, Pair
-from bpu_common.tensor import F32, F64, I8, I32, DType
+from bpu_common.tensor import I8, I32, DType
 from bpu_sim import arith
 
+Reals: TypeAlias = NDArray[np.float32 | np.float64]
 _FLOAT32_EXACT = 1 << 24
 
 
@@ -52,22 +56,18 @@ def _requantize(biased: I32, params: ChannelParams, clamp: Pair) -> I8:
     return y
 
 
-def _spread_and_pad(x: I8, op: Conv, *, single: bool) -> F32 | F64:
+def _spread_and_pad(x: I8, op: Conv, *, single: bool) -> Reals:
     height, width, channels = x.shape
     up_h, up_w = op.upsample_hw
     top, left, bottom, right = op.pads_tlbr
     spread_h, spread_w = (height - 1) * up_h + 1, (width - 1) * up_w + 1
     shape = (top + spread_h + bottom, left + spread_w + right, channels)
-    padded: F32 | F64
-    if single:
-        padded = np.zeros(shape, np.float32)
-    else:
-        padded = np.zeros(shape, np.float64)
+    padded: Reals = np.zeros(shape, np.float32 if single else np.float64)
     padded[top : top + spread_h : up_h, left : left + spread_w : up_w] = x
     return padded
 
 
-def _windows(padded: F32 | F64, op: Conv) -> F32 | F64:
+def _windows(padded: Reals, op: Conv) -> Reals:
     """(rows, columns, kh, kw, channels) view of every window the output needs."""
     rows, columns, _ = op.y.shape_hwc
     row, column, channel = padded.strides
@@ -85,7 +85,7 @@ def _windows(padded: F32 | F64, op: Conv) -> F32 | F64:
     )
 
 
-def _dense(padded: F32 | F64, weights: I8, op: Conv) -> F32 | F64:
+def _dense(padded: Reals, weights: I8, op: Conv) -> Reals:
     rows, columns, outputs = op.y.shape_hwc
     depth, per_group = weights.shape[3], outputs // op.groups
     windows = _windows(padded, op)
@@ -98,7 +98,7 @@ def _dense(padded: F32 | F64, weights: I8, op: Conv) -> F32 | F64:
     return sums.reshape(rows, columns, outputs)
 
 
-def _depthwise(padded: F32 | F64, weights: I8, op: Conv) -> F32 | F64:
+def _depthwise(padded: Reals, weights: I8, op: Conv) -> Reals:
     windows = _windows(padded, op)
     taps = weights[..., 0].transpose(1, 2, 0).astype(padded.dtype)
     sums = np.zeros(op.y.shape_hwc, padded.dtype)
