@@ -128,7 +128,7 @@ def test_max_pool(seed, height, width, kernel, stride, pads) -> None:
         assert y[r, c, d] == max(seen, default=-128)
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(list(EltwiseKind)),
@@ -175,7 +175,7 @@ def test_lut(count: int) -> None:
         assert y[r, c, d] == tables[d if count > 1 else 0, int(x[r, c, d]) + 128]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(ResizeMode)))
 def test_resize(seed, mode) -> None:
     rng = np.random.default_rng(seed)

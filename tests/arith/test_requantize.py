@@ -35,7 +35,7 @@ def params_of(*requants: Requant) -> ChannelParams:
     return ChannelParams(*np.array(rows, np.int32).T)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(ACCUMULATORS, min_size=1, max_size=8),
     st.builds(
@@ -66,7 +66,7 @@ def test_channels_take_their_own_parameters() -> None:
         assert (y[..., channel] == arith.requantize_scalar(acc[..., channel], requant)).all()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(RATIOS)
 def test_chosen_shifts_and_multiplier_against_fractions(ratio: float) -> None:
     right_shift, multiplier, out_shift = arith.choose_requant(ratio)
@@ -99,7 +99,7 @@ def test_limits_of_the_ratio_are_reachable() -> None:
         arith.choose_requant(float(np.nextafter(arith.MIN_RATIO, 0.0)))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(min_value=1e-6, max_value=0.3))
 def test_staircase_rounds_and_saturates(ratio: float) -> None:
     """With the half-LSB in the bias: monotone, within one step of the real value, saturating."""

@@ -28,7 +28,7 @@ def nearest_with_exponent(steps: Fraction) -> tuple[int, int]:
     raise AssertionError("bias out of range")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.floats(-50.0, 50.0), SCALES, st.floats(1e-3, 0.1), SCALES, st.booleans())
 def test_bias_is_the_exact_value_rounded_once(
     bias: float, s_in: float, s_w: float, s_out: float, wide: bool
@@ -72,6 +72,7 @@ def test_parameters_survive_their_table() -> None:
         assert (getattr(params, field) == getattr(again, field)).all()
 
 
+@settings(deadline=None)
 @given(st.floats(-6.0, 6.0), SCALES, st.floats(1e-3, 1.0))
 def test_dead_channel_gives_its_bias_alone(bias: float, s_in: float, s_out: float) -> None:
     weights = np.zeros((1, 1, 1, 4), np.int8)
@@ -101,6 +102,7 @@ def test_bias_beyond_the_table_is_refused_and_a_coarser_weight_helps() -> None:
     assert arith.conv(np.zeros((1, 1, 3), np.int8), codes, params)[0, 0, 0] == 5
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(-128, 127), (0, 127), (-128, -3)]))
 def test_accumulator_bound_is_reached_and_never_passed(seed: int, x_range: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
@@ -129,7 +131,7 @@ def test_weight_codes() -> None:
     assert arith.weight_scales(np.zeros((2, 3))).tolist() == [1 / 127, 1 / 127]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), SCALES)
 def test_quantize_equals_onnxruntime(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -162,7 +164,7 @@ def test_dequantize_per_channel() -> None:
     assert real.dtype == np.float32
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(SCALES, SCALES, st.integers(0, 2**32 - 1))
 def test_add_is_within_a_step_of_the_real_sum(s_a: float, s_b: float, seed: int) -> None:
     s_y = (s_a + s_b) * 0.8
@@ -185,7 +187,7 @@ def test_add_of_equal_scales_is_exact() -> None:
     assert (y == np.clip(a.astype(int) + 5, -128, 127)).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(SCALES, SCALES, st.integers(0, 2**32 - 1))
 def test_mul_is_within_a_step_of_the_real_product(s_a: float, s_b: float, seed: int) -> None:
     s_y = s_a * s_b * 100

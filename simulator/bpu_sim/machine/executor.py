@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from bpu_common.errors import DeviceFault
+from bpu_common.errors import DeviceFault, ModelFormatError
 from bpu_common.params import ChannelParams
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
@@ -99,6 +99,8 @@ class Executor:
         return f"call {index} '{call.name}', instruction {position} ({kind}), layer '{layer}'"
 
     def _step(self, instruction: Instruction) -> None:
+        if isinstance(instruction, LoadImage):
+            _require_picture(instruction)
         reads, writes = accesses(instruction)
         for tile in reads:
             self._memories[tile.space].check_read(tile)
@@ -184,7 +186,10 @@ class Executor:
         shape = weights_shape(op)
         weights = self._bytes(op.weights_offset_bytes, int(np.prod(shape))).view(np.int8)
         table = self._bytes(op.params_offset_bytes, outputs * CHANNEL_PARAM_BYTES)
-        params = ChannelParams.from_bytes(table, outputs)
+        try:
+            params = ChannelParams.from_bytes(table, outputs)
+        except ModelFormatError as error:
+            raise DeviceFault(error.message) from error
         return kernels.conv(self._codes(op.x), weights.reshape(shape), params, op)
 
     def _max_pool(self, op: MaxPool) -> AnyArray:
@@ -216,17 +221,10 @@ class Executor:
     def _picture(self, op: LoadImage) -> AnyArray:
         """Rows of the picture as (h, w, c) codes, value - 128."""
         image, (rows, width, channels) = op.image, op.dst.shape_hwc
-        if op.row0 < 0 or op.row0 + rows > image.height or width > image.width:
-            raise DeviceFault(
-                f"reads rows [{op.row0}, {op.row0 + rows}) and {width} columns of a picture of "
-                f"{image.height}x{image.width}"
-            )
         tiles = image_tiles(image, op.row0, rows, width, channels)
         if image.input_type is not InputType.NV12:
             pixels = cast("U8", self._view(tiles[0]))
             return np.bitwise_xor(pixels, 0x80).view(np.int8)
-        if channels != 3:
-            raise DeviceFault(f"an nv12 picture has 3 channels, not {channels}")
         luma, chroma = (cast("U8", self._view(tile)) for tile in tiles)
         chroma_rows = np.arange(op.row0, op.row0 + rows) // 2 - op.row0 // 2
         whole = np.empty((rows, width, 3), np.uint8)
@@ -249,6 +247,19 @@ class Executor:
 
     def _put(self, tile: Tile, values: AnyArray) -> None:
         self._view(tile)[...] = values
+
+
+def _require_picture(op: LoadImage) -> None:
+    image, (rows, width, channels) = op.image, op.dst.shape_hwc
+    if op.row0 < 0 or op.row0 + rows > image.height or width > image.width:
+        raise DeviceFault(
+            f"reads rows [{op.row0}, {op.row0 + rows}) and {width} columns of a picture of "
+            f"{image.height}x{image.width}"
+        )
+    if image.input_type is InputType.NV12 and channels != 3:
+        raise DeviceFault(f"an nv12 picture has 3 channels, not {channels}")
+    if op.dst.dtype is not DType.INT8 or op.dst.space is not Space.SRAM:
+        raise DeviceFault(f"reads a picture to {describe(op.dst)}; it becomes int8 in SRAM")
 
 
 def _require_result(op: Conv | MaxPool | Eltwise | Lut | Resize | Move | Fill) -> None:
