@@ -89,6 +89,9 @@ class _Recogniser:
         nodes = list(graph)
         for node in nodes:
             self._note_alias(node)
+            if node.op_type in ("Relu", "Clip"):  # what it cuts off need not be represented
+                before, after = value_name(node.inputs[0]), value_name(node.outputs[0])
+                self._plan.stand_ins[before] = after
             if node.op_type == "Mul" and self._on_bpu(node):
                 self._inner.update(node_name(inner) for inner in self._gate(node))
         for node in nodes:

@@ -37,7 +37,9 @@ class Thresholds:
 
     def __call__(self, tensor: str) -> float:
         """The threshold of `tensor`; 1.0 where the data never left zero (noted in `unusual`)."""
-        value = self._calibrated.get(self._stand_ins.get(tensor, tensor), 0.0)
+        value = self._calibrated.get(tensor)
+        if value is None:
+            value = self._calibrated.get(self._stand_ins.get(tensor, tensor), 0.0)
         if np.isfinite(value) and scale_of(value) > 0:
             return value
         self.unusual[tensor] = 1.0

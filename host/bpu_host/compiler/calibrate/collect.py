@@ -1,0 +1,230 @@
+"""One pass of the samples through the float graph, with statistics of every tensor of interest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+from bpu_common.errors import CalibrationError
+from bpu_common.tensor import F32, AnyArray
+from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
+from bpu_host.compiler.calibrate.samples import Sample, SampleSet
+
+PASS_LIMIT_BYTES = 192 << 20
+"""Activations fetched at once; a larger network is gone through in several passes."""
+
+Progress = Callable[[int, int], None]
+"""Called with (samples done, samples in all)."""
+
+
+class PlacedNode(Protocol):
+    """What is needed of a `rules.Verdict`."""
+
+    @property
+    def on(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What calibration knows of each tensor.
+
+    Attributes:
+        highest: greatest magnitude by tensor name.
+        histograms: by tensor name; empty if only the maximum was asked for.
+        first_outputs: the model's outputs for the first sample.
+    """
+
+    highest: dict[str, float] = field(default_factory=dict)
+    histograms: dict[str, MagnitudeHistogram] = field(default_factory=dict)
+    first_outputs: list[AnyArray] = field(default_factory=list)
+    first_sample: Sample = field(default_factory=dict)
+    samples: int = 0
+
+
+def activations(model: ir.Model, verdicts: Mapping[str, PlacedNode] | None = None) -> list[str]:
+    """Names of the float tensors that may be quantized, in graph order.
+
+    With `verdicts` only those that a BPU node reads or writes. A tensor between a node and the Relu
+    or Clip that will be fused into it is left out: nothing ever holds it.
+    """
+    names: dict[str, None] = {}
+    for node in model.graph:
+        if verdicts is not None and not _on_bpu(node, verdicts):
+            continue
+        for value in (*node.inputs, *node.outputs):
+            if value is not None and value.name and _is_activation(value):
+                names.setdefault(value.name)
+    for node in model.graph:
+        if node.op_type not in ("Relu", "Clip") or node.inputs[0] is None:
+            continue
+        producer = node.inputs[0].producer()
+        inner = (
+            producer is not None
+            and producer.op_type in ("Conv", "ConvTranspose", "Add", "Mul")
+            and len(node.inputs[0].uses()) == 1
+            and not node.inputs[0].is_graph_output()
+            and (verdicts is None or _on_bpu(node, verdicts) == _on_bpu(producer, verdicts))
+        )
+        if inner:
+            names.pop(node.inputs[0].name or "", None)
+    return list(names)
+
+
+def _on_bpu(node: ir.Node, verdicts: Mapping[str, PlacedNode]) -> bool:
+    verdict = verdicts.get(node.name or "")
+    return verdict is not None and verdict.on == "BPU"
+
+
+def _is_activation(value: ir.Value) -> bool:
+    producer = value.producer()
+    constant = value.const_value is not None or (
+        producer is not None and producer.op_type == "Constant"
+    )
+    return not constant and value.dtype == ir.DataType.FLOAT
+
+
+def collect(
+    model: ir.Model,
+    samples: SampleSet,
+    tensors: Sequence[str],
+    *,
+    histograms: bool,
+    progress: Progress | None = None,
+) -> Statistics:
+    """Run all samples and note the statistics of `tensors`.
+
+    Raises:
+        CalibrationError: no samples, a sample the graph refuses, values that are not finite.
+    """
+    found = Statistics()
+    found.histograms = {name: MagnitudeHistogram() for name in tensors} if histograms else {}
+    found.highest = dict.fromkeys(tensors, 0.0)
+    groups = _passes(model, tensors)
+    for position, group in enumerate(groups):
+        _one_pass(model, samples, group, found, _scaled(progress, position, len(groups)))
+    return found
+
+
+def _scaled(progress: Progress | None, position: int, passes: int) -> Progress:
+    """Progress of one pass as part of all passes, in samples."""
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress((position * total + done) // passes, total)
+
+    return report
+
+
+def _passes(model: ir.Model, tensors: Sequence[str]) -> list[list[str]]:
+    """The tensors in groups of at most PASS_LIMIT_BYTES."""
+    sizes = {v.name: _size_bytes(v) for node in model.graph for v in node.outputs}
+    groups: list[list[str]] = [[]]
+    filled = 0
+    for name in tensors:
+        size = sizes.get(name, 0)
+        if groups[-1] and filled + size > PASS_LIMIT_BYTES:
+            groups.append([])
+            filled = 0
+        groups[-1].append(name)
+        filled += size
+    return groups
+
+
+def _size_bytes(value: ir.Value) -> int:
+    shape = value.shape
+    if shape is None:
+        return 0
+    return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64)) * 4
+
+
+def session_with(model: ir.Model, tensors: Sequence[str]) -> ort.InferenceSession:
+    """A session whose outputs are the model's, then `tensors` that are not outputs or inputs."""
+    proto: onnx.ModelProto = ir.to_proto(model)
+    present = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    proto.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in tensors if name not in present
+    )
+    return float_session(proto)
+
+
+def float_session(proto: onnx.ModelProto) -> ort.InferenceSession:
+    """A quiet session on the CPU."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return ort.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _one_pass(
+    model: ir.Model,
+    samples: SampleSet,
+    tensors: Sequence[str],
+    found: Statistics,
+    progress: Progress,
+) -> None:
+    session = session_with(model, tensors)
+    names = [output.name for output in session.get_outputs()]
+    own = len(model.graph.outputs)
+    wanted = [name for name in tensors if name in names or name in _inputs(session)]
+    pending: Future[None] | None = None
+    count = 0
+    with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
+        for count, sample in enumerate(samples, 1):
+            outputs = run(session, sample, count)
+            if count == 1:
+                found.first_sample = sample
+                found.first_outputs = outputs[:own]
+            if pending is not None:
+                pending.result()
+                progress(count - 1, len(samples))
+            arrays = {**sample, **dict(zip(names, outputs, strict=True))}
+            pending = pool.submit(_observe, found, {n: arrays[n] for n in wanted}, count)
+            del outputs, arrays
+        if pending is not None:
+            pending.result()
+            progress(count, len(samples))
+    if not count:
+        raise CalibrationError("there are no calibration samples")
+    found.samples = count
+
+
+def _inputs(session: ort.InferenceSession) -> set[str]:
+    return {item.name for item in session.get_inputs()}
+
+
+def run(session: ort.InferenceSession, sample: Sample, number: int) -> list[AnyArray]:
+    """All outputs for one sample.
+
+    Raises:
+        CalibrationError: onnxruntime refuses it.
+    """
+    try:
+        outputs: list[AnyArray] = session.run(None, dict(sample))
+    except Exception as error:  # onnxruntime's exceptions have no common class of their own
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CalibrationError(f"the float model refuses sample {number}: {line}") from error
+    return outputs
+
+
+def _observe(found: Statistics, arrays: Mapping[str, F32], number: int) -> None:
+    for name, array in arrays.items():
+        if not array.size:
+            continue
+        highest = max(float(array.max()), -float(array.min()))
+        if not np.isfinite(highest):
+            raise CalibrationError(
+                f"tensor '{name}' is not finite for sample {number}",
+                hint="check the sample files, their data type and the model's mean and scale",
+            )
+        found.highest[name] = max(found.highest[name], highest)
+        if found.histograms:
+            found.histograms[name].add(array, highest)

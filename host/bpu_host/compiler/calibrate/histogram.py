@@ -1,0 +1,109 @@
+"""Streaming histograms of magnitudes that never lose counts when the range grows.
+
+Bins are cut from the bits of a float32: 2048 equal bins per power of two, over the twelve powers of
+two below the greatest value seen. When a greater value comes, bins only move down; nothing is
+interpolated, so the result does not depend on the order of the samples. Everything below the range
+(and every zero) is in bin 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bpu_common.tensor import F32, F64, I64
+
+BINS_PER_OCTAVE = 2048
+OCTAVES = 12
+_MANTISSA_SHIFT = 12  # 23 bits of mantissa - 11 bits of bin
+_EXPONENT_BIAS = 127
+_CHUNK = 1 << 15  # elements that stay in the first two caches
+LINEAR_BINS_LOW = 1024
+"""Linear bins below the greatest power of two; the whole range has 1024 to 2048."""
+
+_BINS = OCTAVES * BINS_PER_OCTAVE
+
+
+def _linear_index() -> I64:
+    """Linear bin of each bin, for bins of width 2^e / 1024 with e the top octave."""
+    index = np.arange(_BINS)
+    octave, step = index // BINS_PER_OCTAVE, index % BINS_PER_OCTAVE
+    value = np.exp2(octave - (OCTAVES - 1.0)) * (1 + step / BINS_PER_OCTAVE)
+    linear: I64 = np.floor(value * LINEAR_BINS_LOW).astype(np.int64)
+    linear[0] = 0
+    return linear
+
+
+_LINEAR_INDEX = _linear_index()
+
+
+class MagnitudeHistogram:
+    """Counts of |x| of one tensor over all samples.
+
+    Attributes:
+        highest: greatest magnitude seen, exact.
+        total: number of values.
+    """
+
+    __slots__ = ("_counts", "_top", "highest", "total")
+
+    def __init__(self) -> None:
+        self.highest = 0.0
+        self.total = 0
+        self._counts: I64 = np.zeros(_BINS, np.int64)
+        self._top = 0  # biased exponent of the top octave; 0 until the first value that is not 0
+
+    def add(self, values: F32, highest: float) -> None:
+        """Count all of `values`, whose greatest magnitude is `highest` (finite)."""
+        self.highest = max(self.highest, highest)
+        self.total += values.size
+        if highest == 0.0 and not self._top:
+            self._counts[0] += values.size
+            return
+        exponent = int(np.array(highest, np.float32).view(np.int32)) >> 23
+        if exponent > self._top:
+            self._grow(max(exponent, OCTAVES))
+        bits = values.reshape(-1).view(np.int32)
+        base = np.int32((self._top - OCTAVES + 1) * BINS_PER_OCTAVE)
+        index = np.empty(min(_CHUNK, bits.size), np.int32)
+        for start in range(0, bits.size, _CHUNK):
+            part = bits[start : start + _CHUNK]
+            slot = index[: part.size]
+            np.bitwise_and(part, np.int32(0x7FFFFFFF), out=slot)
+            np.right_shift(slot, np.int32(_MANTISSA_SHIFT), out=slot)
+            np.subtract(slot, base, out=slot)
+            np.maximum(slot, 0, out=slot)
+            counted = np.bincount(slot)
+            self._counts[: counted.size] += counted
+
+    def _grow(self, exponent: int) -> None:
+        moved = min((exponent - self._top) * BINS_PER_OCTAVE, _BINS) if self._top else 0
+        if moved:
+            shifted = np.zeros_like(self._counts)
+            shifted[: _BINS - moved] = self._counts[moved:]
+            shifted[0] += self._counts[:moved].sum()
+            self._counts = shifted
+        self._top = exponent
+
+    def quantile(self, fraction: float) -> float:
+        """Least bin edge below which at least `fraction` of all values lie (exact for 1.0).
+
+        It is above the true quantile by less than 1 / 2048 of it; quantiles smaller than 1 / 4096
+        of the greatest value come out as that bound.
+        """
+        if fraction >= 1.0 or not self.total:
+            return self.highest
+        below = np.cumsum(self._counts)
+        position = int(np.searchsorted(below, np.ceil(fraction * self.total)))
+        return min(self._upper_edge(position), self.highest)
+
+    def _upper_edge(self, position: int) -> float:
+        octave, step = divmod(position + 1, BINS_PER_OCTAVE)
+        exponent = self._top - _EXPONENT_BIAS - (OCTAVES - 1) + octave
+        return float(np.exp2(float(exponent)) * (1 + step / BINS_PER_OCTAVE))
+
+    def linear(self) -> tuple[F64, float]:
+        """(counts of equal bins from 0 to the greatest value, bin width)."""
+        counts = np.bincount(_LINEAR_INDEX, weights=self._counts, minlength=2 * LINEAR_BINS_LOW)
+        width = float(np.exp2(float(self._top - _EXPONENT_BIAS))) / LINEAR_BINS_LOW
+        used = int(np.floor(self.highest / width)) + 1
+        return counts[:used], width

@@ -1,0 +1,118 @@
+"""`calibrate`: thresholds of all activations by the method of the configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from bpu_common.errors import UsageError
+from bpu_host.compiler.calibrate.collect import (
+    PlacedNode,
+    Progress,
+    Statistics,
+    activations,
+    collect,
+)
+from bpu_host.compiler.calibrate.kl import best_bin_count
+from bpu_host.compiler.calibrate.samples import SampleSet
+from bpu_host.compiler.calibrate.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+METHODS = ("max", "kl", "default")
+DEFAULT_PERCENTILE = 0.99995
+"""The percentile `default` tries (vendor_facts 5.2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds of the activations.
+
+    Attributes:
+        thresholds: by float tensor name; a tensor that never left zero has 0.0.
+        method: `max`, `max-percentile:percentile=p` or `kl`: what was chosen.
+        samples: number of samples seen.
+        candidates: for `default`, each candidate's cosine of the first sample's output.
+    """
+
+    thresholds: dict[str, float]
+    method: str
+    samples: int
+    candidates: tuple[tuple[str, float], ...] = ()
+
+
+def calibrate(
+    model: ir.Model,
+    samples: SampleSet,
+    method: str,
+    percentile: float = 1.0,
+    progress: Progress | None = None,
+    *,
+    verdicts: Mapping[str, PlacedNode] | None = None,
+) -> Calibration:
+    """Thresholds of every float activation of the optimized graph, from one pass of the samples.
+
+    `max` takes the greatest magnitude, or with `percentile` < 1 that quantile of the magnitudes;
+    `kl` the threshold of least divergence; `default` the one of `max`, `max` with percentile
+    0.99995 and `kl` whose quantized outputs are nearest to the float ones on the first sample.
+
+    Args:
+        progress: called with (samples done, samples in all).
+        verdicts: where nodes run, by name; only tensors that touch the BPU are then looked at.
+
+    Raises:
+        UsageError: an unknown method, a percentile outside (0, 1].
+        CalibrationError: samples that are missing or unusable.
+    """
+    if method not in METHODS:
+        raise UsageError(f"unknown calibration method '{method}': use one of {', '.join(METHODS)}")
+    if not 0.0 < percentile <= 1.0:
+        raise UsageError(f"max_percentile is {percentile}; it must be above 0 and at most 1")
+    tensors = activations(model, verdicts)
+    exact = method == "max" and percentile >= 1.0
+    found = collect(model, samples, tensors, histograms=not exact, progress=progress)
+    if method == "max":
+        return Calibration(_quantiles(found, percentile), _max_name(percentile), found.samples)
+    if method == "kl":
+        return Calibration(_kl(found), "kl", found.samples)
+    return _choose(model, found)
+
+
+def _choose(model: ir.Model, found: Statistics) -> Calibration:
+    logger.info("Run calibration model with default calibration method.")
+    candidates = {
+        "max": _quantiles(found, 1.0),
+        _max_name(DEFAULT_PERCENTILE): _quantiles(found, DEFAULT_PERCENTILE),
+        "kl": _kl(found),
+    }
+    trial = Trial(model, found.first_sample, found.first_outputs)
+    cosines = {name: trial.cosine(thresholds) for name, thresholds in candidates.items()}
+    for name, value in cosines.items():
+        logger.debug("calibration method %s: output cosine %.6f", name, value)
+    best = max(cosines, key=lambda name: cosines[name])
+    logger.info("Select %s method.", best)
+    return Calibration(candidates[best], best, found.samples, tuple(cosines.items()))
+
+
+def _max_name(percentile: float) -> str:
+    return "max" if percentile >= 1.0 else f"max-percentile:percentile={percentile:g}"
+
+
+def _quantiles(found: Statistics, percentile: float) -> dict[str, float]:
+    if percentile >= 1.0:
+        return dict(found.highest)
+    return {name: item.quantile(percentile) for name, item in found.histograms.items()}
+
+
+def _kl(found: Statistics) -> dict[str, float]:
+    thresholds: dict[str, float] = {}
+    for name, item in found.histograms.items():
+        if item.highest <= 0:
+            thresholds[name] = 0.0
+            continue
+        counts, width = item.linear()
+        thresholds[name] = min(best_bin_count(counts) * width, item.highest)
+    return thresholds
