@@ -1,4 +1,4 @@
-"""Add, Sub, Mul and Div by constants per channel go into the Conv before, else become a 1x1 Conv."""
+"""Add, Sub, Mul, Div by constants per channel go into the Conv before, else become a 1x1 Conv."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def shape_of(value: ir.Value | None) -> tuple[int, ...] | None:
     return tuple(int(size) for size in dims if isinstance(size, int))
 
 
-def attribute(node: ir.Node, name: str, default: Any = None) -> Any:  # ONNX attributes are open
+# An ONNX attribute may hold anything, hence Any.
+def attribute(node: ir.Node, name: str, default: Any = None) -> Any:  # noqa: ANN401
     """The Python value of an attribute."""
     found = node.attributes.get(name)
     return default if found is None else found.value

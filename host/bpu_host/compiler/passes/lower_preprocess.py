@@ -1,4 +1,4 @@
-"""`HzPreprocess` calls become plain `Conv` nodes of the same name (NHWC inputs: with transposes)."""
+"""`HzPreprocess` calls become plain `Conv` nodes of the same name (NHWC: with transposes)."""
 
 from __future__ import annotations
 

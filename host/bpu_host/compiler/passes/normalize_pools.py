@@ -1,8 +1,4 @@
-"""Means over all of H and W become GlobalAveragePool, a global maximum becomes MaxPool.
-
-A GlobalAveragePool over more than 8192 pixels becomes a chain of smaller AveragePools when its size
-factors into windows of at most 7 (vendor_facts 7.4).
-"""
+"""Means over all of H and W become GlobalAveragePool, a global maximum becomes MaxPool."""
 
 from __future__ import annotations
 
@@ -12,8 +8,6 @@ from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 from bpu_host.compiler.passes.normalize_shapes import reshape_node
 
-GLOBAL_LIMIT = 8192
-_MAX_WINDOW = 7
 _MAX_POOL_WINDOW = 64
 
 
@@ -32,14 +26,12 @@ def normalize_pools(model: ir.Model, context: PassContext) -> int:
                 count += _whole(model.graph, node, shape)
             case "GlobalMaxPool":
                 count += _maximum(model.graph, node, shape)
-            case "GlobalAveragePool":
-                count += _split(model.graph, node, shape)
             case _:
                 pass
     return count
 
 
-def _global(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> ir.Node:
+def _global(node: ir.Node, shape: tuple[int, ...]) -> ir.Node:
     return g.new_node(
         "GlobalAveragePool",
         [node.inputs[0]],
@@ -56,7 +48,7 @@ def _mean(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
         axes = [axis % 4 for axis in g.ints(node, "axes", ())]
     if sorted(axes) != [2, 3]:
         return 0
-    nodes = [_global(graph, node, shape)]
+    nodes = [_global(node, shape)]
     if not g.attribute(node, "keepdims", 1):
         source = nodes[0].outputs[0]
         nodes.append(
@@ -72,7 +64,7 @@ def _whole(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
         return 0
     if g.shape_of(node.outputs[0]) != (*shape[:2], 1, 1):
         return 0
-    g.replace(graph, node, [_global(graph, node, shape)])
+    g.replace(graph, node, [_global(node, shape)])
     return 1
 
 
@@ -90,45 +82,3 @@ def _maximum(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
     )
     g.replace(graph, node, [new])
     return 1
-
-
-def _split(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
-    height, width = shape[2:]
-    if height * width <= GLOBAL_LIMIT:
-        return 0
-    rows, columns = _windows(height), _windows(width)
-    if rows is None or columns is None:
-        return 0
-    steps = max(len(rows), len(columns))
-    rows += [1] * (steps - len(rows))
-    columns += [1] * (steps - len(columns))
-    nodes: list[ir.Node] = []
-    value = node.inputs[0]
-    for index, window in enumerate(zip(rows, columns, strict=True)):
-        last = index == steps - 1
-        height, width = height // window[0], width // window[1]
-        name = f"{node.name}" if last else f"{node.name}_SPLIT_WITH_DEPTHWISE_CONV_{index}"
-        pool = g.new_node(
-            "AveragePool",
-            [value],
-            name,
-            f"{node.name}_mean_{index}",
-            (*shape[:2], height, width),
-            {"kernel_shape": list(window), "strides": list(window), "pads": [0, 0, 0, 0]},
-        )
-        nodes.append(pool)
-        value = pool.outputs[0]
-    g.replace(graph, node, nodes)
-    return 1
-
-
-def _windows(size: int) -> list[int] | None:
-    """Factors of at most 7, large ones first; None when a prime factor is larger."""
-    factors: list[int] = []
-    while size > 1:
-        factor = next((n for n in range(_MAX_WINDOW, 1, -1) if size % n == 0), None)
-        if factor is None:
-            return None
-        factors.append(factor)
-        size //= factor
-    return factors or [1]
