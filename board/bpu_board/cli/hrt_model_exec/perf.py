@@ -1,0 +1,109 @@
+"""`hrt_model_exec perf`: latency and frame rate of a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from bpu_board.cli.hrt_model_exec import dump
+from bpu_board.cli.hrt_model_exec.inputs import read_inputs
+from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
+from bpu_board.cli.hrt_model_exec.options import Options
+from bpu_board.profiler.log import write_profile
+from bpu_board.runtime.executor import random_inputs
+from bpu_common.perf import (
+    DEFAULT_FRAME_COUNT,
+    MINUTE_NS,
+    PerfProgress,
+    PerfRequest,
+    PerfResult,
+)
+
+_PROFILE_VARIABLE = "HB_DNN_PROFILER_LOG_PATH"
+
+
+def run(options: Options) -> int:
+    """Measure, print the result block, write the profile if a folder is given."""
+    model = choose(load_models(options), options.model_name)
+    runtime = open_runtime(options, model)
+    folder = options.profile_path or os.environ.get(_PROFILE_VARIABLE, "")
+    inputs = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
+    if options.dump_intermediate:
+        dump.dump_segments(model, runtime.inspect(model.name, inputs), options)
+    request = PerfRequest(
+        model=model.name,
+        frame_count=options.frame_count or DEFAULT_FRAME_COUNT,
+        duration_ns=options.perf_time * MINUTE_NS,
+        thread_num=options.thread_num,
+        core_id=options.core_id,
+        priority=options.priority,
+        profile=bool(folder),
+        exact=options.exact,
+        inputs=inputs,
+    )
+    result = runtime.perf(request, None if options.json else _print_progress)
+    if folder:
+        write_profile(Path(folder), result)
+    if options.json:
+        sys.stdout.write(json.dumps(report(result), indent=2) + "\n")
+    else:
+        sys.stdout.write(result_text(result))
+    runtime.close()
+    return 0
+
+
+def _print_progress(progress: PerfProgress) -> None:
+    sys.stdout.write(progress_text(progress) + "\n")
+    sys.stdout.flush()
+
+
+def progress_text(progress: PerfProgress) -> str:
+    """The line of the last frames (vendor_facts 1.3)."""
+    return (
+        f"Frame count: {progress.frames_done},  "
+        f"Thread Average: {progress.average_ns / 1e6:.6f} ms, "
+        f"thread max latency: {progress.max_ns / 1e6:.6f} ms, "
+        f"thread min latency: {progress.min_ns / 1e6:.6f} ms"
+    )
+
+
+def result_text(result: PerfResult) -> str:
+    """The result block (vendor_facts 1.3), then a line of percentiles, which is ours."""
+    return (
+        "\n"
+        "Running condition:\n"
+        f"  Thread number is: {result.thread_num}\n"
+        f"  Frame count   is: {result.frame_count}\n"
+        f"  Program run time: {result.run_time_ns / 1e6:.6f} ms\n"
+        "Perf result:\n"
+        f"  Frame totally latency is: {result.total_latency_ns / 1e6:.6f} ms\n"
+        f"  Average    latency    is: {result.average_ns / 1e6:.6f} ms\n"
+        f"  Frame      rate       is: {result.fps:.6f} FPS\n"
+        "\n"
+        f"Latency percentiles: p50 {result.p50_ns / 1e6:.6f} ms, "
+        f"p90 {result.p90_ns / 1e6:.6f} ms, p99 {result.p99_ns / 1e6:.6f} ms\n"
+    )
+
+
+def report(result: PerfResult) -> dict[str, object]:
+    """The result for a program; times in ms of device time, `wall_time_ms` is this computer's."""
+    return {
+        "model_name": result.model,
+        "machine": result.machine,
+        "thread_num": result.thread_num,
+        "frame_count": result.frame_count,
+        "core_id": result.core_id,
+        "run_time_ms": result.run_time_ns / 1e6,
+        "total_latency_ms": result.total_latency_ns / 1e6,
+        "average_latency_ms": result.average_ns / 1e6,
+        "max_latency_ms": result.max_ns / 1e6,
+        "min_latency_ms": result.min_ns / 1e6,
+        "p50_ms": result.p50_ns / 1e6,
+        "p90_ms": result.p90_ns / 1e6,
+        "p99_ms": result.p99_ns / 1e6,
+        "fps": result.fps,
+        "core_busy_ms": [busy_ns / 1e6 for busy_ns in result.core_busy_ns],
+        "wall_time_ms": result.wall_ns / 1e6,
+    }
