@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bpu_common.model import BpuModel, BpuSegment, NodeInfo, Segment
-from bpu_common.tensor import ModelInput, TensorSpec
+from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
+from bpu_common.tensor import AnyArray, ModelInput, TensorSpec
 
 API_VERSION = 1
 """Version of the board's service; a board may know more than its client, not less."""
@@ -58,6 +59,47 @@ class ModelInfo:
     segments: tuple[SegmentInfo, ...]
     nodes: tuple[NodeInfo, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadHeader:
+    """What an upload announces.
+
+    Attributes:
+        offset_bytes: position in the file of the first byte that follows.
+        replace: afterwards remove older files all of whose models have a name in this one.
+    """
+
+    digest: str
+    size_bytes: int
+    offset_bytes: int = 0
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """How far an upload has come; `offset_bytes` is where to go on.
+
+    Attributes:
+        complete: the file is stored, checked and visible.
+    """
+
+    digest: str
+    offset_bytes: int
+    complete: bool = False
+    models: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InferRequest:
+    """One frame to run; arrays by input name, in the caller's form (`ModelInput.caller_shape`)."""
+
+    model: str
+    inputs: dict[str, AnyArray]
+    core_id: int = CORE_ANY
+    priority: int = PRIORITY_LOWEST
+    custom_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from bpu_common.board import BoardInfo, ModelEntry, ModelInfo, SegmentInfo
+from bpu_common.board import (
+    BoardInfo,
+    ModelEntry,
+    ModelInfo,
+    SegmentInfo,
+    UploadHeader,
+    UploadState,
+)
+from bpu_common.errors import UsageError
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages.model import (
     node_from_pb,
@@ -16,6 +24,64 @@ from bpu_common.wire.messages.tensors import (
     tensor_from_pb,
     tensor_to_pb,
 )
+
+
+def header_to_pb(header: UploadHeader) -> pb.DeployRequest:
+    return pb.DeployRequest(
+        header=pb.DeployHeader(
+            digest=header.digest,
+            size_bytes=header.size_bytes,
+            offset_bytes=header.offset_bytes,
+            replace=header.replace,
+        )
+    )
+
+
+def header_from_pb(message: pb.DeployRequest) -> UploadHeader:
+    """The header of an upload.
+
+    Raises:
+        UsageError: the stream begins with something else.
+    """
+    if message.WhichOneof("part") != "header":
+        raise UsageError("an upload begins with a header")
+    header = message.header
+    return UploadHeader(header.digest, header.size_bytes, header.offset_bytes, header.replace)
+
+
+def chunk_to_pb(chunk: bytes) -> pb.DeployRequest:
+    return pb.DeployRequest(chunk=chunk)
+
+
+def chunk_from_pb(message: pb.DeployRequest) -> bytes:
+    """The bytes of a chunk.
+
+    Raises:
+        UsageError: not a chunk, or an empty one.
+    """
+    if message.WhichOneof("part") != "chunk" or not message.chunk:
+        raise UsageError("an upload goes on with chunks that are not empty")
+    return message.chunk
+
+
+def state_to_pb(state: UploadState) -> pb.DeployResponse:
+    return pb.DeployResponse(
+        digest=state.digest,
+        offset_bytes=state.offset_bytes,
+        complete=state.complete,
+        models=state.models,
+        replaced=state.replaced,
+    )
+
+
+def state_from_pb(message: pb.DeployResponse) -> UploadState:
+    return UploadState(
+        message.digest,
+        message.offset_bytes,
+        message.complete,
+        tuple(message.models),
+        tuple(message.replaced),
+    )
 
 
 def entry_to_pb(entry: ModelEntry) -> pb.ModelEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bpu_common.board import InferRequest
 from bpu_common.perf import (
     InferResult,
     NodeProfile,
@@ -12,6 +13,26 @@ from bpu_common.perf import (
 )
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages.arrays import arrays_from_pb, arrays_to_pb
+
+
+def infer_request_to_pb(request: InferRequest) -> pb.InferRequest:
+    return pb.InferRequest(
+        model=request.model,
+        inputs=arrays_to_pb(request.inputs),
+        core_id=request.core_id,
+        priority=request.priority,
+        custom_id=request.custom_id,
+    )
+
+
+def infer_request_from_pb(message: pb.InferRequest) -> InferRequest:
+    return InferRequest(
+        model=message.model,
+        inputs=arrays_from_pb(message.inputs),
+        core_id=message.core_id,
+        priority=message.priority,
+        custom_id=message.custom_id,
+    )
 
 
 def infer_result_to_pb(result: InferResult, runtime_wall_ns: int = 0) -> pb.InferResponse:

@@ -1,0 +1,180 @@
+"""The board's service over a runtime. Blocking work runs on threads, so streams never starve it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from bpu_board.agent.upload import Upload, receive
+from bpu_board.runtime import Pending, Runtime
+from bpu_board.runtime.queue import ALIVE_LIMIT
+from bpu_board.runtime.store import MAX_MODEL_BYTES
+from bpu_common import __version__
+from bpu_common.board import (
+    API_VERSION,
+    BoardInfo,
+    InferRequest,
+    ModelEntry,
+    ModelInfo,
+    UploadHeader,
+    UploadState,
+    describe_model,
+)
+from bpu_common.errors import CapacityError
+from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
+from bpu_common.task import TaskControl
+from bpu_common.telemetry import TELEMETRY_PERIOD_NS, TelemetryFrame
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
+from bpu_common.wire.rpc.server import BoardServicer
+
+MAX_MEASUREMENTS = 4
+"""Perf calls at once; one more is refused rather than queued."""
+
+_LEAST_PERIOD_MS = 10
+_CONTROL_THREADS = 4
+
+_T = TypeVar("_T")
+
+
+class RuntimeServicer(BoardServicer):
+    """Serves one runtime until `stop`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        # One more than the queue takes: the queue refuses, callers never wait for a thread.
+        self._frames = ThreadPoolExecutor(ALIVE_LIMIT + 1, "infer")
+        self._measurements = ThreadPoolExecutor(MAX_MEASUREMENTS, "perf")
+        self._control = ThreadPoolExecutor(_CONTROL_THREADS, "control")
+        self._running_perf: set[threading.Event] = set()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End streams and measurements; calls in flight finish."""
+        self._stopping.set()
+        for measurement in self._running_perf:
+            measurement.set()
+
+    async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
+        upload = Upload(self._runtime, header)
+        await receive(upload, chunks, self._run)
+        return await self._run(upload.state)
+
+    async def list_models(self) -> tuple[ModelEntry, ...]:
+        entries = await self._run(self._runtime.list)
+        return tuple(
+            ModelEntry(each.name, each.digest, each.size_bytes, each.loaded) for each in entries
+        )
+
+    async def remove_model(self, model: str) -> None:
+        await self._run(lambda: self._runtime.remove(model))
+
+    async def model_info(self, model: str) -> ModelInfo:
+        return describe_model(await self._run(lambda: self._runtime.info(model)))
+
+    async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
+        frame = _Frame(self._runtime, request, left_s)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._frames, frame.run)
+        except asyncio.CancelledError:
+            frame.cancel()
+            raise
+
+    async def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
+        if len(self._running_perf) == MAX_MEASUREMENTS:
+            raise CapacityError(
+                f"{MAX_MEASUREMENTS} measurements are running", hint="wait until one has ended"
+            )
+        loop = asyncio.get_running_loop()
+        reports: asyncio.Queue[PerfProgress | None] = asyncio.Queue()
+        stop = threading.Event()
+
+        def report(progress: PerfProgress) -> None:
+            loop.call_soon_threadsafe(reports.put_nowait, progress)
+
+        self._running_perf.add(stop)
+        run = loop.run_in_executor(
+            self._measurements, lambda: self._runtime.perf(request, report, stop)
+        )
+        run.add_done_callback(lambda _: reports.put_nowait(None))
+        try:
+            while (progress := await reports.get()) is not None:
+                yield progress
+            yield await run
+        finally:
+            stop.set()
+            self._running_perf.discard(stop)
+
+    async def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
+        period_s = max(period_ms or TELEMETRY_PERIOD_NS // 1_000_000, _LEAST_PERIOD_MS) / 1000
+        due_s = time.monotonic()
+        sent = 0
+        while not self._stopping.is_set():
+            yield await self._run(self._runtime.telemetry)
+            sent += 1
+            if sent == frame_count:
+                return
+            due_s = max(due_s + period_s, time.monotonic())
+            # The class of the time-out is another one before Python 3.11.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), due_s - time.monotonic())
+
+    async def capabilities(self) -> BoardInfo:
+        device = self._runtime.device.capabilities
+        return BoardInfo(
+            version=__version__,
+            api_version=API_VERSION,
+            boot_id=self._runtime.boot_id,
+            machine=device.machine,
+            core_count=device.core_count,
+            clock_hz=device.clock_hz,
+            virtual_time=device.virtual_time,
+            step_times=device.step_times,
+            preemption_visible=device.preemption_visible,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            max_model_bytes=MAX_MODEL_BYTES,
+        )
+
+    async def _run(self, function: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._control, function)
+
+
+class _Frame:
+    """One inference on its thread, which the event loop may cancel."""
+
+    def __init__(self, runtime: Runtime, request: InferRequest, left_s: float | None) -> None:
+        self._runtime = runtime
+        self._request = request
+        self._left_s = left_s
+        self._lock = threading.Lock()
+        self._pending: Pending | None = None
+        self._cancelled = False
+
+    def run(self) -> tuple[InferResult, int]:
+        """The result, and the wall time the runtime took (ns)."""
+        request = self._request
+        start_ns = time.perf_counter_ns()
+        deadline_ns = None
+        if self._left_s is not None:  # the call's deadline is the frame's, in device time
+            deadline_ns = self._runtime.device.now_ns() + int(self._left_s * 1e9)
+        control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
+        pending = self._runtime.submit(request.model, request.inputs, control)
+        with self._lock:
+            self._pending = pending
+            cancelled = self._cancelled
+        if cancelled:
+            pending.cancel()
+        result = pending.result(self._left_s)
+        return result, time.perf_counter_ns() - start_ns
+
+    def cancel(self) -> None:
+        """Take the frame back: the running function call completes, the rest is dropped."""
+        with self._lock:
+            self._cancelled = True
+            pending = self._pending
+        if pending is not None:
+            pending.cancel()

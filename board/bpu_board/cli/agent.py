@@ -1,0 +1,107 @@
+"""`bpu-agent`: serve this board (or a simulated one) to the host's tools."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+_EXAMPLES = """\
+examples:
+  bpu-agent --listen unix:/run/bpu/agent.sock --store /var/lib/bpu
+  bpu-agent --listen 127.0.0.1:50551 --store ~/models --machine j3 --clock paced
+
+Only unix sockets (mode 0600) and loopback addresses are served. SIGTERM stops the agent after the
+calls in flight.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the agent; returns its exit status."""
+    options = _parse(arguments)
+    from bpu_common.errors import BpuError
+    from bpu_common.wire.rpc.memory import keep_large_blocks
+
+    keep_large_blocks()  # before the first large allocation
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        _serve(options)
+    except BpuError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        print(f"error: {error.strerror}: {error.filename or options.store}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from bpu_board.agent.server import check_listen, serve
+    from bpu_board.devices.simulated import SimDevice
+    from bpu_board.runtime import ModelStore, Runtime
+    from bpu_common.machine import MACHINES
+    from bpu_common.wire.rpc.address import Address, parse_address
+    from bpu_sim.device import PacedClock, VirtualClock
+
+    address = parse_address(options.listen)
+    check_listen(address)
+    store = ModelStore(Path(options.store).expanduser())
+    clock = PacedClock() if options.clock == "paced" else VirtualClock()
+    runtime = Runtime(SimDevice(MACHINES[options.machine], clock, options.threads), store)
+
+    def ready(bound: Address) -> None:
+        kind = f"simulated {options.machine} ({options.clock} clock)"
+        print(f"bpu-agent: {kind} on {bound}, store {store.root}", flush=True)
+
+    try:
+        asyncio.run(serve(runtime, address, ready))
+    finally:
+        runtime.close()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    from bpu_common import __version__
+    from bpu_common.machine import DEFAULT_MACHINE, MACHINES
+
+    parser = argparse.ArgumentParser(
+        prog="bpu-agent",
+        description="Serve a board to the host's tools: models, inference, perf, telemetry.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--listen", required=True, metavar="ADDRESS", help="unix:PATH or HOST:PORT")
+    parser.add_argument("--store", required=True, metavar="DIR", help="folder of the models")
+    parser.add_argument(
+        "--machine",
+        choices=sorted(MACHINES),
+        default=DEFAULT_MACHINE.name,
+        help="chip to simulate (default %(default)s)",
+    )
+    parser.add_argument(
+        "--clock",
+        choices=("virtual", "paced"),
+        default="virtual",
+        help="virtual: device time runs as fast as it can be computed; paced: it follows the wall "
+        "clock (default %(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads for the numbers (0: all)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

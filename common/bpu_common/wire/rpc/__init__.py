@@ -1,0 +1,1 @@
+"""gRPC around the messages: addresses, channels, errors, the service's two ends."""

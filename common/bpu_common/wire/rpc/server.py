@@ -1,0 +1,211 @@
+"""The board's end of `openbpu.v1.BoardService`: values in and out, errors as statuses.
+
+Nothing but a status leaves this module: a BpuError with all it says, anything else as INTERNAL with
+the details in the board's log.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from bpu_common.board import (
+    BoardInfo,
+    InferRequest,
+    ModelEntry,
+    ModelInfo,
+    UploadHeader,
+    UploadState,
+)
+from bpu_common.errors import BpuError, UsageError
+from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
+from bpu_common.telemetry import TelemetryFrame
+from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
+from bpu_common.wire.messages import board, perf, telemetry
+from bpu_common.wire.rpc.client import SERVICE
+from bpu_common.wire.rpc.errors import to_status
+
+logger = logging.getLogger(__name__)
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_Q = TypeVar("_Q")
+_A = TypeVar("_A", bound=Message)
+
+
+class BoardServicer(abc.ABC):
+    """What a board implements. A BpuError raised by a method reaches the caller unchanged."""
+
+    @abc.abstractmethod
+    async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
+        """Take an upload; without chunks, tell how far it has come."""
+
+    @abc.abstractmethod
+    async def list_models(self) -> tuple[ModelEntry, ...]:
+        """Every model that can be run."""
+
+    @abc.abstractmethod
+    async def remove_model(self, model: str) -> None:
+        """Delete a model."""
+
+    @abc.abstractmethod
+    async def model_info(self, model: str) -> ModelInfo:
+        """Describe a model."""
+
+    @abc.abstractmethod
+    async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
+        """Run one frame; `left_s` is the time its caller will still wait.
+
+        Returns:
+            The result, and the wall time it took in ns. On cancellation the frame is taken back.
+        """
+
+    @abc.abstractmethod
+    def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
+        """Measure a model; the result comes last."""
+
+    @abc.abstractmethod
+    def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
+        """Frames every `period_ms` (0: the default), `frame_count` of them (0: no end)."""
+
+    @abc.abstractmethod
+    async def capabilities(self) -> BoardInfo:
+        """What this board is."""
+
+
+def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
+    """Register the service; call before the server starts."""
+    calls = _Calls(servicer)
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+    handlers = {
+        "Deploy": grpc.stream_unary_rpc_method_handler(
+            _one(calls.deploy), pb.DeployRequest.FromString, _serialize
+        ),
+        "ListModels": unary(_one(calls.list_models), pb.ListModelsRequest.FromString, _serialize),
+        "RemoveModel": unary(
+            _one(calls.remove_model), pb.RemoveModelRequest.FromString, _serialize
+        ),
+        "GetModelInfo": unary(
+            _one(calls.model_info), pb.GetModelInfoRequest.FromString, _serialize
+        ),
+        "Infer": unary(_one(calls.infer), pb.InferRequest.FromString, _serialize),
+        "Perf": stream(_many(calls.perf), pb.PerfRequest.FromString, _serialize),
+        "Telemetry": stream(_many(calls.telemetry), pb.TelemetryRequest.FromString, _serialize),
+        "GetCapabilities": unary(
+            _one(calls.capabilities), pb.GetCapabilitiesRequest.FromString, _serialize
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+
+class _Calls:
+    """Decode, call, encode."""
+
+    def __init__(self, servicer: BoardServicer) -> None:
+        self._servicer = servicer
+
+    async def deploy(
+        self, requests: AsyncIterator[pb.DeployRequest], _: Context
+    ) -> pb.DeployResponse:
+        async for first in requests:
+            header = board.header_from_pb(first)
+            state = await self._servicer.deploy(header, _chunks(requests))
+            return board.state_to_pb(state)
+        raise UsageError("an upload begins with a header")
+
+    async def list_models(self, _: pb.ListModelsRequest, __: Context) -> pb.ListModelsResponse:
+        entries = await self._servicer.list_models()
+        return pb.ListModelsResponse(models=[board.entry_to_pb(entry) for entry in entries])
+
+    async def remove_model(
+        self, request: pb.RemoveModelRequest, _: Context
+    ) -> pb.RemoveModelResponse:
+        await self._servicer.remove_model(request.model)
+        return pb.RemoveModelResponse()
+
+    async def model_info(self, request: pb.GetModelInfoRequest, _: Context) -> pb.ModelInfo:
+        return board.info_to_pb(await self._servicer.model_info(request.model))
+
+    async def infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
+        left_s = context.time_remaining()
+        result, wall_ns = await self._servicer.infer(perf.infer_request_from_pb(request), left_s)
+        return perf.infer_result_to_pb(result, wall_ns)
+
+    async def perf(self, request: pb.PerfRequest, _: Context) -> AsyncIterator[pb.PerfEvent]:
+        async for event in self._servicer.perf(perf.perf_request_from_pb(request)):
+            if isinstance(event, PerfResult):
+                yield pb.PerfEvent(result=perf.perf_result_to_pb(event))
+            else:
+                yield pb.PerfEvent(progress=perf.progress_to_pb(event))
+
+    async def telemetry(
+        self, request: pb.TelemetryRequest, _: Context
+    ) -> AsyncIterator[pb.TelemetryFrame]:
+        async for frame in self._servicer.telemetry(request.period_ms, request.frame_count):
+            yield telemetry.frame_to_pb(frame)
+
+    async def capabilities(self, _: pb.GetCapabilitiesRequest, __: Context) -> pb.Capabilities:
+        return board.capabilities_to_pb(await self._servicer.capabilities())
+
+
+async def _chunks(requests: AsyncIterator[pb.DeployRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield board.chunk_from_pb(request)
+
+
+def _one(
+    method: Callable[[_Q, Context], Awaitable[_A]],
+) -> Callable[[_Q, Context], Awaitable[_A]]:
+    async def call(request: _Q, context: Context) -> _A:
+        try:
+            return await method(request, context)
+        except BpuError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
+            failure = _internal(method, error)
+        await _abort(context, failure)
+        raise AssertionError("abort does not return")
+
+    return call
+
+
+def _many(
+    method: Callable[[_Q, Context], AsyncIterator[_A]],
+) -> Callable[[_Q, Context], AsyncIterator[_A]]:
+    async def call(request: _Q, context: Context) -> AsyncIterator[_A]:
+        answers = method(request, context)
+        try:
+            async for answer in answers:
+                yield answer
+        except BpuError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
+            failure = _internal(method, error)
+        else:
+            return
+        await _abort(context, failure)
+
+    return call
+
+
+async def _abort(context: Context, error: BpuError) -> None:
+    status, details, metadata = to_status(error)
+    await context.abort(status, details, metadata)
+
+
+def _internal(method: Callable[..., Any], error: Exception) -> BpuError:
+    name = getattr(method, "__name__", "call")
+    logger.error("unexpected failure in %s", name, exc_info=error)
+    return BpuError(
+        f"the agent failed in {name}", hint="its log has the details; this is a bug in OpenBPU"
+    )
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

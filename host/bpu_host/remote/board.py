@@ -1,0 +1,200 @@
+"""The client of one board's agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+import grpc
+import numpy as np
+
+from bpu_common.board import BoardInfo, DeployResult, InferRequest, ModelEntry, ModelInfo
+from bpu_common.errors import DeviceFault, InputError
+from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
+from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
+from bpu_common.telemetry import TelemetryFrame
+from bpu_common.tensor import AnyArray
+from bpu_common.wire.rpc.address import parse_address
+from bpu_common.wire.rpc.client import BoardClient, open_channel
+from bpu_common.wire.rpc.memory import keep_large_blocks
+from bpu_host.remote.upload import Progress, upload
+
+Arrays: TypeAlias = "AnyArray | Sequence[AnyArray] | Mapping[str, AnyArray]"
+
+_CALL_TIMEOUT_S = 30.0
+"""For calls that only look something up."""
+
+
+class Board:
+    """An agent at an address; use it in a `with` block or call `close`.
+
+    Every method may be called from any thread and raises a BpuError: the one the board raised, or
+    BoardUnreachable when nothing answers.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Prepare a connection; nothing is sent before the first call. See `connect`."""
+        self.address = address
+        self._channel: grpc.Channel = open_channel(parse_address(address))
+        self._client = BoardClient(self._channel, address)
+        self._inputs: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def connect(cls, address: str, *, timeout_s: float = 10.0) -> Board:
+        """Connect to an agent at `unix:PATH` or `HOST:PORT` and see that it answers.
+
+        Large message buffers are kept by this process from then on (see
+        `bpu_common.wire.rpc.memory`), unless MALLOC_* variables say otherwise.
+
+        Raises:
+            UsageError: not an address.
+            BoardUnreachable: nothing answers there.
+        """
+        keep_large_blocks()
+        board = cls(address)
+        try:
+            board.info(timeout_s=timeout_s)
+        except BaseException:
+            board.close()
+            raise
+        return board
+
+    def close(self) -> None:
+        """End the connection; calls in flight are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def info(self, *, timeout_s: float = _CALL_TIMEOUT_S) -> BoardInfo:
+        """What this board is: chip, cores, versions, limits."""
+        return self._client.capabilities(timeout_s)
+
+    def models(self) -> tuple[ModelEntry, ...]:
+        """Every model on the board."""
+        return self._client.list_models(_CALL_TIMEOUT_S)
+
+    def model(self, name: str) -> ModelInfo:
+        """Inputs, outputs, segments and nodes of a model, by name or digest."""
+        return self._client.model_info(name, _CALL_TIMEOUT_S)
+
+    def remove(self, name: str) -> None:
+        """Delete the file that holds a model."""
+        self._client.remove_model(name, _CALL_TIMEOUT_S)
+
+    def deploy(
+        self, path: str | Path, progress: Progress | None = None, *, replace: bool = True
+    ) -> DeployResult:
+        """Upload a model file; a file that is there already is not sent again.
+
+        A cut connection is made again a few times and the upload goes on where it stopped; if that
+        fails too, deploying again later does the same.
+
+        Args:
+            progress: called with (bytes on the board, bytes in all).
+            replace: remove older files all of whose models have a name in this one, so that a name
+                means the newest model.
+
+        Raises:
+            ModelFormatError: not a model; nothing is sent.
+            DeployError, CapacityError, BoardUnreachable: it is not on the board.
+        """
+        self._inputs.clear()
+        return upload(self._client, Path(path), progress, replace=replace)
+
+    def infer(
+        self,
+        model: str,
+        arrays: Arrays,
+        *,
+        core_id: int = CORE_ANY,
+        priority: int = PRIORITY_LOWEST,
+        custom_id: int = 0,
+        timeout: float | None = None,
+    ) -> InferResult:
+        """Run one frame.
+
+        Args:
+            arrays: by input name, or in the order of the inputs, or the array of the only input;
+                each as `ModelInput.caller_shape` says (images uint8, featuremaps float32).
+            core_id: 0 any core, 1 core 0, 2 core 1.
+            priority: 0..255; 255 preempts.
+            timeout: seconds; a frame not started by then is dropped.
+
+        Raises:
+            InputError: an array does not fit.
+            ModelNotFound, CapacityError, DeadlineExceeded, DeviceFault: from the board.
+        """
+        result, _ = self.infer_timed(
+            model,
+            arrays,
+            core_id=core_id,
+            priority=priority,
+            custom_id=custom_id,
+            timeout=timeout,
+        )
+        return result
+
+    def infer_timed(
+        self,
+        model: str,
+        arrays: Arrays,
+        *,
+        core_id: int = CORE_ANY,
+        priority: int = PRIORITY_LOWEST,
+        custom_id: int = 0,
+        timeout: float | None = None,
+    ) -> tuple[InferResult, int]:
+        """As `infer`, with the wall time that the board's runtime took (ns)."""
+        request = InferRequest(model, self._named(model, arrays), core_id, priority, custom_id)
+        return self._client.infer(request, timeout)
+
+    def perf(
+        self,
+        request: PerfRequest,
+        progress: Callable[[PerfProgress], None] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> PerfResult:
+        """Measure a model in a closed loop on the board.
+
+        Args:
+            progress: called once per 200 frames.
+        """
+        for event in self._client.perf(request, timeout):
+            if isinstance(event, PerfResult):
+                return event
+            if progress is not None:
+                progress(event)
+        raise DeviceFault("the board ended the measurement without a result", where=self.address)
+
+    def telemetry(self, period_ms: int = 100, frame_count: int = 0) -> Iterator[TelemetryFrame]:
+        """The board's visible state, a frame each period, until the iteration is left."""
+        return self._client.telemetry(period_ms, frame_count)
+
+    def _named(self, model: str, arrays: Arrays) -> dict[str, AnyArray]:
+        """The arrays by input name, C-contiguous."""
+        if isinstance(arrays, Mapping):
+            return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        given = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
+        names = self._inputs.get(model)
+        if names is None:
+            names = tuple(value.tensor.name for value in self.model(model).inputs)
+            self._inputs[model] = names
+        if len(given) != len(names):
+            raise InputError(
+                f"{len(given)} arrays for {len(names)} inputs",
+                where=f"model {model}",
+                hint=f"the inputs are {', '.join(names)}, in this order",
+            )
+        return dict(zip(names, (np.ascontiguousarray(array) for array in given), strict=True))
