@@ -103,7 +103,9 @@ class MagnitudeHistogram:
 
     def linear(self) -> tuple[F64, float]:
         """(counts of equal bins from 0 to the greatest value, bin width)."""
-        counts = np.bincount(_LINEAR_INDEX, weights=self._counts, minlength=2 * LINEAR_BINS_LOW)
+        counts: F64 = np.bincount(
+            _LINEAR_INDEX, weights=self._counts, minlength=2 * LINEAR_BINS_LOW
+        ).astype(np.float64)
         width = float(np.exp2(float(self._top - _EXPONENT_BIAS))) / LINEAR_BINS_LOW
         used = int(np.floor(self.highest / width)) + 1
         return counts[:used], width

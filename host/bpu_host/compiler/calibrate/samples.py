@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +51,19 @@ class _Folder:
 
     def read(self, index: int) -> F32:
         path = self.files[index]
-        pixels = _read_picture(path, self.config) if self.pictures else self._read_raw(path)
+        pixels = self._read_picture(path) if self.pictures else self._read_raw(path)
         if not self.config.rt_type.is_image:
             values = pixels.astype(np.float32)
             if not np.isfinite(values).all():
                 raise CalibrationError("holds values that are not finite", where=str(path))
             return values
         return to_network(_to_bytes(pixels, path), self.config, self.target)
+
+    def _read_picture(self, path: Path) -> U8:
+        # Here, because skimage costs half a second to import and raw samples do not need it.
+        from bpu_host.compiler.calibrate.pictures import read_picture
+
+        return read_picture(path, self.config)
 
     def _read_raw(self, path: Path) -> AnyArray:
         """The file as an array of the float model's input shape."""
@@ -227,41 +232,3 @@ def _subsampled(yuv: U8) -> U8:
     result = yuv.copy()
     result[..., 1:] = ((sums + 2) >> 2).repeat(2, axis=0).repeat(2, axis=1).astype(np.uint8)
     return result
-
-
-def _read_picture(path: Path, config: InputConfig) -> U8:
-    """A picture file in training type, size and layout, by skimage's reading and resizing."""
-    # Imported here: skimage costs half a second, and raw samples do not need it.
-    from skimage import color, io, transform, util
-
-    from bpu_common.image import rgb_to_yuv444
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = util.img_as_float(io.imread(path))
-    except Exception as error:
-        raise CalibrationError(
-            f"cannot be read as a picture ({type(error).__name__})",
-            where=str(path),
-            hint="with preprocess_on the folder holds jpg, png or bmp files only",
-        ) from error
-    if picture.ndim == 2:
-        picture = color.gray2rgb(picture)
-    if picture.ndim != 3 or picture.shape[2] not in (3, 4):
-        raise CalibrationError(
-            f"is no still picture: its shape is {picture.shape}", where=str(path)
-        )
-    if picture.shape[2] == 4:
-        picture = color.rgba2rgb(picture)
-    height, width, _ = config.shape_hwc
-    if config.train_type is InputType.GRAY:
-        picture = color.rgb2gray(picture)[..., None]
-    resized = transform.resize(picture, (height, width))
-    pixels: U8 = np.rint(resized * 255).clip(0, 255).astype(np.uint8)
-    if config.train_type is InputType.BGR:
-        pixels = pixels[..., ::-1]
-    elif config.train_type is InputType.YUV444:
-        pixels = rgb_to_yuv444(pixels)
-    nhwc = config.train_layout is Layout.NHWC
-    return np.ascontiguousarray((pixels if nhwc else pixels.transpose(2, 0, 1))[None])

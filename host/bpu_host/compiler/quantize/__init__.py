@@ -1,5 +1,15 @@
 """Quantization: the optimized float graph becomes the lowered graph; how near the two are."""
 
 from bpu_host.compiler.quantize.lower import lower
+from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
+from bpu_host.compiler.quantize.similarity import output_table, quantized_feeds, similarity
 
-__all__ = ["lower"]
+__all__ = [
+    "OutputMetrics",
+    "cosine",
+    "lower",
+    "output_metrics",
+    "output_table",
+    "quantized_feeds",
+    "similarity",
+]

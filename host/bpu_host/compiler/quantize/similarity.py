@@ -1,0 +1,146 @@
+"""How near the quantized model is to the float one, node by node, on one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+from bpu_common.errors import CompilerBug
+from bpu_common.tensor import F32, AnyArray
+from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
+
+_SUFFIX = "_quantized"
+_FETCHED_BYTES = 192 << 20
+"""Activations held at once, of each of the two models (counted as float32)."""
+
+Feeds = Mapping[str, AnyArray]
+
+
+def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> dict[str, float]:
+    """Cosine similarity of every node's first output, by node name of the quantized model.
+
+    Codes are compared as they are (a cosine does not see a per-tensor scale); where the quantized
+    model also holds the dequantized tensor, that is compared. Nodes without a float twin (scale
+    fusion, quantize) are missing.
+
+    Args:
+        model: the optimized float graph.
+        quantized: `quantized_model.onnx`: image inputs int8 NHWC, inner tensors NCHW.
+        sample: one calibration sample for the float graph's inputs.
+
+    Raises:
+        CompilerBug: the quantized model cannot be run.
+    """
+    real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
+    pairs = _twins(real, other)
+    sizes = {v.name: _elements(v) for node in model.graph for v in node.outputs if v.name}
+    result: dict[str, float] = {}
+    feeds = quantized_feeds(other, sample)
+    for group in _groups(pairs, sizes):
+        wanted = list(dict.fromkeys(name for _, name, _ in group))
+        twins = list(dict.fromkeys(name for _, _, name in group))
+        left, right = _fetch(real, wanted, sample), _fetch(other, twins, feeds)
+        for node, name, twin in group:
+            result[node] = cosine(left[name], _like(left[name], right[twin]))
+    return result
+
+
+def output_table(
+    model: ir.Model, quantized: bytes, sample: Mapping[str, F32]
+) -> dict[str, OutputMetrics]:
+    """Distances of the model's outputs, by output name (the second table of the log)."""
+    real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
+    names = [value.name for value in real.graph.output]
+    twins = [value.name for value in other.graph.output]
+    left, right = _fetch(real, names, sample), _fetch(other, twins, quantized_feeds(other, sample))
+    return {
+        name: output_metrics(left[name], _like(left[name], right[twin]))
+        for name, twin in zip(names, twins, strict=True)
+        if left[name].size
+    }
+
+
+def quantized_feeds(quantized: onnx.ModelProto, sample: Mapping[str, F32]) -> dict[str, AnyArray]:
+    """A float sample as the quantized model's inputs: images int8 NHWC, featuremaps as they are."""
+    feeds: dict[str, AnyArray] = {}
+    for value in quantized.graph.input:
+        array = sample[value.name]
+        if value.type.tensor_type.elem_type != onnx.TensorProto.INT8:
+            feeds[value.name] = array
+            continue
+        shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        if array.shape != shape:
+            array = array.transpose(0, 2, 3, 1)
+        codes = np.rint(array).clip(-128, 127).astype(np.int8)
+        feeds[value.name] = np.ascontiguousarray(codes)
+    return feeds
+
+
+def _twins(real: onnx.ModelProto, other: onnx.ModelProto) -> list[tuple[str, str, str]]:
+    """(node of the quantized model, float tensor, tensor of the quantized model)."""
+    floats = {name for node in real.graph.node for name in node.output if name}
+    made = {name for node in other.graph.node for name in node.output}
+    pairs: list[tuple[str, str, str]] = []
+    for node in other.graph.node:
+        name = node.output[0]
+        twin = name.removesuffix(_SUFFIX)
+        if node.op_type.startswith("HzQuantize") and not node.op_type.startswith("HzQuantized"):
+            continue
+        if name in floats:
+            pairs.append((node.name, name, name))
+        elif twin in floats:
+            pairs.append((node.name, twin, twin if twin in made else name))
+    return pairs
+
+
+def _groups(
+    pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int]
+) -> list[list[tuple[str, str, str]]]:
+    groups: list[list[tuple[str, str, str]]] = []
+    filled = _FETCHED_BYTES
+    for pair in pairs:
+        size = sizes.get(pair[1], 0) * 4
+        if filled + size > _FETCHED_BYTES:
+            groups.append([])
+            filled = 0
+        groups[-1].append(pair)
+        filled += size
+    return groups
+
+
+def _elements(value: ir.Value) -> int:
+    shape = value.shape
+    if shape is None:
+        return 0
+    return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64))
+
+
+def _fetch(proto: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, AnyArray]:
+    """Tensors of one run, by name."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    present = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(
+            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        values: list[AnyArray] = session.run(list(names), dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions have no common class of their own
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CompilerBug(f"a model cannot be run for its similarity: {line}") from error
+    return dict(zip(names, values, strict=True))
+
+
+def _like(real: AnyArray, other: AnyArray) -> AnyArray:
+    """`other` with its axes in the order of `real`: NHWC codes become NCHW."""
+    if real.shape == other.shape or real.ndim != 4 or other.ndim != 4:
+        return other
+    turned = other.transpose(0, 3, 1, 2)
+    return turned if turned.shape == real.shape else other
