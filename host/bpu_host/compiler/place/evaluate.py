@@ -1,0 +1,263 @@
+"""What a way of tiling a unit costs: the unit is drafted alone and priced by the machine model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bpu_common.machine import MachineSpec
+from bpu_common.program import Engine, engine_of
+from bpu_host.compiler.lowered import op_inputs
+from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
+from bpu_host.compiler.place.graph import PartGraph
+from bpu_host.compiler.place.homes import make_homes
+from bpu_host.compiler.place.memory import Buffer, whole
+from bpu_host.compiler.place.units import TilePlan, Tiling, Unit, channel_quantum, plan_tiles
+from bpu_sim.timing import instruction_cost
+
+MAX_TILES = 1 << 14
+GOOD_ROWS = 4
+"""A tiling with at least so many rows a tile is not refined further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the optimization level and the compile mode ask for."""
+
+    resident: bool
+    overlap: Overlap
+    fuse: bool
+    save_bandwidth: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way of tiling a unit.
+
+    Attributes:
+        hard_bytes: SRAM for temporaries when nothing overlaps.
+        soft_bytes: SRAM with the overlap that the policy asks for.
+        cycles: estimate for the unit alone, with overlap; `serial_cycles` without any.
+    """
+
+    tiling: Tiling
+    plan: TilePlan
+    hard_bytes: int
+    soft_bytes: int
+    cycles: int
+    serial_cycles: int
+    ddr_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate that fits, and what it is expected to cost there."""
+
+    candidate: Candidate
+    cycles: int
+
+    def cost(self, policy: Policy) -> tuple[int, int]:
+        """Smaller is better."""
+        if policy.save_bandwidth:
+            return (self.candidate.ddr_bytes, self.cycles)
+        return (self.cycles, self.candidate.ddr_bytes)
+
+
+def unit_roots(graph: PartGraph, unit: Unit) -> frozenset[str]:
+    """Roots whose memory a unit touches, without the inner results of a chain."""
+    inner = {graph.ops[i].y for i in unit.ops[:-1]}
+    names = {graph.ops[unit.last].y}
+    for index in unit.ops:
+        names.update(op_inputs(graph.ops[index]))
+    return frozenset(graph.root(n) for n in names if n not in inner)
+
+
+@dataclass(slots=True, eq=False)
+class Evaluator:
+    """Candidates of units, remembered by unit and by which of its tensors are resident."""
+
+    graph: PartGraph
+    spec: MachineSpec
+    policy: Policy
+    _lists: dict[tuple[Unit, frozenset[str]], tuple[list[Candidate], Iterator[list[Candidate]]]] = (
+        field(default_factory=dict)
+    )
+    _first_reader: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, readers in self.graph.readers.items():
+            root = self.graph.root(name)
+            first = self._first_reader.get(root, readers[0])
+            self._first_reader[root] = min(first, readers[0])
+
+    def best(self, unit: Unit, resident: frozenset[str], available: int) -> Choice | None:
+        """The cheapest candidate whose temporaries fit into `available` bytes; None if none does.
+
+        Coarse tilings come first; finer kinds are looked at only while the coarse ones do not fit.
+        """
+        key = (unit, resident & unit_roots(self.graph, unit))
+        if key not in self._lists:
+            self._lists[key] = ([], self._groups(*key))
+        known, more = self._lists[key]
+        best: Choice | None = None
+        seen = 0
+        while True:
+            for candidate in known[seen:]:
+                choice = self._fit(candidate, available)
+                if choice and (best is None or choice.cost(self.policy) < best.cost(self.policy)):
+                    best = choice
+            seen = len(known)
+            if best is not None and best.candidate.tiling.rows >= min(
+                GOOD_ROWS, unit.rows[1] - unit.rows[0]
+            ):
+                return best
+            group = next(more, None)
+            if group is None:
+                return best
+            known.extend(group)
+
+    def _fit(self, candidate: Candidate, available: int) -> Choice | None:
+        if candidate.soft_bytes <= available:
+            return Choice(candidate, candidate.cycles)
+        if candidate.hard_bytes <= available:
+            return Choice(candidate, candidate.serial_cycles)
+        return None
+
+    def _groups(self, unit: Unit, resident: frozenset[str]) -> Iterator[list[Candidate]]:
+        """Candidates from coarse to fine: rows, then blocks of channels, then of columns."""
+        op = self.graph.ops[unit.last]
+        _, cols, chans = whole(self.graph.tensors[op.y].shape_hwc).shape_hwc
+        chans = unit.chans[1] - unit.chans[0]
+        height = unit.rows[1] - unit.rows[0]
+        counts = _counts(height)
+        coarse: list[Candidate] = []
+        streams = self._streams(unit, resident)
+        for at, count in enumerate(counts):
+            candidate = self._candidate(unit, resident, Tiling(-(-height // count), cols, chans))
+            if candidate is not None:
+                coarse.append(candidate)
+            if not streams or _past_best(coarse, self.spec.sram_bytes // 8):
+                counts = counts[at + 1 :]
+                break
+        else:
+            counts = ()
+        yield coarse
+        yield self._all(unit, resident, [Tiling(-(-height // n), cols, chans) for n in counts])
+        if len(unit.ops) > 1:
+            return
+        quantum = channel_quantum(op, self.spec.out_channel_align)
+        widths = sorted({-(-chans // n) for n in _counts(-(-chans // quantum))}, reverse=True)[1:]
+        rows = sorted({-(-height // n) for n in _counts(height)}, reverse=True)
+        for width in widths:
+            tilings = [Tiling(r, cols, width, o) for r in rows for o in (True, False)]
+            yield self._all(unit, resident, tilings)
+        for count in _counts(cols)[1:]:
+            columns = -(-cols // count)
+            tilings = [Tiling(1, columns, w, o) for w in (chans, *widths) for o in (True, False)]
+            yield self._all(unit, resident, tilings)
+
+    def _streams(self, unit: Unit, resident: frozenset[str]) -> bool:
+        """Whether a unit moves tensors between DDR and SRAM, so that tiles let it overlap."""
+        roots = unit_roots(self.graph, unit)
+        inputs = set(self.graph.inputs)
+        return len(unit.ops) > 1 or any(
+            r not in resident or r in inputs or r in self.graph.outputs for r in roots
+        )
+
+    def _all(self, unit: Unit, resident: frozenset[str], tilings: list[Tiling]) -> list[Candidate]:
+        found = (self._candidate(unit, resident, tiling) for tiling in tilings)
+        return [candidate for candidate in found if candidate is not None]
+
+    def _candidate(self, unit: Unit, resident: frozenset[str], tiling: Tiling) -> Candidate | None:
+        plan = plan_tiles(self.graph, unit, tiling, self.spec.out_channel_align)
+        if len(plan.rows) * len(plan.cols) * len(plan.chans) > MAX_TILES:
+            return None
+        op = self.graph.ops[unit.last]
+        if sum(constant_bytes(op, plan.chans[0])) > self.spec.sram_bytes:
+            return None
+        emitter = Emitter(
+            self.graph,
+            make_homes(self.graph, resident, unit_roots(self.graph, unit)),
+            self.policy.overlap,
+        )
+        for root in resident & set(self.graph.inputs):
+            if self._first_reader.get(root, -1) not in unit.ops:
+                emitter.homes.loaded_rows[root] = self.graph.tensors[root].shape_hwc[0]
+        emitter.unit(0, unit, plan)
+        return self._price(tiling, plan, emitter)
+
+    def _price(self, tiling: Tiling, plan: TilePlan, emitter: Emitter) -> Candidate:
+        busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
+        head = tail = ddr_bytes = latency = 0
+        layer = -1
+        for draft in emitter.drafter.drafts:
+            cost = instruction_cost(draft.instruction, self.spec)
+            engine = engine_of(draft.instruction)
+            busy[engine] += cost.cycles
+            ddr_bytes += cost.load_bytes + cost.store_bytes
+            latency += cost.latency_cycles
+            if engine is Engine.COMPUTE:
+                tail = 0
+                if draft.instruction.layer != layer:
+                    layer = draft.instruction.layer
+                    busy[engine] += self.spec.layer_setup_cycles
+            elif engine is Engine.STORE:
+                tail += cost.cycles
+            elif layer < 0:
+                head += cost.cycles
+        bus = int(ddr_bytes / self.spec.ddr_total_bytes_per_cycle)
+        serial = sum(busy.values()) + latency
+        cycles = min(serial, max(*busy.values(), bus) + head + tail)
+        hard, soft = _peaks(emitter)
+        return Candidate(tiling, plan, hard, soft, cycles, serial, ddr_bytes)
+
+
+def _counts(size: int) -> tuple[int, ...]:
+    """Numbers of blocks worth trying for an axis of `size`: 1, 2, 3, 4, 6, 8, 12, ... size."""
+    counts = {1, size}
+    power = 2
+    while power < size:
+        counts.update((power, min(size, power * 3 // 2)))
+        power *= 2
+    by_block = {-(-size // count): count for count in sorted(counts, reverse=True)}
+    return tuple(sorted(by_block.values()))
+
+
+def _past_best(found: list[Candidate], small_bytes: int) -> bool:
+    """Whether finer row tiles cannot pay any more: dearer already, and small."""
+    if not found:
+        return False
+    last = found[-1]
+    cheapest = min(c.cycles for c in found)
+    return last.soft_bytes < small_bytes and last.cycles > cheapest * 5 // 4
+
+
+def _peaks(emitter: Emitter) -> tuple[int, int]:
+    """Largest sum of live temporaries: without and with the wanted overlap."""
+    count = emitter.drafter.index + 1
+    hard, soft = [0] * (count + 1), [0] * (count + 1)
+    ends = (*emitter.drafter.tile_starts[1:], emitter.drafter.index)
+    for buffer in emitter.buffers:
+        early, late = soft_life(buffer, ends)
+        hard[buffer.first] += buffer.size_bytes
+        hard[buffer.last + 1] -= buffer.size_bytes
+        soft[early] += buffer.size_bytes
+        soft[late + 1] -= buffer.size_bytes
+    return _highest(hard), _highest(soft)
+
+
+def soft_life(buffer: Buffer, tile_ends: tuple[int, ...]) -> tuple[int, int]:
+    """Wanted life of a buffer in instruction indices, inclusive."""
+    early = min(buffer.first, buffer.early) if buffer.early >= 0 else buffer.first
+    late = buffer.last
+    if buffer.late_tile >= 0:
+        late = max(late, tile_ends[min(buffer.late_tile, len(tile_ends) - 1)] - 1)
+    return early, late
+
+
+def _highest(changes: list[int]) -> int:
+    level = peak = 0
+    for change in changes:
+        level += change
+        peak = max(peak, level)
+    return peak
