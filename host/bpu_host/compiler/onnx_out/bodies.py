@@ -1,0 +1,335 @@
+"""The ONNX bodies of the BPU operations on (1, C, H, W) float32 tensors that hold integer codes.
+
+Used twice: inlined in the fast path, and inside the model-local functions of the quantized model.
+Every value is an integer (or a multiple of a power of two) of which float32 loses nothing, so the
+order in which a kernel adds does not matter. `bpu_sim.arith` defines the results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from bpu_common.params import ChannelParams
+from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
+from bpu_common.tensor import F32, F64, I8, DType
+from bpu_host.compiler.lowered import QConv, QDepthToSpace, QEltwise, QLut, QMaxPool, QPad, QResize, QSlice
+from bpu_host.compiler.onnx_out.emitter import Emitter
+from bpu_host.compiler.onnx_out.requant import (
+    Form,
+    accumulator_offset,
+    accumulator_scale,
+    affine,
+    clip,
+    requantized,
+    requantized_wide,
+    sum_wide,
+)
+from bpu_host.compiler.onnx_out.stage import MAGIC, Channels, Stage, find_stage
+from bpu_sim import arith
+
+EXACT_LIMIT = 1 << 24
+"""Sums of integers stay exact in float32 while every partial sum is below it."""
+
+
+class ConvConstants(Protocol):
+    """Where a convolution's weights and bias come from; both as names of float32 tensors."""
+
+    def weights(self, scale: F64 | None) -> str:
+        """OIHW weight codes, multiplied by a power of two per output channel if given."""
+
+    def bias(self, scale: F64, offset: F64) -> str:
+        """(O,) bias * scale + offset."""
+
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvPlan:
+    """How one convolution is computed.
+
+    Attributes:
+        stage: proved float32 constants; None for int32 results and where none exist.
+        int32: the result is the accumulator itself.
+        parts: masks (P, O, kh, kw, I/g) that cut the sum into exact pieces; None: one exact sum.
+    """
+
+    stage: Stage | None
+    parts: I8 | None
+    int32: bool = False
+
+
+def plan_conv(op: QConv, x_range: Pair, dtype: DType) -> ConvPlan:
+    """Decide between the float32 form and the float64 fallback, with the real weights."""
+    bound = arith.accumulator_bound(op.weights, op.params, x_range)
+    shift = op.params.right_shift.astype(np.int64)
+    if dtype is DType.INT32:
+        exact = bound.max(initial=0) < EXACT_LIMIT
+        return ConvPlan(None, None if exact else _parts(op.weights), int32=True)
+    # with a first rounding the grid is half as fine again: 2^-(r+1)
+    doubled = np.where(shift > 0, 2 * bound + (1 << shift), bound)
+    if doubled.max(initial=0) >= EXACT_LIMIT:
+        return ConvPlan(None, _parts(op.weights))
+    flat = op.weights.reshape(len(op.weights), -1).astype(np.int64)
+    least, most = x_range
+    reach = np.stack([flat * least, flat * most, np.zeros_like(flat)])
+    bias = op.params.bias
+    channels = Channels(
+        shift,
+        op.params.multiplier.astype(np.int64),
+        op.params.out_shift.astype(np.int64),
+        reach.min(axis=0).sum(axis=1) + bias,
+        reach.max(axis=0).sum(axis=1) + bias,
+        op.clamp,
+    )
+    stage = find_stage(channels)
+    return ConvPlan(stage, None if stage is not None else _parts(op.weights))
+
+
+def _parts(weights: I8) -> I8:
+    """Masks that cut each channel's weights into pieces with exact sums."""
+    flat = np.abs(weights.reshape(len(weights), -1).astype(np.int64)) * 128
+    piece = (np.cumsum(flat, axis=1) - 1) // (EXACT_LIMIT // 2)
+    count = int(piece.max(initial=0)) + 1
+    masks = np.stack([piece == index for index in range(count)]).astype(np.int8)
+    return masks.reshape(count, *weights.shape)
+
+
+def conv(
+    emitter: Emitter,
+    op: QConv,
+    plan: ConvPlan,
+    x: str,
+    form: Form,
+    constants: ConvConstants,
+) -> str:
+    """Codes of a convolution; for int32 results the accumulators, as float32 or float64.
+
+    Zeros of `upsample_hw` are in x already (`zeros_between`).
+    """
+    if plan.stage is not None:
+        shift = op.params.right_shift.astype(np.int64)
+        scale = accumulator_scale(plan.stage, form, shift)
+        bias = constants.bias(scale, accumulator_offset(plan.stage, form, shift))
+        acc = _convolve(emitter, op, (x, constants.weights(scale), bias), form)
+        return requantized(emitter, acc, form, plan.stage)
+    ones = np.ones(op.params.channels)
+    if plan.parts is None:
+        bias = constants.bias(ones, 0 * ones)
+        return _convolve(emitter, op, (x, constants.weights(None), bias), form)
+    codes = constants.weights(None)
+    pieces = []
+    for mask in plan.parts:
+        oihw = np.ascontiguousarray(mask.transpose(0, 3, 1, 2)).astype(np.float32)
+        masked = emitter.add("Mul", codes, emitter.param("mask", oihw))
+        pieces.append(_convolve(emitter, op, (x, masked), form))
+    if plan.int32:
+        return sum_wide(emitter, pieces, op.params.bias)
+    return requantized_wide(emitter, pieces, op.params, op.clamp)
+
+
+def _convolve(emitter: Emitter, op: QConv, operands: tuple[str, ...], form: Form) -> str:
+    group = form.channels if is_depthwise(op) else op.groups
+    return emitter.add(
+        "Conv",
+        *operands,
+        kernel_shape=emitter.attr("kernel_shape", op.kernel_hw),
+        strides=emitter.attr("strides", op.stride_hw),
+        dilations=emitter.attr("dilations", op.dilation_hw),
+        pads=emitter.attr("pads", op.pads_tlbr),
+        group=emitter.attr("group", group),
+    )
+
+
+def is_depthwise(op: QConv) -> bool:
+    """One input channel for each output channel."""
+    return op.groups > 1 and op.groups == op.weights.shape[0] and op.weights.shape[3] == 1
+
+
+def zeros_between(emitter: Emitter, x: str, upsample: Pair, in_hw: Pair) -> str:
+    """(1, C, H, W) to (1, C, (H-1)u+1, (W-1)v+1) with zeros between the pixels."""
+    (u, v), (height, width) = upsample, in_hw
+    # each pixel becomes a u x v cell with the pixel in its first corner; the last cells are cut
+    x = emitter.add("Unsqueeze", x, emitter.const([3, 5], "int64"))
+    ends = emitter.param("cell", np.array([0] * 9 + [u - 1, 0, v - 1], np.int64))
+    x = emitter.add("Pad", x, ends, emitter.const(0.0))
+    spread_hw = np.array([0, 0, height * u, width * v], np.int64)
+    x = emitter.add("Reshape", x, emitter.param("shape", spread_hw))
+    starts = emitter.const([0, 0], "int64")
+    ends = emitter.param("ends", np.array([(height - 1) * u + 1, (width - 1) * v + 1], np.int64))
+    return emitter.add("Slice", x, starts, ends, emitter.const([2, 3], "int64"))
+
+
+def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
+    """Proved constants of an element-wise operation."""
+    corners_a, corners_b = np.array(range_a), np.array(range_b)
+    match op.kind:
+        case EltwiseKind.ADD:
+            reach = np.add.outer(corners_a * op.ka, corners_b * op.kb)
+        case EltwiseKind.MUL:
+            reach = np.multiply.outer(corners_a, corners_b)
+        case EltwiseKind.SCALE:
+            reach = corners_a * op.ka
+    requant = op.requant
+    low, high = int(min(reach.min(), 0)) + requant.bias, int(max(reach.max(), 0)) + requant.bias
+    if max(-low, high) * 2 + (1 << requant.right_shift) >= EXACT_LIMIT:
+        return None
+    one = [np.array([value], np.int64) for value in _scalars(op)]
+    return find_stage(Channels(*one, np.array([low]), np.array([high]), op.clamp))
+
+
+def _scalars(op: QEltwise) -> tuple[int, int, int]:
+    return op.requant.right_shift, op.requant.multiplier, op.requant.out_shift
+
+
+def eltwise(
+    emitter: Emitter, op: QEltwise, stage: Stage | None, operands: tuple[str, ...], form: Form
+) -> str:
+    """Codes of ADD, MUL or SCALE; `form.depthwise` only where the operands have equal shapes."""
+    if stage is None:
+        acc = _eltwise_sum(emitter, op, operands, Form(1), 1.0, 0.0)
+        return requantized_wide(emitter, [acc], _as_params(op), op.clamp)
+    shift = np.array([op.requant.right_shift], np.int64)
+    scale = float(accumulator_scale(stage, form, shift)[0])
+    addend = op.requant.bias * scale + float(accumulator_offset(stage, form, shift)[0])
+    acc = _eltwise_sum(emitter, op, operands, form, scale, addend)
+    return requantized(emitter, acc, form, stage)
+
+
+def _as_params(op: QEltwise) -> ChannelParams:
+    """The scalar requantization as the parameters of one channel; the bias has no q and e here."""
+    bias = np.array([op.requant.bias], np.int32)
+    zero = np.zeros(1, np.int32)
+    right_shift, multiplier, out_shift = (np.array([v], np.int32) for v in _scalars(op))
+    return ChannelParams(bias, zero, right_shift, multiplier, out_shift)
+
+
+def _eltwise_sum(
+    emitter: Emitter,
+    op: QEltwise,
+    operands: tuple[str, ...],
+    form: Form,
+    scale: float,
+    addend: float,
+) -> str:
+    match op.kind:
+        case EltwiseKind.ADD:
+            left = affine(emitter, operands[0], form, op.ka * scale, addend)
+            right = affine(emitter, operands[1], form, op.kb * scale, 0.0)
+            return emitter.add("Add", left, right)
+        case EltwiseKind.MUL:
+            product = emitter.add("Mul", operands[0], operands[1])
+            return affine(emitter, product, form, scale, addend)
+        case EltwiseKind.SCALE:
+            return affine(emitter, operands[0], form, op.ka * scale, addend)
+
+
+def lut(emitter: Emitter, op: QLut, x: str, shape_chw: tuple[int, int, int]) -> str:
+    """table[x + 128] by GatherElements on flattened tensors, which is fast where Gather is not."""
+    channels, height, width = shape_chw
+    index = emitter.add("Cast", emitter.add("Add", x, emitter.const(128.0)), to=6)
+    tables = op.tables.astype(np.float32)
+    if len(tables) == 1:
+        index = emitter.add("Reshape", index, emitter.const([-1], "int64"))
+        y = emitter.add("GatherElements", emitter.param("table", tables[0]), index, axis=0)
+    else:
+        rows = emitter.param("rows", np.array([channels, height * width], np.int64))
+        index = emitter.add("Reshape", index, rows)
+        y = emitter.add("GatherElements", emitter.param("table", tables), index, axis=1)
+    shape = emitter.param("shape", np.array([1, channels, height, width], np.int64))
+    return emitter.add("Reshape", y, shape)
+
+
+def max_pool(emitter: Emitter, op: QMaxPool, x: str) -> str:
+    """Maximum over windows, in float32: onnxruntime's int8 kernel is 30 times slower."""
+    return emitter.add(
+        "MaxPool",
+        x,
+        kernel_shape=emitter.attr("kernel_shape", op.kernel_hw),
+        strides=emitter.attr("strides", op.stride_hw),
+        pads=emitter.attr("pads", op.pads_tlbr),
+        dilations=[1, 1],
+        ceil_mode=0,
+    )
+
+
+def resize(emitter: Emitter, op: QResize, x: str, in_hw: Pair) -> str:
+    """Nearest by Resize where it is a plain repetition, else by Gather; bilinear by two MatMuls."""
+    if op.mode is ResizeMode.NEAREST:
+        return _nearest(emitter, op, x, in_hw)
+    rows, columns = (_mixing(axis, size) for axis, size in zip((op.rows, op.columns), in_hw, strict=True))
+    x = emitter.add("MatMul", emitter.param("rows", rows), x)
+    # sums reach 2^23; in units of 2^-16 a tie is impossible once 2^-17 is added: half goes up
+    x = emitter.add("MatMul", x, emitter.param("columns", columns.T / 65536))
+    x = clip(emitter, x, (-256.0, 256.0))
+    x = emitter.add("Add", x, emitter.const(2.0**-17))
+    x = emitter.add("Add", x, emitter.const(MAGIC))
+    return emitter.add("Add", x, emitter.const(-MAGIC))
+
+
+def _mixing(axis: Axis, size: int) -> F32:
+    """(out, in) weights of 1/256."""
+    matrix = np.zeros((len(axis.low), size), np.float32)
+    index = np.arange(len(axis.low))
+    np.add.at(matrix, (index, np.array(axis.low)), 256 - np.array(axis.frac, np.float32))
+    np.add.at(matrix, (index, np.array(axis.high)), np.array(axis.frac, np.float32))
+    return matrix
+
+
+def _nearest(emitter: Emitter, op: QResize, x: str, in_hw: Pair) -> str:
+    lows = (op.rows.low, op.columns.low)
+    factors = [len(low) // size for low, size in zip(lows, in_hw, strict=True)]
+    repeats = [
+        low == tuple(i // factor for i in range(size * factor)) if factor else False
+        for low, size, factor in zip(lows, in_hw, factors, strict=True)
+    ]
+    if all(repeats):
+        scales = emitter.param("scales", np.array([1, 1, *factors], np.float32))
+        return emitter.add(
+            "Resize",
+            x,
+            "",
+            scales,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+    for axis, low in zip((2, 3), lows, strict=True):
+        x = emitter.add("Gather", x, emitter.param("index", np.array(low, np.int64)), axis=axis)
+    return x
+
+
+def space_depth(emitter: Emitter, op: QDepthToSpace, x: str, shape_chw: tuple[int, int, int]) -> str:
+    """DepthToSpace or its inverse; x has shape (1, *shape_chw)."""
+    block = op.block
+    if op.to_space:
+        mode = "DCR" if op.dcr else "CRD"
+        return emitter.add("DepthToSpace", x, blocksize=block, mode=mode)
+    channels, height, width = shape_chw
+    cut = [1, channels, height // block, block, width // block, block]
+    x = emitter.add("Reshape", x, emitter.param("shape", np.array(cut, np.int64)))
+    x = emitter.add("Transpose", x, perm=[0, 3, 5, 1, 2, 4] if op.dcr else [0, 1, 3, 5, 2, 4])
+    packed = [1, channels * block * block, height // block, width // block]
+    return emitter.add("Reshape", x, emitter.param("shape", np.array(packed, np.int64)))
+
+
+def slice_box(emitter: Emitter, op: QSlice, x: str, out_chw: tuple[int, int, int]) -> str:
+    """The box of a slice; axes C, H, W of x."""
+    start = [op.start_hwc[i] for i in (2, 0, 1)]
+    step = [op.step_hwc[i] for i in (2, 0, 1)]
+    ends = [
+        begin + (size - 1) * stride + 1
+        for begin, stride, size in zip(start, step, out_chw, strict=True)
+    ]
+    names = [emitter.param(hint, np.array(v, np.int64)) for hint, v in (("starts", start), ("ends", ends))]
+    axes = emitter.const([1, 2, 3], "int64")
+    return emitter.add("Slice", x, *names, axes, emitter.param("steps", np.array(step, np.int64)))
+
+
+def pad(emitter: Emitter, op: QPad, x: str) -> str:
+    """Constant padding of H and W."""
+    top, left, bottom, right = op.pads_tlbr
+    pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    value = emitter.param("value", np.array(op.value, np.float32))
+    return emitter.add("Pad", x, emitter.param("pads", pads), value)

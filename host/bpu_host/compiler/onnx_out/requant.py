@@ -1,0 +1,172 @@
+"""The requantization's ONNX body: from exact accumulators to codes, all in float32 of integers.
+
+Two forms with the same bits. *Depthwise*: every step is a 1x1 depthwise convolution, which
+onnxruntime keeps in its blocked layout, with the rounding and clamping in the fused activation.
+*Flat*: element-wise operators, for channel counts that do not fill the blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bpu_common.params import ChannelParams
+from bpu_common.program import Pair
+from bpu_common.tensor import F32, F64, I64
+from bpu_host.compiler.onnx_out.emitter import Emitter
+from bpu_host.compiler.onnx_out.stage import MAGIC, TOP, Stage, first_offset
+
+BLOCK = 16
+"""Channel counts that are a multiple of it fill the blocks of every CPU's layout."""
+_UNIT = 1.0 / TOP
+_GUARD = 2.0**24
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How per-channel steps are written for a tensor of `channels` channels."""
+
+    channels: int
+
+    @property
+    def depthwise(self) -> bool:
+        return self.channels % BLOCK == 0
+
+
+def spread(values: F32 | F64 | float, channels: int) -> F32:
+    """Per-channel values as float32 (channels,): one value is repeated, missing ones are 0."""
+    array = np.asarray(values, np.float64).reshape(-1)
+    if array.size == 1:
+        array = np.repeat(array, channels)
+    full = np.zeros(channels, np.float32)
+    full[: array.size] = array
+    return full
+
+
+def affine(
+    emitter: Emitter, x: str, form: Form, factor: F32 | F64 | float, addend: F32 | F64 | float
+) -> str:
+    """x * factor + addend per channel, x (1, C, H, W) float32."""
+    if form.depthwise:
+        weight = emitter.param("factor", spread(factor, form.channels).reshape(-1, 1, 1, 1))
+        bias = emitter.param("addend", spread(addend, form.channels))
+        group = emitter.attr("channels", form.channels)
+        return emitter.add(
+            "Conv",
+            x,
+            weight,
+            bias,
+            group=group,
+            kernel_shape=[1, 1],
+            strides=[1, 1],
+            pads=[0, 0, 0, 0],
+            dilations=[1, 1],
+        )
+    if np.any(np.asarray(factor) != 1):
+        x = emitter.add("Mul", x, _column(emitter, "factor", factor, form))
+    if np.any(np.asarray(addend) != 0):
+        x = emitter.add("Add", x, _column(emitter, "addend", addend, form))
+    return x
+
+
+def _column(emitter: Emitter, hint: str, values: F32 | F64 | float, form: Form) -> str:
+    if np.size(values) == 1:
+        return emitter.param(hint, np.asarray(values, np.float32).reshape(()))
+    return emitter.param(hint, spread(values, form.channels).reshape(-1, 1, 1))
+
+
+def clip(emitter: Emitter, x: str, bounds: tuple[float, float]) -> str:
+    """Clip to inclusive bounds; [0, inf) is a Relu."""
+    if bounds == (0, np.inf):
+        return emitter.add("Relu", x)
+    low, high = (emitter.const(np.array(b, np.float32)) for b in bounds)
+    return emitter.add("Clip", x, low, high)
+
+
+def accumulator_scale(stage: Stage, form: Form, right_shift: I64) -> F64:
+    """What weights (and biases) of the accumulator are multiplied with: a power of two."""
+    if not stage.first_rounding:
+        return np.ones(right_shift.shape)
+    unit = _UNIT if form.depthwise else 1.0
+    scale: F64 = np.ldexp(unit, -right_shift)
+    return scale
+
+
+def accumulator_offset(stage: Stage, form: Form, right_shift: I64) -> F64:
+    """What is added to bias * `accumulator_scale`: it turns the first rounding into floor."""
+    if not stage.first_rounding:
+        return np.zeros(right_shift.shape)
+    offset: F64 = first_offset(right_shift) * (_UNIT if form.depthwise else 1.0)
+    return offset
+
+
+def requantized(emitter: Emitter, x: str, form: Form, stage: Stage) -> str:
+    """Codes (float32 integers) of accumulators x * `accumulator_scale` with its bias.
+
+    x must come straight from a Conv (or another node onnxruntime fuses an activation into).
+    """
+    int16 = (-32768.0, 32767.0)
+    if form.depthwise:
+        if stage.first_rounding:
+            x = emitter.add("HardSigmoid", x, alpha=1.0, beta=MAGIC / TOP)
+            x = affine(emitter, x, form, TOP, -MAGIC)
+        if stage.saturates:
+            x = clip(emitter, x, int16)
+        top = TOP - stage.clamp[1]
+        x = affine(emitter, x, form, stage.slope * _UNIT, stage.offset * _UNIT)
+        x = emitter.add("HardSigmoid", x, alpha=1.0, beta=emitter.attr("rounding", top / TOP))
+        x = affine(emitter, x, form, TOP, -top)
+        return _clamped(emitter, x, stage.clamp, high_done=True)
+    # the guard keeps the convolution from taking up the additions, which would move the rounding
+    x = clip(emitter, x, (-_GUARD, _GUARD))
+    if stage.first_rounding:
+        x = emitter.add("Add", x, emitter.const(MAGIC))
+        x = emitter.add("Add", x, emitter.const(-MAGIC))
+    if stage.saturates:
+        x = clip(emitter, x, int16)
+    x = affine(emitter, x, form, stage.slope, stage.offset)
+    top = TOP - stage.clamp[1]
+    x = emitter.add("Add", x, emitter.param("rounding", np.array(top, np.float32)))
+    x = emitter.add("Add", x, emitter.param("rounding", np.array(-top, np.float32)))
+    return _clamped(emitter, x, stage.clamp, high_done=False)
+
+
+def _clamped(emitter: Emitter, x: str, clamp: Pair, *, high_done: bool) -> str:
+    low, high = clamp
+    if low == 0 and high_done:
+        return clip(emitter, x, (0, np.inf))
+    bounds = [emitter.param("clamp", np.array(bound, np.float32)) for bound in (low, high)]
+    return emitter.add("Clip", x, *bounds)
+
+
+def requantized_wide(
+    emitter: Emitter, parts: list[str], params: ChannelParams, clamp: Pair
+) -> str:
+    """The same in float64, for any parameters: slow.
+
+    Args:
+        parts: float32 tensors (1, C, H, W) whose sum is the accumulator without bias.
+    """
+    x = sum_wide(emitter, parts, params.bias)
+    x = emitter.add("Mul", x, _wide(emitter, "right_shift", np.ldexp(1.0, -params.right_shift)))
+    x = emitter.add("Floor", x)
+    x = emitter.add("Clip", x, *(emitter.const(v, "float64") for v in (-32768, 32767)))
+    ratio = np.ldexp(params.multiplier.astype(np.float64), -params.out_shift)
+    x = emitter.add("Mul", x, _wide(emitter, "ratio", ratio))
+    x = emitter.add("Floor", x)
+    bounds = [emitter.param("clamp", np.array(bound, np.float64)) for bound in clamp]
+    return emitter.add("Cast", emitter.add("Clip", x, *bounds), to=1)
+
+
+def sum_wide(emitter: Emitter, parts: list[str], bias: I64) -> str:
+    """float64 sum of the parts and the bias."""
+    wide = [emitter.add("Cast", part, to=11) for part in parts]
+    x = wide[0]
+    for other in wide[1:]:
+        x = emitter.add("Add", x, other)
+    return emitter.add("Add", x, _wide(emitter, "bias", bias))
+
+
+def _wide(emitter: Emitter, hint: str, values: F64 | I64) -> str:
+    return emitter.param(hint, np.asarray(values, np.float64).reshape(-1, 1, 1))

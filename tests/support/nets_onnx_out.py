@@ -1,0 +1,184 @@
+"""Lowered graphs built directly, with random weights: what the ONNX bodies are tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+from bpu_common.params import ChannelParams
+from bpu_common.program import EltwiseKind, Pair, Quad
+from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_host.compiler.lowered import (
+    BpuOp,
+    LoweredGraph,
+    LoweredOp,
+    QConcat,
+    QConv,
+    QDepthToSpace,
+    QEltwise,
+    QLut,
+    QMaxPool,
+    QPad,
+    QResize,
+    QSlice,
+    QTensor,
+    op_inputs,
+)
+from bpu_sim import arith
+
+
+def empty_float_model() -> ir.Model:
+    graph = ir.Graph([], [], nodes=[], opset_imports={"": 19}, name="empty")
+    return ir.Model(graph, ir_version=10)
+
+
+@dataclass
+class NetBuilder:
+    """Adds quantized operations one after the other; scales are chosen so that codes spread."""
+
+    seed: int = 0
+    name: str = "net"
+    ops: list[LoweredOp] = field(default_factory=list)
+    tensors: dict[str, QTensor] = field(default_factory=dict)
+    inputs: list[ModelInput] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def tensor(self, name: str, shape_hwc, scale: float = 0.05, dtype=DType.INT8) -> str:
+        scales = (scale,) if dtype is DType.INT8 else (scale,) * shape_hwc[2]
+        self.tensors[name] = QTensor(name, tuple(int(v) for v in shape_hwc), scales, dtype)
+        return name
+
+    def input(self, name: str, shape_hwc, input_type=InputType.RGB) -> str:
+        spec = TensorSpec(name, (1, *shape_hwc), DType.INT8, Layout.NHWC)
+        self.inputs.append(ModelInput(spec, input_type, Layout.NHWC))
+        return self.tensor(name, shape_hwc)
+
+    def random_params(self, weights: np.ndarray, clamp: Pair, spread: float = 1.0) -> ChannelParams:
+        """Parameters with which random codes of deviation ~40 fill the output range."""
+        norm = np.sqrt((weights.reshape(len(weights), -1).astype(float) ** 2).sum(axis=1) + 1)
+        ratio = 50.0 / (norm * 40.0) * np.exp(self.rng.normal(0, 0.3 * spread, len(weights)))
+        bias = self.rng.normal(0, 0.3, len(weights)) / ratio * 20
+        return arith.channel_params(bias, ratio, np.ones(len(weights)))
+
+    def conv(  # noqa: PLR0913
+        self, x: str, out: int, kernel: Pair = (1, 1), stride: Pair = (1, 1),
+        pads: Quad | None = None, groups: int = 1, clamp: Pair = (-128, 127),
+        dilation: Pair = (1, 1), upsample: Pair = (1, 1), int32: bool = False,
+        params: ChannelParams | None = None, weights: np.ndarray | None = None,
+    ) -> str:
+        h, w, c = self.tensors[x].shape_hwc
+        name = f"conv{len(self.ops)}"
+        if pads is None:
+            pads = tuple((kernel[i % 2] - 1) * dilation[i % 2] // 2 for i in range(4))
+        if weights is None:
+            sigma = self.rng.uniform(15, 60)
+            draw = self.rng.normal(0, sigma, (out, *kernel, c // groups))
+            weights = np.clip(np.rint(draw), -127, 127).astype(np.int8)
+        if params is None:
+            params = self.random_params(weights, clamp)
+        size = [
+            ((n - 1) * up + 1 + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilation[i] - 1)
+            // stride[i] + 1
+            for i, (n, up) in enumerate(zip((h, w), upsample, strict=True))
+        ]
+        y = self.tensor(f"t{len(self.ops)}", (*size, out), dtype=DType.INT32 if int32 else DType.INT8)
+        self.ops.append(
+            QConv(name, x, y, weights, params, kernel, stride, dilation, pads, groups, upsample, clamp)
+        )
+        return y
+
+    def add(self, op: BpuOp, shape_hwc) -> str:
+        self.ops.append(op)
+        return self.tensor(op.y, shape_hwc)
+
+    def names(self) -> tuple[str, str]:
+        return f"op{len(self.ops)}", f"t{len(self.ops)}"
+
+    def sum(self, a: str, b: str, clamp: Pair = (-128, 127), ratios=(0.05, 0.04, 0.06)) -> str:
+        ka, kb, requant = arith.eltwise_add_constants(*ratios)
+        name, y = self.names()
+        op = QEltwise(name, EltwiseKind.ADD, a, b, y, ka, kb, requant, clamp)
+        return self.add(op, self.tensors[a].shape_hwc)
+
+    def mul(self, a: str, b: str, clamp: Pair = (-128, 127)) -> str:
+        ka, kb, requant = arith.eltwise_mul_constants(0.05, 0.02, 0.08)
+        name, y = self.names()
+        op = QEltwise(name, EltwiseKind.MUL, a, b, y, ka, kb, requant, clamp)
+        return self.add(op, self.tensors[a].shape_hwc)
+
+    def scale(self, a: str, s_x: float = 0.05, s_y: float = 0.03) -> str:
+        ka, kb, requant = arith.scale_constants(s_x, s_y)
+        name, y = self.names()
+        op = QEltwise(name, EltwiseKind.SCALE, a, None, y, ka, kb, requant)
+        return self.add(op, self.tensors[a].shape_hwc)
+
+    def lowered(self, outputs) -> LoweredGraph:
+        outs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        return LoweredGraph(
+            self.name, tuple(self.ops), self.tensors, tuple(self.inputs), outs, {}, {},
+            empty_float_model(),
+        )
+
+
+def reference(lowered: LoweredGraph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every tensor of the graph by `bpu_sim.arith`, (H, W, C); feeds int8 (1, H, W, C)."""
+    values = {name: array[0] for name, array in feeds.items()}
+    for op in lowered.ops:
+        values[op.y] = _reference_op(op, [values[n] for n in op_inputs(op)], lowered.tensors)
+    return values
+
+
+def _reference_op(op: LoweredOp, xs: list[np.ndarray], tensors) -> np.ndarray:
+    match op:
+        case QConv():
+            return arith.conv(
+                xs[0], op.weights, op.params, stride=op.stride_hw, dilation=op.dilation_hw,
+                pads=op.pads_tlbr, groups=op.groups, upsample=op.upsample_hw, clamp=op.clamp,
+                out=tensors[op.y].dtype,
+            )
+        case QEltwise():
+            b = xs[1] if len(xs) > 1 else None
+            return arith.eltwise(
+                op.kind, xs[0], b, ka=op.ka, kb=op.kb, requant=op.requant, clamp=op.clamp
+            )
+        case QMaxPool():
+            return arith.max_pool(xs[0], op.kernel_hw, op.stride_hw, op.pads_tlbr)
+        case QLut():
+            return arith.lut(xs[0], op.tables)
+        case QResize():
+            return arith.resize(xs[0], op.mode, op.rows, op.columns)
+        case QConcat():
+            return np.concatenate(xs, axis=op.axis)
+        case QSlice():
+            box = tuple(
+                slice(b, b + (n - 1) * s + 1, s)
+                for b, n, s in zip(op.start_hwc, tensors[op.y].shape_hwc, op.step_hwc, strict=True)
+            )
+            return xs[0][box]
+        case QPad():
+            return arith.pad(xs[0], op.pads_tlbr, op.value)
+        case QDepthToSpace():
+            return arith.space_depth(xs[0], op.block, to_space=op.to_space, dcr=op.dcr)
+    raise AssertionError(op)
+
+
+def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000, width: float = 1.0):
+    """A network of MobileNetV2's shape with random weights: (builder, output)."""
+    net = NetBuilder(seed, "mobilenet_v2")
+    relu = (0, 127)
+    x = net.conv(net.input("image", (size, size, 3)), int(32 * width), (3, 3), (2, 2), (1, 1, 1, 1), clamp=relu)
+    plan = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expand, out, count, stride in plan:
+        out = int(out * width)
+        for i in range(count):
+            c = net.tensors[x].shape_hwc[2]
+            hidden = c * expand
+            y = net.conv(x, hidden, clamp=relu) if expand > 1 else x
+            step = (stride, stride) if i == 0 else (1, 1)
+            y = net.conv(y, hidden, (3, 3), step, (1, 1, 1, 1), groups=hidden, clamp=relu)
+            y = net.conv(y, out)
+            x = net.sum(x, y) if i and c == out else y
+    return net, x
