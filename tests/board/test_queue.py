@@ -21,7 +21,7 @@ def test_limits_are_those_of_the_chip():
     for ticket in range(ALIVE_LIMIT):
         actions = queue.submit(ticket, TaskControl(), 0)
         assert started(actions) == ([ticket] if ticket < RUNNING_LIMIT else [])
-    with pytest.raises(CapacityError, match="32 tasks are alive.*TASK_NUM_EXCEED_LIMIT"):
+    with pytest.raises(CapacityError, match=r"32 tasks are alive.*TASK_NUM_EXCEED_LIMIT"):
         queue.submit(99, TaskControl(), 0)
     assert (queue.running, queue.waiting) == (8, 24)
     assert started(queue.finished(0, 1)) == [8]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,10 +136,7 @@ def test_sizes_out_of_range(store):
 
 
 def test_full_disk_is_refused_before_anything_is_written(store, data, monkeypatch):
-    from collections import namedtuple
-
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(100, 90, 10))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(CapacityError, match="10 bytes free"):
         store.put(data)
 
@@ -182,7 +180,7 @@ def test_threads_upload_the_same_file(store, data):
         try:
             for _ in range(5):
                 upload(store, data, 500)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(6)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bpu_board.runtime.runtime import Pending, Runtime
-from bpu_board.runtime.session import ModelEntry
 from bpu_board.runtime.store import ModelStore, StoredModel
 
-__all__ = ["ModelEntry", "ModelStore", "Pending", "Runtime", "StoredModel"]
+__all__ = ["ModelStore", "Pending", "Runtime", "StoredModel"]

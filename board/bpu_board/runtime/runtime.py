@@ -10,8 +10,9 @@ from bpu_board.profiler.sampler import Sampler
 from bpu_board.runtime.dispatcher import Dispatcher, Job
 from bpu_board.runtime.executor import check_inputs, random_inputs
 from bpu_board.runtime.perf import OnProgress, PerfLoop
-from bpu_board.runtime.session import ModelEntry, Session, Sessions
+from bpu_board.runtime.session import Session, Sessions
 from bpu_board.runtime.store import ModelStore
+from bpu_common.board import ModelEntry
 from bpu_common.errors import (
     Cancelled,
     DeadlineExceeded,

@@ -10,6 +10,7 @@ from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.runtime.store import ModelStore, StoredModel
 from bpu_common import container
+from bpu_common.board import ModelEntry
 from bpu_common.errors import ModelNotFound, UsageError
 from bpu_common.model import BpuModel
 from bpu_common.task import BpuStep, TaskPlan
@@ -30,16 +31,6 @@ class Session:
     counters: ModelCounters
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One model that can be run here: in the store, loaded, or both."""
-
-    name: str
-    digest: str
-    size_bytes: int
-    loaded: bool
-
-
 class Sessions:
     """The loaded models of one device; thread-safe.
 
@@ -53,6 +44,7 @@ class Sessions:
         self._lock = threading.RLock()
         self._loaded: dict[tuple[str, str], Session] = {}
         self._known: dict[str, Session] = {}
+        self._counters: tuple[ModelCounters, ...] = ()
         self._generation = -1
 
     def install(self, models: Sequence[BpuModel], digest: str = "") -> tuple[Session, ...]:
@@ -74,14 +66,18 @@ class Sessions:
             ModelNotFound: nothing of this name.
             UsageError: the key means several models.
         """
+        session = self._known.get(key)
+        if session is not None and self._generation == self._store_generation():
+            return session  # without the lock, which may be held while another model is loaded
         with self._lock:
-            generation = -1 if self._store is None else self._store.generation
+            generation = self._store_generation()
             if generation != self._generation:
                 self._known.clear()
                 self._generation = generation
             session = self._known.get(key)
             if session is None:
-                session = self._known[key] = self._resolve(key)
+                session = self._resolve(key)
+                self._known[key] = session
             return session
 
     def load(self, key: str) -> tuple[Session, ...]:
@@ -118,7 +114,7 @@ class Sessions:
             for session in found:
                 self._device.unload(session.handle)
                 del self._loaded[session.digest, session.model.name]
-            self._known.clear()
+            self._changed()
 
     def entries(self) -> tuple[ModelEntry, ...]:
         """Everything that can be run, stored files first."""
@@ -138,8 +134,15 @@ class Sessions:
             return tuple(entries)
 
     def counters(self) -> tuple[ModelCounters, ...]:
-        with self._lock:
-            return tuple(session.counters for session in self._loaded.values())
+        """Of all loaded models; never waits."""
+        return self._counters
+
+    def _store_generation(self) -> int:
+        return -1 if self._store is None else self._store.generation
+
+    def _changed(self) -> None:
+        self._known.clear()
+        self._counters = tuple(session.counters for session in self._loaded.values())
 
     def _resolve(self, key: str) -> Session:
         digest, _, name = key.rpartition("/")
@@ -194,7 +197,7 @@ class Sessions:
         counters = ModelCounters(model.name, digest, _bpu_ns(plan, clock_hz))
         session = Session(model, digest, handle, counters)
         self._loaded[digest, model.name] = session
-        self._known.clear()
+        self._changed()
         return session
 
 

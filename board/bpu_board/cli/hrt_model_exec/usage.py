@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from bpu_board.cli.hrt_model_exec.options import OPTIONS, Command
+from bpu_common import __version__
 
-VERSION = "0.1.0"
-VERSION_TEXT = f"hrt_model_exec (OpenBPU) {VERSION}\n"
+VERSION_TEXT = f"hrt_model_exec (OpenBPU) {__version__}\n"
 
 _RULE = "-" * 100
 

@@ -1,0 +1,276 @@
+"""The runtime on the simulated chip: numbers, times, limits, deadlines, cancellation."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from bpu_board.devices.simulated import SimDevice
+from bpu_board.runtime import ModelStore, Runtime
+from bpu_common import container
+from bpu_common.errors import (
+    Cancelled,
+    CapacityError,
+    DeadlineExceeded,
+    InputError,
+    ModelNotFound,
+    UsageError,
+)
+from bpu_common.machine import X3M
+from bpu_common.task import TaskControl
+from bpu_common.tensor import InputType
+from bpu_sim.device import PacedClock
+from tests.support.models_board import (
+    HEIGHT,
+    WIDTH,
+    expected_codes,
+    image_input,
+    slow_model,
+    tiny_model,
+)
+
+
+@pytest.fixture
+def runtime():
+    made = Runtime(SimDevice(X3M))
+    made.install([tiny_model(), tiny_model("classes", classify=True), slow_model()])
+    yield made
+    made.close()
+
+
+def picture(seed: int = 0, shape=(1, HEIGHT, WIDTH, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize("kind", [InputType.RGB, InputType.NV12, InputType.YUV444])
+def test_outputs_are_those_of_the_network(kind):
+    runtime = Runtime(SimDevice(X3M))
+    runtime.install([tiny_model("net", kind, seed=3)])
+    source = image_input(kind)
+    raw = picture(1, source.caller_shape)
+    result = runtime.infer("net", {"data": raw})
+    np.testing.assert_array_equal(result.outputs["codes"], expected_codes(raw, source, 3))
+    segments = runtime.inspect("net", {"data": raw}, exact=True)
+    assert [segment.compared for segment in segments] == [HEIGHT * WIDTH * 8]
+
+
+def test_cpu_segment_runs_behind_the_bpu(runtime):
+    raw = picture()
+    result = runtime.infer("classes", {"data": raw})
+    codes = expected_codes(raw, image_input()).astype(np.float64)
+    mean = (codes * (0.001 * np.arange(1, 9))).mean(axis=(0, 1, 2))
+    wanted = np.exp(mean - mean.max()) / np.exp(mean - mean.max()).sum()
+    np.testing.assert_allclose(result.outputs["prob"], wanted[None], rtol=1e-4)
+
+
+def test_times_are_consistent_and_repeat(runtime):
+    first = runtime.infer("tiny", {"data": picture()})
+    second = runtime.infer("tiny", {"data": picture()})
+    assert first.latency_ns == second.latency_ns > 0
+    assert first.submitted_ns <= first.started_ns <= first.done_ns <= second.submitted_ns
+    assert first.pending_ns + first.running_ns == first.latency_ns
+
+
+def test_numbers_are_computed_once_per_input(runtime, monkeypatch):
+    from bpu_board.devices.numbers import ModelNumbers
+
+    calls = []
+    original = ModelNumbers._run
+    monkeypatch.setattr(
+        ModelNumbers, "_run", lambda self, *a: calls.append(1) or original(self, *a)
+    )
+    for seed in (0, 0, 1, 0, 1):
+        runtime.infer("tiny", {"data": picture(seed)})
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "'data' of model tiny is not given"),
+        ({"data": picture(), "more": picture()}, "has no input 'more'"),
+        ({"data": picture().astype(np.float32)}, "is float32"),
+        ({"data": picture()[:, :-1]}, "holds 336 bytes of shape"),
+        ({"data": picture(0, (1, WIDTH, HEIGHT, 3))}, "has shape"),
+    ],
+)
+def test_inputs_that_do_not_fit(runtime, inputs, message):
+    with pytest.raises(InputError, match=message):
+        runtime.infer("tiny", inputs)
+
+
+def test_flat_bytes_and_views_are_accepted(runtime):
+    raw = picture()
+    wanted = runtime.infer("tiny", {"data": raw}).outputs["codes"]
+    flat = runtime.infer("tiny", {"data": raw.reshape(-1)}).outputs["codes"]
+    strided = np.empty((1, HEIGHT, WIDTH, 6), np.uint8)
+    strided[..., ::2] = raw
+    view = runtime.infer("tiny", {"data": strided[..., ::2]}).outputs["codes"]
+    np.testing.assert_array_equal(wanted, flat)
+    np.testing.assert_array_equal(wanted, view)
+
+
+def test_unknown_model_core_and_priority(runtime):
+    with pytest.raises(ModelNotFound, match="no model 'other'"):
+        runtime.infer("other", {})
+    for control in (TaskControl(core_id=3), TaskControl(core_id=-1), TaskControl(priority=256)):
+        with pytest.raises(UsageError):
+            runtime.infer("tiny", {"data": picture()}, control)
+
+
+def test_thirty_two_alive_then_back_pressure(runtime):
+    pending = [runtime.submit("slow", {"data": picture()}) for _ in range(32)]
+    with pytest.raises(CapacityError, match="TASK_NUM_EXCEED_LIMIT"):
+        runtime.submit("slow", {"data": picture()})
+    frame = runtime.telemetry()
+    assert (frame.queue.running, frame.queue.waiting) == (8, 24)
+    results = [each.result() for each in pending]
+    assert len({result.done_ns for result in results}) > 1
+    sample = next(m for m in runtime.telemetry().models if m.name == "slow")
+    assert (sample.submitted, sample.done, sample.refused, sample.alive) == (32, 32, 1, 0)
+
+
+def test_priority_overtakes_what_waits(runtime):
+    low = [runtime.submit("slow", {"data": picture()}) for _ in range(16)]
+    high = runtime.submit("slow", {"data": picture()}, TaskControl(priority=9))
+    done = high.result().done_ns
+    assert sum(each.result().done_ns > done for each in low) >= 7
+
+
+def test_custom_id_orders_equal_priorities(runtime):
+    blockers = [runtime.submit("slow", {"data": picture()}) for _ in range(8)]
+    waiting = [
+        runtime.submit("slow", {"data": picture()}, TaskControl(custom_id=custom, core_id=1))
+        for custom in (3, 1, 2)
+    ]
+    done = [each.result().done_ns for each in waiting]
+    assert done[1] < done[2] < done[0]
+    for each in blockers:
+        each.result()
+
+
+def test_deadline_before_start_is_dropped_and_counted(runtime):
+    blockers = [runtime.submit("slow", {"data": picture()}) for _ in range(8)]
+    now = runtime.device.now_ns()
+    late = runtime.submit("tiny", {"data": picture()}, TaskControl(deadline_ns=now + 10))
+    with pytest.raises(DeadlineExceeded, match="before it was started"):
+        late.result()
+    for each in blockers:
+        each.result()
+    sample = next(m for m in runtime.telemetry().models if m.name == "tiny")
+    assert (sample.expired, sample.done) == (1, 0)
+
+
+def test_late_frame_is_returned_and_counted(runtime):
+    now = runtime.device.now_ns()
+    alone = runtime.infer("slow", {"data": picture()}).latency_ns
+    now = runtime.device.now_ns()
+    result = runtime.infer("slow", {"data": picture()}, TaskControl(deadline_ns=now + alone // 2))
+    assert result.late
+    assert next(m for m in runtime.telemetry().models if m.name == "slow").late == 1
+
+
+def test_cancel_waiting_and_running(runtime):
+    pending = [runtime.submit("slow", {"data": picture()}) for _ in range(10)]
+    pending[9].cancel()
+    with pytest.raises(Cancelled):
+        pending[9].result()
+    pending[0].cancel()
+    with pytest.raises(Cancelled):
+        pending[0].result()
+    results = [each.result() for each in pending[1:9]]
+    assert len(results) == 8
+    pending[1].cancel()  # too late, harmless
+    sample = next(m for m in runtime.telemetry().models if m.name == "slow")
+    assert (sample.cancelled, sample.done, sample.alive) == (2, 8, 0)
+
+
+def test_many_threads_share_one_runtime(runtime):
+    wanted = {seed: expected_codes(picture(seed), image_input()) for seed in range(3)}
+    errors = []
+
+    def work(seed):
+        try:
+            for _ in range(15):
+                result = runtime.infer("tiny", {"data": picture(seed)}, timeout_s=60)
+                np.testing.assert_array_equal(result.outputs["codes"], wanted[seed])
+                runtime.telemetry()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(index % 3,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    sample = next(m for m in runtime.telemetry().models if m.name == "tiny")
+    assert (sample.done, sample.alive) == (90, 0)
+
+
+def test_install_twice_and_unload(runtime):
+    with pytest.raises(UsageError, match="loaded already"):
+        runtime.install([tiny_model()])
+    busy = runtime.submit("slow", {"data": picture()})
+    with pytest.raises(UsageError, match="MODEL_IS_RUNNING"):
+        runtime.unload("slow")
+    busy.result()
+    runtime.unload("slow")
+    with pytest.raises(ModelNotFound):
+        runtime.info("slow")
+    with pytest.raises(ModelNotFound):
+        runtime.unload("slow")
+
+
+def test_store_models_are_loaded_on_first_use(tmp_path):
+    store = ModelStore(tmp_path)
+    runtime = Runtime(SimDevice(X3M), store)
+    stored = store.put(container.dump([tiny_model("a"), tiny_model("b", seed=5)]))
+    assert [(e.name, e.loaded) for e in runtime.list()] == [("a", False), ("b", False)]
+    assert runtime.info("b").name == "b"
+    assert all(entry.loaded for entry in runtime.list())
+    by_digest = runtime.infer(f"{stored.digest}/b", {"data": picture()})
+    np.testing.assert_array_equal(
+        by_digest.outputs["codes"], expected_codes(picture(), image_input(), 5)
+    )
+    with pytest.raises(UsageError, match="holds 2 models"):
+        runtime.info(stored.digest)
+    assert [model.name for model in runtime.load(stored.digest)] == ["a", "b"]
+    runtime.unload("a")
+    assert [(e.name, e.loaded) for e in runtime.list()] == [("a", False), ("b", True)]
+    runtime.remove("b")
+    assert runtime.list() == ()
+    with pytest.raises(ModelNotFound):
+        runtime.infer("a", {"data": picture()})
+
+
+def test_replaced_file_is_seen_under_the_same_name(tmp_path):
+    store = ModelStore(tmp_path)
+    runtime = Runtime(SimDevice(X3M), store)
+    first = store.put(container.dump([tiny_model(seed=1)]))
+    one = runtime.infer("tiny", {"data": picture()}).outputs["codes"]
+    store.remove(first.digest)
+    store.put(container.dump([tiny_model(seed=2)]))
+    two = runtime.infer("tiny", {"data": picture()}).outputs["codes"]
+    assert not np.array_equal(one, two)
+
+
+def test_paced_device_lets_wall_time_pass():
+    runtime = Runtime(SimDevice(X3M, PacedClock()))
+    runtime.install([tiny_model()])
+    started = time.monotonic_ns()
+    result = runtime.infer("tiny", {"data": picture()}, timeout_s=60)
+    assert time.monotonic_ns() - started >= result.latency_ns
+    np.testing.assert_array_equal(result.outputs["codes"], expected_codes(picture(), image_input()))
+    runtime.close()
+
+
+def test_timeout_on_a_paced_device_cancels():
+    runtime = Runtime(SimDevice(X3M, PacedClock(speed=1e-4)))
+    runtime.install([slow_model()])
+    with pytest.raises(DeadlineExceeded, match="no result within 0.05 s"):
+        runtime.infer("slow", {"data": picture()}, timeout_s=0.05)
+    runtime.close()
