@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bpu_host.remote.board import Board, Progress
+from bpu_host.remote.board import Board
+from bpu_host.remote.upload import Progress
 
 __all__ = ["Board", "Progress"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import grpc
 import numpy as np
 
 from bpu_common.board import BoardInfo, DeployResult, InferRequest, ModelEntry, ModelInfo
-from bpu_common.errors import DeviceFault, InputError
+from bpu_common.errors import BoardUnreachable, DeadlineExceeded, DeviceFault, InputError
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
 from bpu_common.telemetry import TelemetryFrame
@@ -56,6 +56,13 @@ class Board:
         board = cls(address)
         try:
             board.info(timeout_s=timeout_s)
+        except DeadlineExceeded as error:
+            board.close()
+            raise BoardUnreachable(
+                f"nothing answers within {timeout_s:g} s",
+                where=address,
+                hint="check the address, and that the agent runs",
+            ) from error
         except BaseException:
             board.close()
             raise
@@ -65,7 +72,7 @@ class Board:
         """End the connection; calls in flight are cancelled."""
         self._channel.close()
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bpu_common import container
-from bpu_common.board import DeployResult, UploadHeader, UploadState
+from bpu_common.board import DeployResult, UploadHeader
 from bpu_common.errors import BoardUnreachable, DeployError
 from bpu_common.wire.rpc.client import BoardClient
 from bpu_common.wire.rpc.limits import CHUNK_BYTES
@@ -25,56 +25,53 @@ def upload(
 ) -> DeployResult:
     """Bring a file to the board. See `Board.deploy`."""
     container.load(path)  # refuse here what the board would refuse after the transfer
-    digest, size_bytes = container.digest(path), path.stat().st_size
-    report = progress or (lambda _done, _all: None)
-    sent_bytes = 0
-
-    def note(count: int) -> None:
-        nonlocal sent_bytes
-        sent_bytes += count
-
+    job = _Upload(client, path, progress or (lambda _done, _all: None), replace)
     pause_s = _FIRST_PAUSE_S
-    for attempt in range(1, ATTEMPTS + 1):
+    for _ in range(ATTEMPTS - 1):
         try:
-            state = client.deploy(
-                UploadHeader(digest, size_bytes, 0, replace), timeout_s=_QUERY_TIMEOUT_S
-            )
-            report(state.offset_bytes, size_bytes)
-            if not state.complete:
-                state = _send(client, path, state, size_bytes, report, note, replace)
+            return job.run()
         except BoardUnreachable:
-            if attempt == ATTEMPTS:
-                raise
             time.sleep(pause_s)
             pause_s *= 2
-            continue
-        if state.complete:
-            return DeployResult(digest, size_bytes, state.models, sent_bytes, state.replaced)
-    raise DeployError(
-        f"the board has {state.offset_bytes} of {size_bytes} bytes after {ATTEMPTS} attempts",
-        where=str(path),
-        hint="deploy it again: it goes on where it stopped",
-    )
+    return job.run()
 
 
-def _send(
-    client: BoardClient,
-    path: Path,
-    state: UploadState,
-    size_bytes: int,
-    report: Progress,
-    note: Callable[[int], None],
-    replace: bool,
-) -> UploadState:
-    header = UploadHeader(state.digest, size_bytes, state.offset_bytes, replace)
+class _Upload:
+    """One file on its way; `run` may be called again after a cut."""
 
-    def chunks() -> Iterator[bytes]:
-        with path.open("rb") as file:
-            position = file.seek(state.offset_bytes)
+    def __init__(self, client: BoardClient, path: Path, report: Progress, replace: bool) -> None:
+        self._client = client
+        self._path = path
+        self._report = report
+        self._replace = replace
+        self._digest = container.digest(path)
+        self._size_bytes = path.stat().st_size
+        self._sent_bytes = 0
+
+    def run(self) -> DeployResult:
+        state = self._client.deploy(self._header(0), timeout_s=_QUERY_TIMEOUT_S)
+        self._report(state.offset_bytes, self._size_bytes)
+        if not state.complete:
+            header = self._header(state.offset_bytes)
+            state = self._client.deploy(header, self._chunks(state.offset_bytes))
+        if not state.complete:
+            raise DeployError(
+                f"the board has {state.offset_bytes} of {self._size_bytes} bytes",
+                where=str(self._path),
+                hint="the file changed meanwhile, or somebody else uploads it: deploy it again",
+            )
+        return DeployResult(
+            self._digest, self._size_bytes, state.models, self._sent_bytes, state.replaced
+        )
+
+    def _header(self, offset_bytes: int) -> UploadHeader:
+        return UploadHeader(self._digest, self._size_bytes, offset_bytes, self._replace)
+
+    def _chunks(self, position: int) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            file.seek(position)
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
                 position += len(chunk)
-                note(len(chunk))
-                report(position, size_bytes)
-
-    return client.deploy(header, chunks())
+                self._sent_bytes += len(chunk)
+                self._report(position, self._size_bytes)

@@ -1,0 +1,1 @@
+"""Commands of the host; heavy imports wait until a command runs."""

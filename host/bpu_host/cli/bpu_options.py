@@ -1,0 +1,86 @@
+"""What several `bpu` commands share: options, progress lines, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def board_option(function: _F) -> _F:
+    """`--board ADDRESS`."""
+    return click.option(
+        "--board",
+        "address",
+        required=True,
+        metavar="ADDRESS",
+        help="Agent to talk to: unix:PATH or HOST:PORT.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """`--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object, for programs."
+    )(function)
+
+
+def core_options(function: _F) -> _F:
+    """`--core` and `--priority`."""
+    function = click.option(
+        "--priority",
+        type=click.IntRange(0, 255),
+        default=0,
+        show_default=True,
+        help="Urgency; 255 preempts.",
+    )(function)
+    return click.option(
+        "--core",
+        "core_id",
+        type=click.IntRange(0, 2),
+        default=0,
+        show_default=True,
+        help="0 any core, 1 core 0, 2 core 1.",
+    )(function)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+class ProgressLine:
+    """Progress on standard error: one moving line on a terminal, a line per quarter in a log."""
+
+    def __init__(self, label: str, unit: str, quiet: bool = False) -> None:
+        self._label = label
+        self._unit = unit
+        self._quiet = quiet
+        self._moving = sys.stderr.isatty()
+        self._last = -1
+        self._open = False
+
+    def update(self, done: int, total: int) -> None:
+        """Show `done` of `total`."""
+        percent = 100 * done // total if total else 100
+        step = percent if self._moving else percent // 25
+        if self._quiet or step == self._last:
+            return
+        self._last = step
+        text = f"{self._label}: {percent:3d} % ({done}/{total} {self._unit})"
+        if self._moving:
+            click.echo(f"\r{text}\x1b[K", err=True, nl=False)
+            self._open = True
+        else:
+            click.echo(text, err=True)
+
+    def close(self) -> None:
+        """End the moving line, if there is one."""
+        if self._open:
+            click.echo("", err=True)
+            self._open = False

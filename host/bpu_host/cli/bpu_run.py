@@ -1,0 +1,147 @@
+"""`bpu run MODEL INPUT... --board ADDRESS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bpu_host.cli.bpu_options import (
+    ProgressLine,
+    board_option,
+    core_options,
+    json_option,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bpu_common.perf import InferResult
+
+_EXAMPLES = """\b
+Examples:
+  bpu run net photo.jpg --board unix:/run/bpu/agent.sock
+  bpu run net photos/ --board 127.0.0.1:50551 --output results --json
+  bpu run two_inputs left.bin right.npy --board 127.0.0.1:50551
+"""
+_BEST = 5
+
+
+@click.command("run", epilog=_EXAMPLES)
+@click.argument("model")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@board_option
+@core_options
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "crop"]),
+    default="stretch",
+    show_default=True,
+    help="How a picture of another size becomes the input's.",
+)
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per frame.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False),
+    help="Folder for the outputs, one .npy file each; made if it is missing.",
+)
+@json_option
+def command(
+    model: str,
+    inputs: tuple[str, ...],
+    address: str,
+    core_id: int,
+    priority: int,
+    fit: str,
+    timeout: float | None,
+    output: str | None,
+    as_json: bool,
+) -> None:
+    """Run MODEL on a board.
+
+    INPUT is a picture (.jpg, .png: converted to what the input takes), a .npy array, a raw .bin
+    file, or a folder of these. A model with one input runs once per file; one with several inputs
+    takes one INPUT for each, in order.
+    """
+    from pathlib import Path
+
+    from bpu_host.remote import Board
+    from bpu_host.remote.inputs import frames_of
+
+    folder = Path(output) if output is not None else None
+    with Board.connect(address) as board:
+        frames = frames_of(board.model(model), inputs, crop=fit == "crop")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        line = ProgressLine("running", "frames", quiet=as_json or len(frames) < 10)
+        for index, frame in enumerate(frames):
+            result = board.infer(
+                model, frame.arrays(), core_id=core_id, priority=priority, timeout=timeout
+            )
+            saved = [] if folder is None else _save(result, folder, f"{frame.name}")
+            if as_json:
+                print_json(_to_json(frame.name, result, saved))
+            else:
+                _show(frame.name, result, saved)
+            line.update(index + 1, len(frames))
+        line.close()
+
+
+def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
+    import io
+    import re
+
+    import numpy as np
+
+    from bpu_common.files import write_atomic
+
+    saved = []
+    for name, array in result.outputs.items():
+        # Tensor names come from the model: nothing in them may become part of a path.
+        path = folder / (re.sub(r"[^\w.-]", "_", f"{stem}_{name}") + ".npy")
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        write_atomic(path, buffer.getbuffer())
+        saved.append(str(path))
+    return saved
+
+
+def _show(name: str, result: InferResult, saved: list[str]) -> None:
+    late = ", late" if result.late else ""
+    click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on the device{late}")
+    for output, array in result.outputs.items():
+        shape = "x".join(map(str, array.shape))
+        text = f"  {output} {array.dtype} {shape}: {array.min():g} to {array.max():g}"
+        if _is_vector(array.shape):
+            values = array.reshape(-1)
+            best = values.argsort()[::-1][:_BEST]
+            text += ", largest " + ", ".join(f"[{i}] {values[i]:g}" for i in best)
+        click.echo(text)
+    for path in saved:
+        click.echo(f"  written {path}")
+
+
+def _to_json(name: str, result: InferResult, saved: list[str]) -> dict[str, object]:
+    return {
+        "input": name,
+        "model": result.model,
+        "latency_ns": result.latency_ns,
+        "pending_ns": result.pending_ns,
+        "late": result.late,
+        "outputs": [
+            {
+                "name": output,
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
+                **({"values": array.reshape(-1).tolist()} if _is_vector(array.shape) else {}),
+            }
+            for output, array in result.outputs.items()
+        ],
+        "files": saved,
+    }
+
+
+def _is_vector(shape: tuple[int, ...]) -> bool:
+    """One row of values, short enough to be scores of classes."""
+    return sum(size > 1 for size in shape) == 1 and max(shape) <= 4096
