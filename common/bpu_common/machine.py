@@ -45,6 +45,7 @@ class MachineSpec:
     width_align_stride2: int = 16  # FACTS
     in_channel_align: int = 4  # FACTS (4 and 8 fit equally)
     out_channel_align: int = 8  # FACTS
+    unit_conv_share: float = 0.5  # of a residual add's C x C products computed; FITTED
     elements_per_cycle: int = 32  # pooling, element-wise, look-up, move; ASSUMED
     layer_setup_cycles: int = 9_000  # engine reconfiguration per layer; FITTED
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED

@@ -9,6 +9,7 @@ reconfiguring the array when the layer changes depends on the instruction before
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
@@ -72,8 +73,8 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
 def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
     """Cycles of the array for one convolution tile, padding included.
 
-    The width is padded to `width_align` outputs; at stride 2 or more the input is padded to
-    `width_align_stride2`, which gives the output the same alignment again.
+    Columns are padded to `width_align` (`width_align_stride2` at stride 2 and more), kernels of a
+    group to `out_channel_align`, input channels of a group to `in_channel_align`.
     """
     height, width, out_channels = conv.y.shape_hwc
     kernel = conv.kernel_hw[0] * conv.kernel_hw[1]
@@ -90,10 +91,8 @@ def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
 
 
 def padded_width(width: int, stride: int, spec: MachineSpec) -> int:
-    """Output columns that the array computes for `width` wanted ones."""
-    if stride == 1:
-        return align_up(width, spec.width_align)
-    return max(1, align_up(width * stride, spec.width_align_stride2) // stride)
+    """Output columns that the array computes for `width` wanted ones (decisions 5)."""
+    return align_up(width, spec.width_align if stride == 1 else spec.width_align_stride2)
 
 
 def tile_bytes(tile: Tile, spec: MachineSpec) -> int:
@@ -145,12 +144,15 @@ def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
 def _eltwise_cycles(eltwise: Eltwise, spec: MachineSpec) -> int:
     """ADD is a unit convolution (C kernels over C channels), MUL and SCALE go element by element.
 
-    Source of the first: decisions 4, the residual add is compiled to a 1x1 unit convolution.
+    Source of the first: the residual add is compiled to a 1x1 unit convolution and costs MACs
+    (decisions 4); which share of the dense product is really computed is `unit_conv_share`.
     """
     height, width, channels = eltwise.y.shape_hwc
+    vector = _vector_cycles(eltwise.y, 1, spec)
     if eltwise.kind is not EltwiseKind.ADD:
-        return _vector_cycles(eltwise.y, 1, spec)
+        return vector
     columns = align_up(width, spec.width_align)
     kernels = align_up(channels, spec.out_channel_align)
     inputs = align_up(channels, spec.in_channel_align)
-    return -(-height * columns * kernels * inputs // spec.macs_per_cycle)
+    dense = height * columns * kernels * inputs / spec.macs_per_cycle
+    return max(vector, math.ceil(dense * spec.unit_conv_share))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
 from bpu_common.program import Engine, FunctionCall, engine_of
-
 from bpu_sim.timing.cost import Cost, instruction_cost, macs_of
 
 _LOAD, _COMPUTE, _STORE = 0, 1, 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bpu_common.machine import CpuSpec, MachineSpec
 from bpu_common.model import BpuModel, BpuSegment, CpuSegment
 from bpu_common.task import BpuStep, CallCost, CpuStep, Step, TaskPlan
-
 from bpu_sim.timing.pipeline import simulate_call
 
 PREPROCESS = "Preprocess"

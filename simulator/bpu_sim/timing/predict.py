@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
 from bpu_common.program import Engine, FunctionCall, Program, engine_of
-
 from bpu_sim.timing.cost import instruction_cost
 from bpu_sim.timing.pipeline import CallTiming, LayerTiming, simulate_call
 
