@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from bpu_common.tensor import DType, InputSource, InputType, Layout
 from pydantic import BaseModel
 
+from bpu_common.tensor import DType, InputSource, InputType, Layout
 from bpu_host.compiler.config.document import Document, Problem
 from bpu_host.compiler.config.schema import (
     CalibrationParameters,
@@ -73,6 +73,8 @@ def build(
             "max_percentile has an effect only with calibration_type 'max'; "
             f"it is '{calibration.calibration_type}'"
         )
+    if compiler.jobs:
+        report.notes.append("jobs has no effect: the compiler works in one process")
     both = set(calibration.run_on_cpu or ()) & set(calibration.run_on_bpu or ())
     if both:
         report.problem(
@@ -98,7 +100,6 @@ def build(
         debug=compiler.debug,
         optimize_level=compiler.optimize_level,
         max_time_per_fc_us=compiler.max_time_per_fc,
-        jobs=compiler.jobs,
         notes=tuple(report.notes),
         locations=document.locations,
         file=document.file,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bpu_common.errors import ConfigError
 
 _MAX_BYTES = 1 << 20

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bpu_common.errors import ConfigError
 from pydantic import BaseModel, ValidationError
 
+from bpu_common.errors import ConfigError
 from bpu_host.compiler.config.conditions import build
 from bpu_host.compiler.config.document import Document, Problem, read_document
 from bpu_host.compiler.config.refused import TABLE
@@ -40,14 +40,14 @@ def load_config(path: Path) -> CompileConfig:
 
 def _validate(document: Document, problems: list[Problem]) -> dict[str, BaseModel]:
     groups: dict[str, BaseModel] = {}
-    for name in document.values:
-        if name not in GROUPS:
-            problems.append(
-                Problem(
-                    f"{name}: unknown group{_nearest(str(name), list(GROUPS))}",
-                    document.locations.get(str(name), document.file),
-                )
-            )
+    problems += [
+        Problem(
+            f"{name}: unknown group{_nearest(str(name), list(GROUPS))}",
+            document.locations.get(str(name), document.file),
+        )
+        for name in document.values
+        if name not in GROUPS
+    ]
     absent = [name for name in REQUIRED_GROUPS if document.values.get(name) is None]
     if absent:
         problems.append(Problem(_missing(absent, document.file)))

@@ -94,7 +94,6 @@ class CompileConfig:
 
     Attributes:
         max_time_per_fc_us: bound of one function call, 0 = none.
-        jobs: upper bound of worker threads, 0 = as many as the machine has.
         notes: sentences the user should read (defaults taken, keys without effect).
         locations: `group.key` -> `file:line:col`, for errors found later.
         file: name of the configuration file, empty when there is none.
@@ -117,7 +116,6 @@ class CompileConfig:
     debug: bool = False
     optimize_level: str = "O3"
     max_time_per_fc_us: int = 0
-    jobs: int = 0
     notes: tuple[str, ...] = ()
     locations: dict[str, str] = field(default_factory=dict)
     file: str = ""

@@ -1,0 +1,137 @@
+"""`hb_mapper caldata`: calibration samples from a folder of pictures.
+
+A sample file holds the raw values of one picture, without header, as `cal_data_dir` wants it:
+training type and layout, 0..255, mean and scale not applied.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from bpu_common.errors import InputError, UsageError
+from bpu_common.image import rgb_to_yuv444
+from bpu_common.tensor import U8
+from bpu_host.cli.mapper_log import Progress, logger
+from bpu_host.compiler.events import Advanced
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+_RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a picture becomes a sample.
+
+    Attributes:
+        short_side: length of the short side before the crop; None: 256/224 of the smaller size.
+        interpolation: "bilinear" or "bicubic".
+        pixel_type: "rgb", "bgr", "yuv444" (BT.601 full range) or "gray" (ITU-R 601 luma).
+        layout: "NCHW" or "NHWC".
+        dtype: "float32" or "uint8".
+    """
+
+    size_hw: tuple[int, int]
+    short_side: int | None = None
+    interpolation: str = "bilinear"
+    pixel_type: str = "rgb"
+    layout: str = "NCHW"
+    dtype: str = "float32"
+
+
+def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progress) -> None:
+    """Write one sample per picture; the folder appears when all are done.
+
+    Raises:
+        UsageError: no such folder, no pictures, a target that holds files already.
+        InputError: a file that is no picture.
+    """
+    if not source.is_dir():
+        raise UsageError("is not a folder of pictures", where=str(source))
+    files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)[::every]
+    if not files:
+        raise UsageError(
+            "holds no pictures", where=str(source), hint=f"known are {', '.join(sorted(SUFFIXES))}"
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        for index, path in enumerate(files):
+            name = f"{index:05d}_{path.stem}.{recipe.pixel_type}"
+            make_sample(path, recipe).tofile(staging / name)
+            progress.show(Advanced("pictures", index + 1, len(files)))
+        if target.exists():
+            target.rmdir()
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    height, width = recipe.size_hw
+    logger.info(
+        "%d samples in %s: short side to %d (%s), centre crop %dx%d, %s %s %s",
+        len(files),
+        target,
+        _short_side(recipe),
+        recipe.interpolation,
+        height,
+        width,
+        recipe.pixel_type,
+        recipe.layout,
+        recipe.dtype,
+    )
+    logger.info("in the YAML: cal_data_dir: '%s' and cal_data_type: '%s'", target, recipe.dtype)
+
+
+def make_sample(path: Path, recipe: Recipe) -> np.ndarray:
+    """One picture as the array whose bytes are the sample.
+
+    Raises:
+        InputError: not a picture that can be read.
+    """
+    pixels = crop(path, recipe)
+    if recipe.layout == "NCHW":
+        pixels = pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels[None].astype(recipe.dtype))
+
+
+def crop(path: Path, recipe: Recipe) -> U8:
+    """The picture resized and cropped: uint8 (H, W, channels) in the recipe's pixel type."""
+    height, width = recipe.size_hw
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot be read as a picture: {error}", where=str(path)) from error
+    ratio = max(
+        _short_side(recipe) / min(picture.size), height / picture.height, width / picture.width
+    )
+    size = (max(width, round(picture.width * ratio)), max(height, round(picture.height * ratio)))
+    picture = picture.resize(size, _RESAMPLING[recipe.interpolation])
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    picture = picture.crop((left, top, left + width, top + height))
+    if recipe.pixel_type == "gray":
+        return np.asarray(picture.convert("L"), np.uint8)[..., None]
+    rgb = np.asarray(picture, np.uint8)
+    match recipe.pixel_type:
+        case "bgr":
+            return rgb[..., ::-1]
+        case "yuv444":
+            return rgb_to_yuv444(rgb)
+        case _:
+            return rgb
+
+
+def _short_side(recipe: Recipe) -> int:
+    if recipe.short_side is not None:
+        return recipe.short_side
+    return round(min(recipe.size_hw) * 256 / 224)

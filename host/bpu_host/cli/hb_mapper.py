@@ -1,0 +1,296 @@
+"""`hb_mapper`: check a float model (`checker`), convert it (`makertbin`), make calibration data.
+
+Only click is imported until a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from bpu_host.cli.mapper_log import Progress
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+MODEL_TYPES = click.Choice(["onnx", "caffe"], case_sensitive=False)
+MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
+
+
+def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    del parameter
+    if value and not context.resilient_parsing:
+        from bpu_host.compiler.provenance import tool_version
+
+        click.echo(f"hb_mapper (OpenBPU) {tool_version()}")
+        context.exit()
+
+
+@click.group(context_settings=CONTEXT)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Print the version and exit.")  # fmt: skip
+def cli() -> None:
+    """Convert float models into programs for the X3/J3 BPU.
+
+    \b
+    Examples:
+      hb_mapper checker --model-type onnx --march bernoulli2 --model net.onnx
+      hb_mapper caldata --input photos/ --output cal_data_f32 --size 224x224
+      hb_mapper makertbin --model-type onnx --config net.yaml
+    """
+
+
+@cli.command()
+@click.option(
+    "--model-type",
+    "--model_type",
+    "model_type",
+    type=MODEL_TYPES,
+    required=True,
+    help="Kind of model; only onnx so far.",
+)
+@click.option(
+    "--march",
+    type=MARCHES,
+    default="bernoulli2",
+    show_default=True,
+    help="Architecture of the chip (X3 and J3: bernoulli2).",
+)
+@click.option("--proto", type=click.Path(path_type=Path), help="Caffe prototxt.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file.")
+@click.option(
+    "--input-shape",
+    "--input_shape",
+    "input_shapes",
+    nargs=2,
+    multiple=True,
+    metavar="NAME SHAPE",
+    help="Shape of one input, e.g. `data1 1x224x224x3`; repeat for others. Wins over the "
+    "shape in the model.",
+)
+@click.option("--output", type=click.Path(), help="Without effect: see hb_mapper_checker.log.")
+def checker(
+    model_type: str,
+    march: str,
+    proto: Path | None,
+    model: Path,
+    input_shapes: tuple[tuple[str, str], ...],
+    output: str | None,
+) -> None:  # fmt: skip
+    """Tell which nodes of a model run on the BPU, and why the others do not.
+
+    \b
+    Examples:
+      hb_mapper checker --model-type onnx --march bernoulli2 --model mobilenet.onnx
+      hb_mapper checker --model-type onnx --march bernoulli2 --model detector.onnx \\
+          --input-shape input.1 1x3x512x512
+    """
+    del march
+
+    def run(progress: Progress) -> None:
+        from bpu_common.errors import UsageError
+        from bpu_host.cli import mapper_commands
+        from bpu_host.cli.mapper_log import logger
+
+        if output:
+            logger.warning("--output is deprecated and has no effect: the log file is the result")
+        if model_type == "caffe":
+            raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
+        if proto:
+            raise UsageError("--proto belongs to --model-type caffe", where="--proto")
+        shapes = {name: parse_shape(text) for name, text in input_shapes}
+        mapper_commands.check(model, shapes, progress)
+
+    sys.exit(_guarded("checker", run))
+
+
+@cli.command()
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The configuration (YAML).",
+)
+@click.option(
+    "--model-type",
+    "--model_type",
+    "model_type",
+    type=MODEL_TYPES,
+    required=True,
+    help="Kind of model; only onnx so far.",
+)
+def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
+    """Convert a float model into a `.bin` for the board.
+
+    Writes <prefix>.bin and four ONNX models into working_dir.
+
+    \b
+    Example:
+      hb_mapper makertbin --config mobilenet.yaml --model-type onnx
+    """
+
+    def run(progress: Progress) -> None:
+        from bpu_common.errors import UsageError
+        from bpu_host.cli import mapper_commands
+
+        if model_type == "caffe":
+            raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
+        mapper_commands.make(config, progress)
+
+    sys.exit(_guarded("makertbin", run))
+
+
+@cli.command()
+@click.option(
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of pictures (jpg, png, bmp, webp, tiff), read in sorted order.",
+)
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="New folder for the samples (cal_data_dir).",
+)
+@click.option("--size", required=True, metavar="HxW", help="Height and width of the model input.")
+@click.option(
+    "--short-side",
+    "--short_side",
+    "short_side",
+    type=click.IntRange(1),
+    help="Length the short side is resized to before the centre crop.  "
+    "[default: 256/224 of the smaller size]",
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["bilinear", "bicubic"]),
+    default="bilinear",
+    show_default=True,
+    help="How pictures are resized (Pillow, antialiased).",
+)
+@click.option(
+    "--type",
+    "pixel_type",
+    type=click.Choice(["rgb", "bgr", "yuv444", "gray"]),
+    default="rgb",
+    show_default=True,
+    help="input_type_train of the model.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["NCHW", "NHWC"], case_sensitive=False),
+    default="NCHW",
+    show_default=True,
+    help="input_layout_train of the model.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "uint8"]),
+    default="float32",
+    show_default=True,
+    help="cal_data_type.",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Take only the pictures at positions 0, N, 2N, ... of the sorted list.",
+)
+def caldata(
+    source: Path,
+    target: Path,
+    size: str,
+    short_side: int | None,
+    interpolation: str,
+    pixel_type: str,
+    layout: str,
+    dtype: str,
+    every: int,
+) -> None:  # fmt: skip
+    """Make calibration samples (cal_data_dir) from a folder of pictures.
+
+    The short side is resized, the centre is cropped; pixels stay 0..255 (mean and scale are part of
+    the model).
+
+    \b
+    Example: every fifth photo for a model trained on 224x224 RGB
+      hb_mapper caldata --input photos --output cal_f32 --size 224x224 --short-side 256 --every 5
+    """
+
+    def run(progress: Progress) -> None:
+        from bpu_common.errors import UsageError
+        from bpu_host.cli import caldata as command
+
+        shape = parse_shape(size)
+        if len(shape) != 2:
+            raise UsageError(f"'{size}' is not HxW, such as 224x224", where="--size")
+        recipe = command.Recipe(
+            (shape[0], shape[1]), short_side, interpolation, pixel_type, layout.upper(), dtype
+        )
+        command.run(source, target, recipe, every, progress)
+
+    sys.exit(_guarded("caldata", run))
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """`1x3x224x224` as a tuple.
+
+    Raises:
+        UsageError: not sizes joined by x.
+    """
+    from bpu_common.errors import UsageError
+
+    parts = text.lower().split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UsageError(
+            f"'{text}' is not a shape",
+            hint="write sizes joined by x, such as 1x3x224x224",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def _guarded(command: str, run: Callable[[Progress], None]) -> int:
+    """Run with logging; every failure ends as lines and an exit status, never as a traceback."""
+    from bpu_common.errors import BpuError
+    from bpu_host.cli.mapper_log import logger, logging_to
+
+    with logging_to(Path(f"hb_mapper_{command}.log")) as progress:
+        try:
+            run(progress)
+        except BpuError as error:
+            where = f"{error.where}: " if error.where else ""
+            logger.error("%s%s", where, error.message)
+            if error.hint:
+                logger.error("hint: %s", error.hint)
+            for note in getattr(error, "__notes__", ()):
+                logger.error(note)
+            logger.error("exception in command: %s", command)
+            return error.exit_status
+        except KeyboardInterrupt:
+            logger.error("interrupted: nothing was written")
+            return 130
+        except Exception as error:  # noqa: BLE001  (the last line of defence of a program)
+            logger.debug("traceback", exc_info=True)
+            logger.error("%s: %s", type(error).__name__, error)
+            logger.error("hint: this is a fault of OpenBPU; the log file has the details")
+            logger.error("exception in command: %s", command)
+            return 1
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the `hb_mapper` command."""
+    cli(prog_name="hb_mapper")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

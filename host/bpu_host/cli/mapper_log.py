@@ -1,0 +1,134 @@
+"""Logging and progress of `hb_mapper`, in the vendor's forms.
+
+Console lines: `<date>,<ms> LEVEL message`. Log file lines (in the current directory):
+`<date>,<ms> file: X.py func: f line No: N message`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bpu_host.compiler.events import Advanced, Event, Note, StageDone, StageStarted
+
+_ROOT = "bpu_host"
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
+_BAR_WIDTH = 40
+
+logger = logging.getLogger(_ROOT)
+
+
+class _FileFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s file: %(filename)s func: %(funcName)s line No: %(lineno)d %(message)s"
+        )
+
+
+class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to the current stdout; clears an open progress bar first."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(sys.stdout)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.clear()
+        super().emit(record)
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line at each tenth."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._open = False
+        self._tenth = -1
+        self._start_ns = 0
+
+    def show(self, event: Advanced) -> None:
+        """Draw the state of one stage."""
+        if event.done <= 1 or self._tenth < 0:
+            self._start_ns, self._tenth = time.monotonic_ns(), 0
+        if self._terminal:
+            filled = _BAR_WIDTH * event.done // max(1, event.total)
+            bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+            seconds = (time.monotonic_ns() - self._start_ns) / 1e9
+            text = f"{event.title} [{bar}] {event.done}/{event.total} {seconds:.0f} s"
+            sys.stdout.write(f"\r{text}")
+            sys.stdout.flush()
+            self._open = True
+        else:
+            tenth = 10 * event.done // max(1, event.total)
+            if tenth > self._tenth:
+                self._tenth = tenth
+                logger.info("%s: %d of %d", event.title, event.done, event.total)
+        if event.done >= event.total:
+            self.clear()
+            self._tenth = -1
+
+    def clear(self) -> None:
+        """Take the bar off the screen."""
+        if self._open:
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
+            self._open = False
+
+
+class EventLog:
+    """Turns the compiler's events into log lines and progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageStarted():
+                logger.info("Start to %s.", event.title)
+            case StageDone():
+                logger.info("End to %s (%.1f s).", event.title, event.duration_ns / 1e9)
+            case Advanced():
+                self._progress.show(event)
+            case Note():
+                logger.log(logging.WARNING if event.warning else logging.INFO, event.sentence)
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[Progress]:
+    """Log to the console and to `file` while inside; ends with the handlers removed."""
+    progress = Progress()
+    handlers: list[logging.Handler] = [_ConsoleHandler(progress)]
+    handlers[0].setLevel(logging.INFO)
+    problem = ""
+    try:
+        handlers.append(logging.FileHandler(file, mode="w", encoding="utf-8"))
+        handlers[1].setFormatter(_FileFormatter())
+    except OSError as error:
+        problem = f"no log file: {file.name} cannot be written ({error.strerror})"
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        if problem:
+            logger.warning(problem)
+        else:
+            logger.info("log will be stored in %s", file.absolute())
+        yield progress
+    finally:
+        progress.clear()
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def set_file_level(level: str) -> None:
+    """`log_level` of the YAML: what the log file records (the console always shows info)."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.setLevel(_LEVELS[level])

@@ -1,0 +1,246 @@
+"""`compile_model`: the only door of the compiler. A configuration in, products and tables out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from bpu_common import container
+from bpu_common.errors import ModelUnsupported
+from bpu_common.machine import MACHINES
+from bpu_common.model import BpuModel, BpuSegment, NodeInfo
+from bpu_common.tensor import ModelInput
+from bpu_host.compiler import emit, onnx_out, passes, report, rules
+from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
+from bpu_host.compiler.config.values import CompileConfig, resolve
+from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
+from bpu_host.compiler.frontend import graph_inputs, prepare, read_onnx
+from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph
+from bpu_host.compiler.partition import split
+from bpu_host.compiler.place import EmitOptions
+from bpu_host.compiler.products import ProductNames, Products
+from bpu_host.compiler.provenance import parameters
+from bpu_host.compiler.quantize import OutputMetrics, lower, output_table, similarity
+from bpu_sim.timing import predict
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEstimate:
+    """What one BPU segment is predicted to cost, alone on one core."""
+
+    name: str
+    latency_us: float
+    ddr_bytes: int
+
+    @property
+    def frames_per_second(self) -> float:
+        return 1e6 / self.latency_us if self.latency_us else float("inf")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """The result of a conversion.
+
+    Attributes:
+        files: the products, in the order they were made.
+        nodes: the node table.
+        outputs: distances of each model output on the first sample.
+        verdicts: where each node of the optimized graph was to run, and why.
+        lowered: the quantized network.
+    """
+
+    model: BpuModel
+    files: tuple[Path, ...]
+    nodes: tuple[NodeInfo, ...]
+    outputs: dict[str, OutputMetrics]
+    verdicts: dict[str, rules.Verdict]
+    lowered: LoweredGraph
+    calibration: Calibration
+    estimates: tuple[SegmentEstimate, ...]
+
+
+def compile_model(
+    config: CompileConfig,
+    on_event: OnEvent = ignore,
+    names: ProductNames | None = None,
+) -> Compiled:
+    """Convert a float model; all products appear together, or none.
+
+    Without any `cal_data_dir` one sample of noise calibrates it (what the checker does).
+
+    Raises:
+        BpuError: of the stage that failed; nothing is left behind.
+    """
+    names = names or ProductNames.of_prefix(config.prefix)
+    job = _Job(config, on_event)
+    with Products(config.working_dir) as products:
+        with job.stage("prepare the onnx model"):
+            job.load()
+            products.add(names.original_float, _serialize(job.model))
+        with job.stage("optimize the model"):
+            job.optimize()
+            products.add(names.optimized_float, _serialize(job.model))
+        with job.stage("calibrate the model"):
+            calibration, samples = job.calibrate()
+            products.add(names.calibrated, onnx_out.calibrated_model(job.model, calibration))
+        with job.stage("quantize the model"):
+            lowered = job.quantize(calibration)
+            quantized = onnx_out.quantized_model(lowered)
+            products.add(names.quantized, quantized)
+            first = next(iter(samples))
+            cosines = similarity(job.model, quantized, first)
+            outputs = output_table(job.model, quantized, first)
+        with job.stage(f"compile the model with march {config.march}"):
+            nodes = report.node_infos(lowered, split(lowered), cosines)
+            model = job.emit(lowered, nodes, calibration)
+            products.add(names.board, container.dump((model,)))
+        files = products.publish()
+    return Compiled(
+        model,
+        files,
+        nodes,
+        outputs,
+        job.verdicts,
+        lowered,
+        calibration,
+        job.estimates(model),
+    )
+
+
+class _Job:
+    """The state of one conversion between its stages."""
+
+    model: ir.Model
+    inputs: tuple[ModelInput, ...]
+    verdicts: dict[str, rules.Verdict]
+
+    def __init__(self, config: CompileConfig, on_event: OnEvent) -> None:
+        self.config = config
+        self._on_event = on_event
+        self._spec = MACHINES[config.machine]
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[None]:
+        start_ns = time.monotonic_ns()
+        self._on_event(StageStarted(title))
+        yield
+        self._on_event(StageDone(title, time.monotonic_ns() - start_ns))
+
+    def note(self, sentence: str) -> None:
+        self._on_event(Note(sentence))
+
+    def _advance(self, title: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._on_event(Advanced(title, done, total))
+
+    def load(self) -> None:
+        """The float model with the board's input in front of it."""
+        path = self.config.model_path
+        proto = read_onnx(path)
+        self.config = resolve(self.config, graph_inputs(proto))
+        self.note("Input ONNX model information:")
+        versions = ", ".join(f"{i.domain or 'ai.onnx'} {i.version}" for i in proto.opset_import)
+        self.note(f"ONNX IR version:          {proto.ir_version}")
+        self.note(f"Opset version:            {versions}")
+        self.note(f"Producer:                 {proto.producer_name} {proto.producer_version}")
+        shapes = {item.name: item.shape for item in self.config.inputs}
+        model = prepare(proto, path.name, shapes, self.config.output_nodes)
+        for item in self.config.inputs:
+            self.note(f"Input name:               {item.name}, {list(item.shape)}")
+        for value in model.graph.outputs:
+            self.note(f"Output name:              {value.name}, {_dims(value)}")
+        self.model = passes.original_float(model, self.config.inputs)
+        self.inputs = tuple(item.model_input() for item in self.config.inputs)
+        for item in self.config.inputs:
+            if item.rt_type.is_image:
+                self.note(
+                    f"Create a preprocessing operator for input {item.name}: "
+                    f"{item.intermediate_type} to {item.train_type.value}, "
+                    f"means={list(item.mean) or None}, scales={list(item.scale) or None}"
+                )
+
+    def optimize(self) -> None:
+        """The optimization pipeline, then BPU or CPU for each node."""
+        for record in passes.optimize(self.model):
+            logger.debug(
+                "pass %s: %d rewrites, %d nodes", record.name, record.rewrites, record.nodes_after
+            )
+        options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
+        self.verdicts = rules.place_nodes(self.model, options)
+
+    def calibrate(self) -> tuple[Calibration, SampleSet]:
+        """Thresholds from the configured samples."""
+        samples = open_samples(self.config, self.inputs)
+        self.note(f"There are {len(samples)} samples in the calibration data set.")
+        method = self.config.calibration_method.value
+        self.note(f"Run calibration model with {method} calibration method.")
+        calibration = calibrate(
+            self.model,
+            samples,
+            method,
+            self.config.max_percentile,
+            self._advance("calibrate"),
+            verdicts=self.verdicts,
+        )
+        if method == "default":
+            self.note(f"Select {calibration.method} method.")
+        return calibration, samples
+
+    def quantize(self, calibration: Calibration) -> LoweredGraph:
+        """The lowered graph.
+
+        Raises:
+            ModelUnsupported: nothing of it runs on the BPU.
+        """
+        lowered = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
+        if not any(isinstance(op, BPU_OPS) for op in lowered.ops):
+            raise ModelUnsupported(
+                "no node of the model can be quantized for the BPU",
+                where=self.config.model_path.name,
+                hint="the model must hold at least one supported Conv; hb_mapper checker prints "
+                "why each node stays on the CPU",
+            )
+        return lowered
+
+    def emit(
+        self, lowered: LoweredGraph, nodes: tuple[NodeInfo, ...], calibration: Calibration
+    ) -> BpuModel:
+        """Tiles, memory, function calls."""
+        digest = hashlib.sha256(self.config.model_path.read_bytes()).hexdigest()
+        options = EmitOptions(
+            compile_mode=self.config.compile_mode,
+            optimize_level=self.config.optimize_level,
+            max_time_per_fc_us=self.config.max_time_per_fc_us,
+            debug=self.config.debug,
+        )
+        for part in split(lowered):
+            if part.on == "BPU":
+                self.note(f"Compile submodel: {part.name}")
+        facts = parameters(self.config, calibration, digest)
+        return emit.build_model(lowered, self._spec, options, nodes, facts)
+
+    def estimates(self, model: BpuModel) -> tuple[SegmentEstimate, ...]:
+        """The predicted cost of every BPU segment."""
+        found = []
+        for segment in model.segments:
+            if isinstance(segment, BpuSegment):
+                timing = predict(segment.program, self._spec)
+                traffic = timing.load_bytes + timing.store_bytes
+                found.append(SegmentEstimate(segment.name, timing.duration_ns / 1e3, traffic))
+        return tuple(found)
+
+
+def _serialize(model: ir.Model) -> bytes:
+    return ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+def _dims(value: ir.Value) -> list[int | str]:
+    return [size if isinstance(size, int) else "?" for size in value.shape or ()]

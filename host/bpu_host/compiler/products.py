@@ -1,0 +1,101 @@
+"""The files a conversion makes: written beside each other first, moved into place together."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bpu_common.errors import CapacityError, UsageError
+from bpu_common.files import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class ProductNames:
+    """File names of the products."""
+
+    original_float: str
+    optimized_float: str
+    calibrated: str
+    quantized: str
+    board: str
+
+    @staticmethod
+    def of_prefix(prefix: str) -> ProductNames:
+        """The names `hb_mapper makertbin` gives."""
+        return ProductNames(
+            f"{prefix}_original_float_model.onnx",
+            f"{prefix}_optimized_float_model.onnx",
+            f"{prefix}_calibrated_model.onnx",
+            f"{prefix}_quantized_model.onnx",
+            f"{prefix}.bin",
+        )
+
+    @staticmethod
+    def of_checker() -> ProductNames:
+        """The names `hb_mapper checker` gives in `.hb_check/`."""
+        return ProductNames(
+            "original_float_model.onnx",
+            "optimized_float_model.onnx",
+            "calibrated_model.onnx",
+            "quantized_model.onnx",
+            "checker_hybrid_horizonrt.bin",
+        )
+
+
+class Products:
+    """Collects files in a hidden folder of the target; `publish` makes all of them appear.
+
+    Used as a context: what was not published is gone at its end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._staging: Path | None = None
+        self._names: list[str] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+        except OSError as error:
+            raise UsageError(
+                f"cannot write into the output folder: {error.strerror}",
+                where=str(self._folder),
+                hint="choose another working_dir",
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        del kind, error, trace
+        if self._staging is not None:
+            shutil.rmtree(self._staging, ignore_errors=True)
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write one file, still hidden."""
+        assert self._staging is not None
+        write_atomic(self._staging / name, data)
+        self._names.append(name)
+
+    def publish(self) -> tuple[Path, ...]:
+        """Move all files into place, replacing older ones."""
+        assert self._staging is not None
+        made = []
+        for name in self._names:
+            target = self._folder / name
+            try:
+                (self._staging / name).replace(target)
+            except OSError as error:
+                raise CapacityError(
+                    f"cannot put the file into place: {error.strerror}", where=str(target)
+                ) from error
+            made.append(target)
+        return tuple(made)
