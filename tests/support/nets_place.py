@@ -38,7 +38,8 @@ from bpu_host.compiler.lowered import (
 )
 from bpu_host.compiler.partition import Part, split
 from bpu_host.compiler.place import EmitOptions, place
-from bpu_sim.machine import ExactSegment
+from bpu_sim.machine import ExactSegment, check_hazards
+from tests.support.lowered_reference import _step
 
 Shape = tuple[int, int, int]
 
@@ -232,7 +233,9 @@ def segment_of(lowered: LoweredGraph, program: Program, packed: PackedWeights) -
     )
 
 
-def random_feeds(lowered: LoweredGraph, seed: int) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
+def random_feeds(
+    lowered: LoweredGraph, seed: int
+) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
     """Inputs of the only part: as the machine takes them, and as codes for the reference."""
     random = np.random.default_rng(seed)
     images = {i.tensor.name: i for i in lowered.inputs}
@@ -264,3 +267,21 @@ def run_machine(segment: BpuSegment, lowered: LoweredGraph, raw: dict[str, AnyAr
     images = {i.tensor.name: i for i in lowered.inputs}
     found = ExactSegment(segment, images).run(raw)
     return {name: value[0] for name, value in found.items()}
+
+
+def check_program(
+    lowered: LoweredGraph, spec: MachineSpec, options: EmitOptions, seed: int = 0
+) -> Program:
+    """Place a graph; prove its order, its bounds and that its bits are the reference's."""
+    program, packed = place_whole(lowered, spec, options)
+    check_hazards(program)
+    assert program.sram_bytes <= spec.sram_bytes
+    raw, codes = random_feeds(lowered, seed)
+    found = run_machine(segment_of(lowered, program, packed), lowered, raw)
+    expected = dict(codes)
+    for op in lowered.ops:
+        _step(op, lowered, expected)
+    for name in only_part(lowered).outputs:
+        assert found[name].dtype == expected[name].dtype
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    return program

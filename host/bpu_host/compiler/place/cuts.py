@@ -71,8 +71,9 @@ def _divide(planner: Planner, unit: Unit, choice: Choice, pieces: int) -> None:
     plan = choice.candidate.plan
     rows, chans = unit.rows[1] - unit.rows[0], unit.chans[1] - unit.chans[0]
     op = planner.graph.ops[unit.last]
-    quantum = channel_quantum(op, planner.spec.out_channel_align)
-    by_channels = blocks(unit.chans, -(-chans // pieces), quantum)
+    width = -(-chans // pieces)
+    quantum = channel_quantum(op, planner.spec.out_channel_align, width)
+    by_channels = blocks(unit.chans, width, quantum)
     by_rows = _row_pieces(planner, unit, -(-rows // pieces))
     channels_first = isinstance(op, QConv) and len(plan.chans) > 1 and len(by_channels) > 1
     if len(by_rows) < 2 or channels_first:

@@ -225,7 +225,9 @@ class Emitter:
         if loaded.tables is not None:
             shared = isinstance(op, QLut) and len(op.tables) == 1
             return Constants(tables=(0 if shared else ahead * LUT_BYTES, loaded.tables))
-        assert isinstance(op, QConv) and loaded.weights and loaded.params
+        assert isinstance(op, QConv)
+        assert loaded.weights is not None
+        assert loaded.params is not None
         return Constants(
             (ahead * op.weights[0].size, loaded.weights),
             (ahead * CHANNEL_PARAM_BYTES, loaded.params),

@@ -11,11 +11,12 @@ from bpu_host.compiler.lowered import op_inputs
 from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import make_homes
-from bpu_host.compiler.place.memory import Buffer, whole
-from bpu_host.compiler.place.units import TilePlan, Tiling, Unit, channel_quantum, plan_tiles
+from bpu_host.compiler.place.memory import Buffer, dense_bytes, whole
+from bpu_host.compiler.place.units import TilePlan, Tiling, Unit, plan_tiles
+from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 from bpu_sim.timing import instruction_cost
 
-MAX_TILES = 1 << 14
+MAX_TILES = 1 << 13
 GOOD_ROWS = 4
 """A tiling with at least so many rows a tile is not refined further."""
 
@@ -145,8 +146,7 @@ class Evaluator:
         yield self._all(unit, resident, [Tiling(-(-height // n), cols, chans) for n in counts])
         if len(unit.ops) > 1:
             return
-        quantum = channel_quantum(op, self.spec.out_channel_align)
-        widths = sorted({-(-chans // n) for n in _counts(-(-chans // quantum))}, reverse=True)[1:]
+        widths = sorted({-(-chans // n) for n in _counts(chans)}, reverse=True)[1:]
         rows = sorted({-(-height // n) for n in _counts(height)}, reverse=True)
         for width in widths:
             tilings = [Tiling(r, cols, width, o) for r in rows for o in (True, False)]
@@ -172,8 +172,7 @@ class Evaluator:
         plan = plan_tiles(self.graph, unit, tiling, self.spec.out_channel_align)
         if len(plan.rows) * len(plan.cols) * len(plan.chans) > MAX_TILES:
             return None
-        op = self.graph.ops[unit.last]
-        if sum(constant_bytes(op, plan.chans[0])) > self.spec.sram_bytes:
+        if self._least_bytes(unit, resident, plan) > self.spec.sram_bytes:
             return None
         emitter = Emitter(
             self.graph,
@@ -185,6 +184,21 @@ class Evaluator:
                 emitter.homes.loaded_rows[root] = self.graph.tensors[root].shape_hwc[0]
         emitter.unit(0, unit, plan)
         return self._price(tiling, plan, emitter)
+
+    def _least_bytes(self, unit: Unit, resident: frozenset[str], plan: TilePlan) -> int:
+        """SRAM that the unit's last operation surely needs: a quick look before drafting."""
+        op = self.graph.ops[unit.last]
+        total = sum(constant_bytes(op, plan.chans[0]))
+        if not isinstance(op, COMPUTE_OPS):
+            return total
+        out = plan.boxes()[0]
+        needs = zip(op_inputs(op), input_needs(op, out, self.graph.tensors), strict=True)
+        boxes = {op.y: out, **{name: need.box for name, need in needs}}
+        return total + sum(
+            dense_bytes(box.shape_hwc, self.graph.tensors[name].dtype)
+            for name, box in boxes.items()
+            if self.graph.root(name) not in resident
+        )
 
     def _price(self, tiling: Tiling, plan: TilePlan, emitter: Emitter) -> Candidate:
         busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}

@@ -63,12 +63,17 @@ class TilePlan:
         return tuple(Box(r, w, c) for r, w in spatial for c in self.chans)
 
 
-def channel_quantum(op: BpuOp, align: int) -> int:
-    """Channel blocks are multiples of this, unless the result has fewer channels."""
+def channel_quantum(op: BpuOp, align: int, width: int) -> int:
+    """Channel blocks of about `width` channels are multiples of this.
+
+    The array's alignment where it can be; fewer only when `width` asks for it. Blocks of a grouped
+    convolution are whole groups, or equal parts of one group.
+    """
     if isinstance(op, QConv) and op.groups > 1:
         per_group = int(op.weights.shape[0]) // op.groups
-        return align if per_group == 1 else per_group
-    return align
+        if per_group > 1:
+            return max(n for n in range(1, per_group + 1) if per_group % n == 0 and n <= width)
+    return min(align, width)
 
 
 def whole_unit(graph: PartGraph, ops: tuple[int, ...]) -> Unit:
@@ -81,7 +86,7 @@ def plan_tiles(graph: PartGraph, unit: Unit, tiling: Tiling, align: int) -> Tile
     """Blocks of the unit's result; blocks that would see padding only are merged with another."""
     op = graph.ops[unit.last]
     cols = whole(graph.tensors[op.y].shape_hwc).cols
-    quantum = channel_quantum(op, align)
+    quantum = channel_quantum(op, align, min(tiling.chans, unit.chans[1] - unit.chans[0]))
     chans = blocks(unit.chans, tiling.chans, quantum)
     row_blocks = blocks(unit.rows, tiling.rows)
     col_blocks = blocks(cols, tiling.cols)
