@@ -55,7 +55,7 @@ def test_plan_lists_preprocess_calls_and_operators() -> None:
                 (),
                 b"",
                 (
-                    CpuNode("fc_HzDequantize", "HzDequantize", 1000),
+                    CpuNode("fc", "HzDequantize", 1000),
                     CpuNode("prob", "Softmax", 1000),
                 ),
             ),

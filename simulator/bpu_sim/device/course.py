@@ -220,12 +220,12 @@ class Course:
         return True
 
     def _end(self, task: _Task, kind: TaskEventKind, detail: str = "") -> None:
-        self._release_cpu(task)
         del self._tasks[task.id]
         self._done += kind is _Kind.DONE
         if task.on_event is not None:
             event = TaskEvent(self._kernel.now_ns, kind, task.id, task.model, detail=detail)
             self._outbox.append((task.on_event, event))
+        self._release_cpu(task)
 
     def _cancel(self, task: _Task) -> None:
         if task.id not in self._tasks or task.cancelled:
@@ -263,9 +263,8 @@ class Course:
         heir = self._cpu.release(task.id)
         if heir is not None:
             waiting = self._tasks[heir]
-            step = waiting.steps[waiting.step]
-            assert isinstance(step, CpuStep)
-            self._run_cpu(waiting, step)
+            waiting.place = _TRANSIT
+            self._kernel.at(self._kernel.now_ns, Tie.COMPLETION, self._next_step, waiting)
 
     # -- BPU steps ----------------------------------------------------------------------------
 
