@@ -84,6 +84,8 @@ class Emitter:
         """An attribute of this one node: its value; in function bodies a reference to the call."""
         if not self.inline:
             return value
+        while self.attrs.get(name, value) != value:
+            name += "_"
         self.attrs[name] = value
         return Ref(name, _REF_KINDS[type(value)])
 

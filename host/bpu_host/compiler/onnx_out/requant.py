@@ -15,7 +15,7 @@ from bpu_common.params import ChannelParams
 from bpu_common.program import Pair
 from bpu_common.tensor import F32, F64, I64
 from bpu_host.compiler.onnx_out.emitter import Emitter
-from bpu_host.compiler.onnx_out.stage import MAGIC, TOP, Stage, first_offset
+from bpu_host.compiler.onnx_out.stage import MAGIC, SPLIT_BITS, TOP, Stage, first_offset
 
 BLOCK = 16
 """Channel counts that are a multiple of it fill the blocks of every CPU's layout."""
@@ -106,38 +106,46 @@ def requantized(emitter: Emitter, x: str, form: Form, stage: Stage) -> str:
 
     x must come straight from a Conv (or another node onnxruntime fuses an activation into).
     """
-    int16 = (-32768.0, 32767.0)
-    if form.depthwise:
-        if stage.first_rounding:
-            x = emitter.add("HardSigmoid", x, alpha=1.0, beta=MAGIC / TOP)
-            x = affine(emitter, x, form, TOP, -MAGIC)
-        if stage.saturates:
-            x = clip(emitter, x, int16)
-        top = TOP - stage.clamp[1]
-        x = affine(emitter, x, form, stage.slope * _UNIT, stage.offset * _UNIT)
-        x = emitter.add("HardSigmoid", x, alpha=1.0, beta=emitter.attr("rounding", top / TOP))
-        x = affine(emitter, x, form, TOP, -top)
-        return _clamped(emitter, x, stage.clamp, high_done=True)
-    # the guard keeps the convolution from taking up the additions, which would move the rounding
-    x = clip(emitter, x, (-_GUARD, _GUARD))
+    if not form.depthwise:
+        # keeps the convolution from taking up the additions, which would move the rounding
+        x = clip(emitter, x, (-_GUARD, _GUARD))
     if stage.first_rounding:
-        x = emitter.add("Add", x, emitter.const(MAGIC))
-        x = emitter.add("Add", x, emitter.const(-MAGIC))
+        x = _round(emitter, x, form, MAGIC)
     if stage.saturates:
-        x = clip(emitter, x, int16)
-    x = affine(emitter, x, form, stage.slope, stage.offset)
-    top = TOP - stage.clamp[1]
-    x = emitter.add("Add", x, emitter.param("rounding", np.array(top, np.float32)))
-    x = emitter.add("Add", x, emitter.param("rounding", np.array(-top, np.float32)))
-    return _clamped(emitter, x, stage.clamp, high_done=False)
-
-
-def _clamped(emitter: Emitter, x: str, clamp: Pair, *, high_done: bool) -> str:
-    low, high = clamp
-    if low == 0 and high_done:
+        x = clip(emitter, x, (-32768.0, 32767.0))
+    x = _second_sum(emitter, x, form, stage)
+    x = _round(emitter, x, form, TOP - stage.clamp[1])
+    low, high = stage.clamp
+    if low == 0 and form.depthwise:  # the top is at 2^24 already
         return clip(emitter, x, (0, np.inf))
     bounds = [emitter.param("clamp", np.array(bound, np.float32)) for bound in (low, high)]
     return emitter.add("Clip", x, *bounds)
+
+
+def _round(emitter: Emitter, x: str, form: Form, magic: float) -> str:
+    """Round half to even by magic; depthwise: x in units of 2^-24, the result in ones."""
+    if form.depthwise:
+        x = emitter.add("HardSigmoid", x, alpha=1.0, beta=emitter.attr("magic", magic / TOP))
+        return affine(emitter, x, form, TOP, -magic)
+    x = emitter.add("Add", x, emitter.param("magic", np.array(magic, np.float32)))
+    return emitter.add("Add", x, emitter.param("magic", np.array(-magic, np.float32)))
+
+
+def _second_sum(emitter: Emitter, a: str, form: Form, stage: Stage) -> str:
+    """What is rounded to the code: a * slope + offset, or the split form of it."""
+    unit = _UNIT if form.depthwise else 1.0
+    if stage.split is None:
+        return affine(emitter, a, form, stage.slope * unit, stage.offset * unit)
+    multiplier, out_shift = stage.split
+    high, low = multiplier >> SPLIT_BITS, multiplier % (1 << SPLIT_BITS)
+    shift = out_shift - SPLIT_BITS
+    floor_low = 2.0 ** -(SPLIT_BITS + 1) - 0.5
+    part = affine(emitter, a, form, low * 2.0**-SPLIT_BITS * unit, floor_low * unit)
+    part = _round(emitter, part, form, MAGIC)
+    factor = np.ldexp(unit, -shift)
+    part = affine(emitter, part, form, factor, 0.0)
+    x = affine(emitter, a, form, high * factor, first_offset(shift) * unit)
+    return affine(emitter, emitter.add("Add", x, part), form, 1.0, 0.0)
 
 
 def requantized_wide(

@@ -10,7 +10,11 @@ most 256 steps. The ONNX bodies compute it in float32 as
 Each of these is monotone in A, so they equal the staircase for every accumulator if and only if
 they agree with it on both sides of each step and at the ends of the reachable range.
 `find_stage` chooses slope and offset and checks exactly that, with and without fused multiply-add.
-Where no constants pass, the caller uses the float64 body.
+Where no constants pass (a few channels in ten thousand), the layer splits the multiplier instead:
+
+    y = floor((a * hi + floor(a * lo / 2^8)) / 2^(s - 8))     m = 2^8 * hi + lo
+
+of which every intermediate value is exact in float32, at the price of two more steps.
 """
 
 from __future__ import annotations
@@ -28,8 +32,9 @@ MAGIC = 1.5 * 2.0**23
 TOP = 2.0**24
 """Greatest value after adding a magic number; the bodies clamp there."""
 _SLOPE_STEPS = (0, *(sign * k for k in range(2, 97, 2) for sign in (1, -1)))
-_BEST_SLOPES = 32
-_OFFSET_PARTS = (0.5, 0.25, 0.75, *(k / 32 for k in range(1, 32) if k % 8))
+_BEST_SLOPES = 8
+SPLIT_BITS = 8
+_OFFSET_PARTS = (0.5, 0.25, 0.75, *(k / 16 for k in range(1, 16) if k % 4))
 
 Mask = NDArray[np.bool_]
 
@@ -78,6 +83,7 @@ class Stage:
         saturates: a must be clipped to int16 explicitly; else saturation shows nowhere in y.
         slope: (C,) float32.
         offset: (C,) float32.
+        split: (C,) multiplier and out shift of the split form; then slope and offset are not used.
     """
 
     first_rounding: bool
@@ -85,6 +91,7 @@ class Stage:
     clamp: Pair
     slope: F32
     offset: F32
+    split: tuple[I64, I64] | None = None
 
 
 def first_offset(right_shift: I64) -> F64:
@@ -94,13 +101,17 @@ def first_offset(right_shift: I64) -> F64:
 
 
 def find_stage(channels: Channels) -> Stage | None:
-    """Constants that give every reachable result of every channel exactly, or None."""
+    """A form that gives every reachable result of every channel exactly; None: out shifts below 8."""
     first_rounding = bool((channels.right_shift > 0).any())
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
         if found is not None:
             return Stage(first_rounding, saturates, channels.clamp, *found)
-    return None
+    if (channels.out_shift < SPLIT_BITS).any():
+        return None
+    unused = np.zeros(channels.multiplier.size, np.float32)
+    split = (channels.multiplier, channels.out_shift)
+    return Stage(first_rounding, True, channels.clamp, unused, unused, split)
 
 
 def emulate(

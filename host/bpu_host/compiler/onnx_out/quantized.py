@@ -1,0 +1,265 @@
+"""The quantized model: `horizon` operators as model-local functions with standard bodies.
+
+int8 tensors between the nodes, NCHW inside, images int8 NHWC and feature maps float32 outside. It
+runs in stock onnxruntime with default options and gives the bits of `bpu_sim.arith`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from bpu_common.tensor import F64, AnyArray, DType, ModelInput
+from bpu_host.compiler.lowered import (
+    BpuOp,
+    CpuOp,
+    Dequantize,
+    LoweredGraph,
+    LoweredOp,
+    QConv,
+    QEltwise,
+    QTensor,
+    Quantize,
+    op_inputs,
+)
+from bpu_host.compiler.onnx_out.cpu import (
+    add_cpu_op,
+    add_constants,
+    dequantize_body,
+    float_dtype,
+    quantize_body,
+)
+from bpu_host.compiler.onnx_out.dispatch import Scene, Value, emit, oihw
+from bpu_host.compiler.onnx_out.emitter import (
+    HORIZON,
+    OPSET,
+    Attr,
+    Emitter,
+    cast,
+    model_bytes,
+    value_info,
+)
+from bpu_host.compiler.onnx_out.ranges import code_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class InputConstants:
+    """Constants of a convolution as inputs of its function: int8 weights, bias q, bias shift."""
+
+    body: Emitter
+
+    def weights(self, scale: F64 | None) -> str:
+        name = cast(self.body, "weight_quantized", "float32")
+        if scale is None:
+            return name
+        factor = self.body.param("weight_unit", scale.astype(np.float32).reshape(-1, 1, 1, 1))
+        return self.body.add("Mul", name, factor)
+
+    def bias(self, scale: F64, offset: F64) -> str:
+        body = self.body
+        shift = cast(body, "bias_b_scale", "uint32")
+        power = body.add("BitShift", body.const(1, "uint32"), shift, direction="LEFT")
+        value = body.add("Mul", cast(body, "bias_quantized", "float32"), cast(body, power, "float32"))
+        value = body.add("Mul", value, body.param("bias_unit", scale.astype(np.float32)))
+        return body.add("Add", value, body.param("bias_offset", offset.astype(np.float32)))
+
+
+@dataclass(slots=True)
+class Functions:
+    """The function library of one model: bodies that are equal are stored once."""
+
+    found: dict[tuple[str, bytes], onnx.FunctionProto] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, op_type: str, inputs: Sequence[str], body: Emitter) -> str:
+        """Name of the function with this body: `op_type`, `op_type_2`, ...: never an overload."""
+        function = helper.make_function(
+            HORIZON,
+            op_type,
+            [*inputs, *body.params],
+            ["y"],
+            body.nodes,
+            [helper.make_opsetid("", OPSET)],
+            attributes=list(body.attrs),
+        )
+        key = (op_type, function.SerializeToString(deterministic=True))
+        if key not in self.found:
+            self.counts[op_type] = self.counts.get(op_type, 0) + 1
+            if self.counts[op_type] > 1:
+                function.name = f"{op_type}_{self.counts[op_type]}"
+            self.found[key] = function
+        return self.found[key].name
+
+
+def quantized_model(lowered: LoweredGraph) -> bytes:
+    """ONNX bytes (opset 19, IR 10) of the whole quantized network."""
+    writer = _Writer(lowered)
+    for model_input in lowered.inputs:
+        writer.read_input(model_input)
+    for op in lowered.ops:
+        writer.add(op)
+    outputs = [writer.write_output(name) for name in lowered.outputs]
+    constants = Emitter()
+    add_constants(constants, lowered, lowered.ops)
+    writer.graph.initializers.extend(constants.initializers)
+    functions = list(writer.functions.found.values())
+    return model_bytes(writer.graph, lowered.name, (writer.inputs, outputs), functions, writer.inner)
+
+
+class _Writer:
+    """Walks the lowered graph and adds one node an operation."""
+
+    def __init__(self, lowered: LoweredGraph) -> None:
+        self.lowered = lowered
+        self.scene = Scene(lowered.tensors, code_ranges(lowered.ops, lowered.tensors), padded=False)
+        self.graph = Emitter(prefix=".")
+        self.functions = Functions()
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.inner: list[onnx.ValueInfoProto] = []
+        self.local = {name: f"{name}_NCHW" for name in lowered.outputs if name in lowered.tensors}
+
+    def read_input(self, model_input: ModelInput) -> None:
+        """Images enter as int8 NHWC and are transposed; feature maps as float32."""
+        spec = model_input.tensor
+        if not model_input.input_type.is_image:
+            self.inputs.append(value_info(spec.name, "float32", spec.shape))
+            return
+        self.inputs.append(value_info(spec.name, "int8", spec.shape))
+        name = f"{spec.name}_NHWC2NCHW_LayoutConvert_Input0"
+        self.local[spec.name] = name
+        self.graph.add("Transpose", spec.name, out=name, perm=[0, 3, 1, 2])
+
+    def write_output(self, name: str) -> onnx.ValueInfoProto:
+        """float32 outputs keep their shape; quantized ones leave as NHWC."""
+        if name not in self.lowered.tensors:
+            shape = self.lowered.float_shapes[name]
+            return value_info(name, float_dtype(self.lowered, name), shape)
+        tensor = self.lowered.tensors[name]
+        self.graph.add("Transpose", self.local[name], out=name, perm=[0, 2, 3, 1])
+        return value_info(name, tensor.dtype.value, (1, *tensor.shape_hwc))
+
+    def add(self, op: LoweredOp) -> None:
+        """The node of one operation, with its function."""
+        match op:
+            case CpuOp():
+                add_cpu_op(self.graph, op)
+            case Quantize():
+                self._add_quantize(op)
+            case Dequantize():
+                self._add_dequantize(op)
+            case _:
+                self._add_bpu(op)
+
+    def _add_quantize(self, op: Quantize) -> None:
+        tensor = self.lowered.tensors[op.y]
+        body = Emitter(prefix="b", inline=True)
+        quantize_body(body, "data", tensor, self.lowered.float_shapes[op.x], "y_scale", "y")
+        call = _Call(op, ["data"], [op.x], {"y_scale": np.array(tensor.scale[0], np.float32)})
+        self._call(call, body, {"bits": 8, "axis": 1})
+
+    def _add_dequantize(self, op: Dequantize) -> None:
+        tensor = self.lowered.tensors[op.x]
+        body = Emitter(prefix="b", inline=True)
+        per_channel = len(tensor.scale) > 1
+        columns = body.const([-1, 1, 1], "int64") if per_channel else ""
+        scale = body.add("Reshape", "x_scale", columns) if per_channel else "x_scale"
+        dequantize_body(body, "data", tensor, self.lowered.float_shapes[op.y], scale, "y")
+        array = np.array(tensor.scale if per_channel else tensor.scale[0], np.float32)
+        call = _Call(op, ["data"], [self.local.get(op.x, op.x)], {"x_scale": array})
+        self._call(call, body, {"axis": 1})
+
+    def _add_bpu(self, op: BpuOp) -> None:
+        body = Emitter(prefix="b", inline=True)
+        names = ["data", *(f"data_{i}" for i in range(1, len(op_inputs(op))))]
+        values = [
+            Value(cast(body, data, "float32"), self.lowered.tensors[name].shape_hwc[2])
+            for data, name in zip(names, op_inputs(op), strict=True)
+        ]
+        result = emit(body, self.scene, op, values, lambda *_: InputConstants(body))
+        tensor = self.lowered.tensors[op.y]
+        cast(body, result.name, tensor.dtype.value, out="y")
+        sources = [self.local.get(name, name) for name in op_inputs(op)]
+        arrays = _conv_arrays(op) if isinstance(op, QConv) else {}
+        call = _Call(op, names, sources, arrays)
+        self._call(call, body, hardware_attributes(op, tensor))
+        height, width, channels = tensor.shape_hwc
+        name = self.local.get(op.y, op.y)
+        self.inner.append(value_info(name, tensor.dtype.value, (1, channels, height, width)))
+
+    def _call(self, call: _Call, body: Emitter, extra: Mapping[str, Attr]) -> None:
+        op = call.op
+        arrays = {**call.arrays, **body.params}
+        inputs = [*call.names, *call.arrays]
+        function = self.functions.add(op.op_type, inputs, body)
+        constants = [
+            self.graph.initializer(f"{op.name}_{hint}", array) for hint, array in arrays.items()
+        ]
+        self.graph.call(
+            function,
+            [*call.sources, *constants],
+            self.local.get(op.y, op.y),
+            name=op.name,
+            domain=HORIZON,
+            attrs={**extra, **body.attrs},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A node about to be written.
+
+    Attributes:
+        names: the function's names of the data inputs.
+        sources: the graph's names of them.
+        arrays: further inputs with fixed values, by the function's names.
+    """
+
+    op: BpuOp | Quantize | Dequantize
+    names: list[str]
+    sources: list[str]
+    arrays: Mapping[str, AnyArray]
+
+
+def _conv_arrays(op: QConv) -> dict[str, AnyArray]:
+    """The arrays a convolution's node shows, under the names of its function's inputs."""
+    return {
+        "weight_quantized": oihw(op.weights),
+        "bias_quantized": op.params.bias_q.astype(np.int32),
+        "bias_b_scale": op.params.bias_shift.astype(np.int8),
+    }
+
+
+def hardware_attributes(op: BpuOp, tensor: QTensor) -> dict[str, Attr]:
+    """What the hardware works with, as attributes no body reads (vendor_facts 7.2)."""
+    match op:
+        case QConv():
+            wide = tensor.dtype is DType.INT32
+            found: dict[str, Attr] = {
+                "use_bias": 1,
+                "output_bit": 32 if wide else 8,
+                "high_precision_output": int(wide),
+                "activation": "relu" if op.clamp[0] == 0 and not wide else "",
+                "data_format": "NHWC",
+                "upsample": list(op.upsample_hw),
+            }
+            if not wide:
+                found["right_shift"] = op.params.right_shift.tolist()
+                found["scale"] = op.params.multiplier.tolist()
+                found["out_shift"] = op.params.out_shift.tolist()
+                found["clamp"] = list(op.clamp)
+            return found
+        case QEltwise():
+            return {
+                "factors": [op.ka, op.kb],
+                "bias": op.requant.bias,
+                "right_shift": op.requant.right_shift,
+                "scale": op.requant.multiplier,
+                "out_shift": op.requant.out_shift,
+                "clamp": list(op.clamp),
+            }
+        case _:
+            return {}
