@@ -271,6 +271,6 @@ def test_paced_device_lets_wall_time_pass():
 def test_timeout_on_a_paced_device_cancels():
     runtime = Runtime(SimDevice(X3M, PacedClock(speed=1e-4)))
     runtime.install([slow_model()])
-    with pytest.raises(DeadlineExceeded, match="no result within 0.05 s"):
+    with pytest.raises(DeadlineExceeded, match=r"no result within 0\.05 s"):
         runtime.infer("slow", {"data": picture()}, timeout_s=0.05)
     runtime.close()

@@ -82,9 +82,9 @@ def info_text(model: BpuModel) -> str:
     """The block of one model, without the closing rule."""
     lines = [_RULE, f"[model name]: {model.name}", "", "stage count: 1"]
     for index, each in enumerate(model.inputs):
-        lines += [f"input[{index}]: ", *_lines(input_properties(each)), ""]
+        lines += [f"input[{index}]:", *_lines(input_properties(each)), ""]
     for index, spec in enumerate(model.outputs):
-        lines += [f"output[{index}]: ", *_lines(output_properties(spec)), ""]
+        lines += [f"output[{index}]:", *_lines(output_properties(spec)), ""]
     return "\n".join(lines) + "\n"
 
 
