@@ -1,0 +1,31 @@
+"""BPU segments around a fast path, without a program: for tests and benchmarks of the fast path."""
+
+from __future__ import annotations
+
+import numpy as np
+from bpu_common.model import BpuSegment, ExternalConstant
+from bpu_common.program import Program
+from bpu_common.tensor import DType
+from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph, QConv
+from bpu_host.compiler.onnx_out import fast_path
+
+NO_PROGRAM = Program((), (), (), (), 0, 0, 0)
+
+
+def fast_segment(lowered: LoweredGraph, inputs=None, outputs=None) -> BpuSegment:
+    """All BPU operations of a lowered graph as one segment, weights 64-byte aligned."""
+    ops = [op for op in lowered.ops if isinstance(op, BPU_OPS)]
+    inputs = tuple(inputs or (each.tensor.name for each in lowered.inputs))
+    outputs = tuple(outputs or lowered.outputs)
+    data = fast_path(ops, lowered, inputs, outputs)
+    weights, constants = bytearray(), []
+    for op in ops:
+        if isinstance(op, QConv):
+            weights += bytes(-len(weights) % 64)
+            name = f"{op.name}/weights"
+            constants.append(ExternalConstant(name, len(weights), DType.INT8, op.weights.shape))
+            weights += np.ascontiguousarray(op.weights).tobytes()
+    return BpuSegment(
+        f"{lowered.name}_subgraph_0", inputs, outputs, NO_PROGRAM, data, tuple(constants),
+        bytes(weights),
+    )
