@@ -11,7 +11,7 @@ from bpu_host.compiler.lowered import op_inputs
 from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import make_homes
-from bpu_host.compiler.place.memory import Buffer, dense_bytes, whole
+from bpu_host.compiler.place.memory import Buffer, dense_bytes
 from bpu_host.compiler.place.units import TilePlan, Tiling, Unit, plan_tiles
 from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 from bpu_sim.timing import instruction_cost
@@ -74,15 +74,39 @@ def unit_roots(graph: PartGraph, unit: Unit) -> frozenset[str]:
 
 
 @dataclass(slots=True, eq=False)
+class _Option:
+    """A tiling that may be tried; drafted and priced only when somebody has room for it.
+
+    Attributes:
+        least_bytes: SRAM that it surely needs.
+    """
+
+    tiling: Tiling
+    plan: TilePlan
+    least_bytes: int
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Options from coarse to fine.
+
+    Attributes:
+        patience: options that are still tried after the best one so far.
+    """
+
+    options: tuple[_Option, ...]
+    patience: int
+
+
+@dataclass(slots=True, eq=False)
 class Evaluator:
     """Candidates of units, remembered by unit and by which of its tensors are resident."""
 
     graph: PartGraph
     spec: MachineSpec
     policy: Policy
-    _lists: dict[tuple[Unit, frozenset[str]], tuple[list[Candidate], Iterator[list[Candidate]]]] = (
-        field(default_factory=dict)
-    )
+    _groups: dict[tuple[Unit, frozenset[str]], tuple[_Group, ...]] = field(default_factory=dict)
     _first_reader: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,28 +118,51 @@ class Evaluator:
     def best(self, unit: Unit, resident: frozenset[str], available: int) -> Choice | None:
         """The cheapest candidate whose temporaries fit into `available` bytes; None if none does.
 
-        Coarse tilings come first; finer kinds are looked at only while the coarse ones do not fit.
+        Coarse tilings come first; blocks of channels or columns are looked at only while rows alone
+        do not fit, or fit badly.
         """
         key = (unit, resident & unit_roots(self.graph, unit))
-        if key not in self._lists:
-            self._lists[key] = ([], self._groups(*key))
-        known, more = self._lists[key]
+        if key not in self._groups:
+            self._groups[key] = self._make_groups(*key)
         best: Choice | None = None
-        seen = 0
-        while True:
-            for candidate in known[seen:]:
-                choice = self._fit(candidate, available)
-                if choice and (best is None or choice.cost(self.policy) < best.cost(self.policy)):
-                    best = choice
-            seen = len(known)
-            if best is not None and best.candidate.tiling.rows >= min(
-                GOOD_ROWS, unit.rows[1] - unit.rows[0]
-            ):
-                return best
-            group = next(more, None)
-            if group is None:
-                return best
-            known.extend(group)
+        further = 1
+        for group in self._groups[key]:
+            found = self._best_of(group, key, available)
+            if best is not None:
+                further -= 1
+            if found and (best is None or found.cost(self.policy) < best.cost(self.policy)):
+                best = found
+            if best is not None and (further <= 0 or self._good(unit, best)):
+                break
+        return best
+
+    def _good(self, unit: Unit, choice: Choice) -> bool:
+        """Whether blocks of channels cannot make a tiling by rows much better."""
+        op = self.graph.ops[unit.last]
+        few = sum(constant_bytes(op, unit.chans)) * 4 < self.spec.sram_bytes
+        return few or choice.candidate.tiling.rows >= min(GOOD_ROWS, unit.rows[1] - unit.rows[0])
+
+    def _best_of(
+        self, group: _Group, key: tuple[Unit, frozenset[str]], available: int
+    ) -> Choice | None:
+        best: Choice | None = None
+        patience = group.patience
+        for option in group.options:
+            if option.least_bytes > available:
+                continue
+            if option.candidate is None:
+                option.candidate = self._draft(*key, option)
+            choice = self._fit(option.candidate, available)
+            if choice is None:
+                continue
+            if best is None or choice.cost(self.policy) < best.cost(self.policy):
+                best = choice
+                patience = group.patience
+            else:
+                patience -= 1
+            if patience <= 0:
+                break
+        return best
 
     def _fit(self, candidate: Candidate, available: int) -> Choice | None:
         if candidate.soft_bytes <= available:
@@ -124,37 +171,24 @@ class Evaluator:
             return Choice(candidate, candidate.serial_cycles)
         return None
 
-    def _groups(self, unit: Unit, resident: frozenset[str]) -> Iterator[list[Candidate]]:
-        """Candidates from coarse to fine: rows, then blocks of channels, then of columns."""
+    def _make_groups(self, unit: Unit, resident: frozenset[str]) -> tuple[_Group, ...]:
+        """Options from coarse to fine: rows, then blocks of channels, then of columns."""
         op = self.graph.ops[unit.last]
-        _, cols, chans = whole(self.graph.tensors[op.y].shape_hwc).shape_hwc
+        cols = self.graph.tensors[op.y].shape_hwc[1]
         chans = unit.chans[1] - unit.chans[0]
-        height = unit.rows[1] - unit.rows[0]
-        counts = _counts(height)
-        coarse: list[Candidate] = []
-        streams = self._streams(unit, resident)
-        for at, count in enumerate(counts):
-            candidate = self._candidate(unit, resident, Tiling(-(-height // count), cols, chans))
-            if candidate is not None:
-                coarse.append(candidate)
-            if not streams or _past_best(coarse, self.spec.sram_bytes // 8):
-                counts = counts[at + 1 :]
-                break
-        else:
-            counts = ()
-        yield coarse
-        yield self._all(unit, resident, [Tiling(-(-height // n), cols, chans) for n in counts])
-        if len(unit.ops) > 1:
-            return
-        widths = sorted({-(-chans // n) for n in _counts(chans)}, reverse=True)[1:]
-        rows = sorted({-(-height // n) for n in _counts(height)}, reverse=True)
-        for width in widths:
-            tilings = [Tiling(r, cols, width, o) for r in rows for o in (True, False)]
-            yield self._all(unit, resident, tilings)
-        for count in _counts(cols)[1:]:
-            columns = -(-cols // count)
-            tilings = [Tiling(1, columns, w, o) for w in (chans, *widths) for o in (True, False)]
-            yield self._all(unit, resident, tilings)
+        rows = _sizes(unit.rows[1] - unit.rows[0])
+        patience = 2 if self._streams(unit, resident) else 0
+        tilings = [[Tiling(r, cols, chans) for r in rows]]
+        if len(unit.ops) == 1:
+            orders = (True, False)
+            widths = _sizes(chans)[1:]
+            tilings += [[Tiling(r, cols, w, o) for r in rows for o in orders] for w in widths]
+            narrow = _sizes(cols)[1:]
+            tilings += [
+                [Tiling(1, n, w, o) for w in (chans, *widths) for o in orders] for n in narrow
+            ]
+        groups = (_Group(tuple(self._options(unit, resident, each)), patience) for each in tilings)
+        return tuple(group for group in groups if group.options)
 
     def _streams(self, unit: Unit, resident: frozenset[str]) -> bool:
         """Whether a unit moves tensors between DDR and SRAM, so that tiles let it overlap."""
@@ -164,16 +198,20 @@ class Evaluator:
             r not in resident or r in inputs or r in self.graph.outputs for r in roots
         )
 
-    def _all(self, unit: Unit, resident: frozenset[str], tilings: list[Tiling]) -> list[Candidate]:
-        found = (self._candidate(unit, resident, tiling) for tiling in tilings)
-        return [candidate for candidate in found if candidate is not None]
+    def _options(
+        self, unit: Unit, resident: frozenset[str], tilings: list[Tiling]
+    ) -> Iterator[_Option]:
+        seen: set[TilePlan] = set()
+        for tiling in tilings:
+            plan = plan_tiles(self.graph, unit, tiling, self.spec.out_channel_align)
+            if plan in seen or len(plan.rows) * len(plan.cols) * len(plan.chans) > MAX_TILES:
+                continue
+            seen.add(plan)
+            least = self._least_bytes(unit, resident, plan)
+            if least <= self.spec.sram_bytes:
+                yield _Option(tiling, plan, least)
 
-    def _candidate(self, unit: Unit, resident: frozenset[str], tiling: Tiling) -> Candidate | None:
-        plan = plan_tiles(self.graph, unit, tiling, self.spec.out_channel_align)
-        if len(plan.rows) * len(plan.cols) * len(plan.chans) > MAX_TILES:
-            return None
-        if self._least_bytes(unit, resident, plan) > self.spec.sram_bytes:
-            return None
+    def _draft(self, unit: Unit, resident: frozenset[str], option: _Option) -> Candidate:
         emitter = Emitter(
             self.graph,
             make_homes(self.graph, resident, unit_roots(self.graph, unit)),
@@ -182,8 +220,8 @@ class Evaluator:
         for root in resident & set(self.graph.inputs):
             if self._first_reader.get(root, -1) not in unit.ops:
                 emitter.homes.loaded_rows[root] = self.graph.tensors[root].shape_hwc[0]
-        emitter.unit(0, unit, plan)
-        return self._price(tiling, plan, emitter)
+        emitter.unit(0, unit, option.plan)
+        return self._price(option.tiling, option.plan, emitter)
 
     def _least_bytes(self, unit: Unit, resident: frozenset[str], plan: TilePlan) -> int:
         """SRAM that the unit's last operation surely needs: a quick look before drafting."""
@@ -226,24 +264,14 @@ class Evaluator:
         return Candidate(tiling, plan, hard, soft, cycles, serial, ddr_bytes)
 
 
-def _counts(size: int) -> tuple[int, ...]:
-    """Numbers of blocks worth trying for an axis of `size`: 1, 2, 3, 4, 6, 8, 12, ... size."""
+def _sizes(size: int) -> tuple[int, ...]:
+    """Block sizes worth trying for an axis of `size`, large to small: all, 1/2, 1/3, 1/4, ... 1."""
     counts = {1, size}
     power = 2
     while power < size:
         counts.update((power, min(size, power * 3 // 2)))
         power *= 2
-    by_block = {-(-size // count): count for count in sorted(counts, reverse=True)}
-    return tuple(sorted(by_block.values()))
-
-
-def _past_best(found: list[Candidate], small_bytes: int) -> bool:
-    """Whether finer row tiles cannot pay any more: dearer already, and small."""
-    if not found:
-        return False
-    last = found[-1]
-    cheapest = min(c.cycles for c in found)
-    return last.soft_bytes < small_bytes and last.cycles > cheapest * 5 // 4
+    return tuple(sorted({-(-size // count) for count in counts}, reverse=True))
 
 
 def _peaks(emitter: Emitter) -> tuple[int, int]:
