@@ -15,7 +15,16 @@ import numpy as np
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
 from bpu_common.tensor import F32, F64, I8, DType
-from bpu_host.compiler.lowered import QConv, QDepthToSpace, QEltwise, QLut, QMaxPool, QPad, QResize, QSlice
+from bpu_host.compiler.lowered import (
+    QConv,
+    QDepthToSpace,
+    QEltwise,
+    QLut,
+    QMaxPool,
+    QPad,
+    QResize,
+    QSlice,
+)
 from bpu_host.compiler.onnx_out.emitter import Emitter
 from bpu_host.compiler.onnx_out.requant import (
     Form,
@@ -42,7 +51,6 @@ class ConvConstants(Protocol):
 
     def bias(self, scale: F64, offset: F64) -> str:
         """(O,) bias * scale + offset."""
-
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,7 +266,9 @@ def resize(emitter: Emitter, op: QResize, x: str, in_hw: Pair) -> str:
     """Nearest by Resize where it is a plain repetition, else by Gather; bilinear by two MatMuls."""
     if op.mode is ResizeMode.NEAREST:
         return _nearest(emitter, op, x, in_hw)
-    rows, columns = (_mixing(axis, size) for axis, size in zip((op.rows, op.columns), in_hw, strict=True))
+    rows, columns = (
+        _mixing(axis, size) for axis, size in zip((op.rows, op.columns), in_hw, strict=True)
+    )
     x = emitter.add("MatMul", emitter.param("rows", rows), x)
     # sums reach 2^23; in units of 2^-16 a tie is impossible once 2^-17 is added: half goes up
     x = emitter.add("MatMul", x, emitter.param("columns", columns.T / 65536))
@@ -300,7 +310,9 @@ def _nearest(emitter: Emitter, op: QResize, x: str, in_hw: Pair) -> str:
     return x
 
 
-def space_depth(emitter: Emitter, op: QDepthToSpace, x: str, shape_chw: tuple[int, int, int]) -> str:
+def space_depth(
+    emitter: Emitter, op: QDepthToSpace, x: str, shape_chw: tuple[int, int, int]
+) -> str:
     """DepthToSpace or its inverse; x has shape (1, *shape_chw)."""
     block = op.block
     if op.to_space:
@@ -322,7 +334,10 @@ def slice_box(emitter: Emitter, op: QSlice, x: str, out_chw: tuple[int, int, int
         begin + (size - 1) * stride + 1
         for begin, stride, size in zip(start, step, out_chw, strict=True)
     ]
-    names = [emitter.param(hint, np.array(v, np.int64)) for hint, v in (("starts", start), ("ends", ends))]
+    names = [
+        emitter.param(hint, np.array(v, np.int64))
+        for hint, v in (("starts", start), ("ends", ends))
+    ]
     axes = emitter.const([1, 2, 3], "int64")
     return emitter.add("Slice", x, *names, axes, emitter.param("steps", np.array(step, np.int64)))
 

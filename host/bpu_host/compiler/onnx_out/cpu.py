@@ -31,7 +31,9 @@ def quantize_body(
     codes = emitter.add("QuantizeLinear", x, scale, zero, out=out if same else "")
     if same:
         return codes
-    return emitter.add("Reshape", codes, emitter.param("shape", np.array(wanted, np.int64)), out=out)
+    return emitter.add(
+        "Reshape", codes, emitter.param("shape", np.array(wanted, np.int64)), out=out
+    )
 
 
 def dequantize_body(

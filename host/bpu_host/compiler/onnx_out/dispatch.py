@@ -106,9 +106,7 @@ def emit(
             return emit_simple(emitter, scene, op, operands)
 
 
-def emit_conv(
-    emitter: Emitter, scene: Scene, op: QConv, x: Value, make: MakeConstants
-) -> Value:
+def emit_conv(emitter: Emitter, scene: Scene, op: QConv, x: Value, make: MakeConstants) -> Value:
     """A convolution in the form and with the channel padding that suit it."""
     plan = bodies.plan_conv(op, scene.range_of(op.x), scene.tensors[op.y].dtype)
     in_channels, out_channels = plan_channels(scene, op, plan, x)

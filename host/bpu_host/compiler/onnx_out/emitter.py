@@ -135,7 +135,9 @@ class Emitter:
 
 def _kind(value: Attr) -> int | None:
     """Attribute type of values whose own does not tell it (an empty list)."""
-    return INTS if isinstance(value, Sequence) and not isinstance(value, str) and not value else None
+    return (
+        INTS if isinstance(value, Sequence) and not isinstance(value, str) and not value else None
+    )
 
 
 def cast(emitter: Emitter, x: str, dtype: str, out: str = "") -> str:

@@ -63,7 +63,9 @@ class InputConstants:
         body = self.body
         shift = cast(body, "bias_b_scale", "uint32")
         power = body.add("BitShift", body.const(1, "uint32"), shift, direction="LEFT")
-        value = body.add("Mul", cast(body, "bias_quantized", "float32"), cast(body, power, "float32"))
+        value = body.add(
+            "Mul", cast(body, "bias_quantized", "float32"), cast(body, power, "float32")
+        )
         value = body.add("Mul", value, body.param("bias_unit", scale.astype(np.float32)))
         return body.add("Add", value, body.param("bias_offset", offset.astype(np.float32)))
 
@@ -107,7 +109,9 @@ def quantized_model(lowered: LoweredGraph) -> bytes:
     add_constants(constants, lowered, lowered.ops)
     writer.graph.initializers.extend(constants.initializers)
     functions = list(writer.functions.found.values())
-    return model_bytes(writer.graph, lowered.name, (writer.inputs, outputs), functions, writer.inner)
+    return model_bytes(
+        writer.graph, lowered.name, (writer.inputs, outputs), functions, writer.inner
+    )
 
 
 class _Writer:

@@ -148,9 +148,7 @@ def _second_sum(emitter: Emitter, a: str, form: Form, stage: Stage) -> str:
     return affine(emitter, emitter.add("Add", x, part), form, 1.0, 0.0)
 
 
-def requantized_wide(
-    emitter: Emitter, parts: list[str], params: ChannelParams, clamp: Pair
-) -> str:
+def requantized_wide(emitter: Emitter, parts: list[str], params: ChannelParams, clamp: Pair) -> str:
     """The same in float64, for any parameters: slow.
 
     Args:
