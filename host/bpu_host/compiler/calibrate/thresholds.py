@@ -82,7 +82,6 @@ def calibrate(
 
 
 def _choose(model: ir.Model, found: Statistics) -> Calibration:
-    logger.info("Run calibration model with default calibration method.")
     candidates = {
         "max": _quantiles(found, 1.0),
         _max_name(DEFAULT_PERCENTILE): _quantiles(found, DEFAULT_PERCENTILE),
@@ -93,7 +92,7 @@ def _choose(model: ir.Model, found: Statistics) -> Calibration:
     for name, value in cosines.items():
         logger.debug("calibration method %s: output cosine %.6f", name, value)
     best = max(cosines, key=lambda name: cosines[name])
-    logger.info("Select %s method.", best)
+    logger.debug("Select %s method.", best)
     return Calibration(candidates[best], best, found.samples, tuple(cosines.items()))
 
 
