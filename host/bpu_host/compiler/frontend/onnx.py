@@ -120,6 +120,7 @@ def prepare(
     _drop_unread_constants(model.graph)
     model.ir_version = 10
     prepared = ir.from_proto(model)
+    _check_channels(prepared.graph, file)
     if not prepared.graph.name:
         prepared.graph.name = "main_graph"
     return prepared
@@ -298,6 +299,27 @@ def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
         raise ModelFormatError(f"the ONNX checker says: {_first_line(error)}", where=place) from (
             error
         )
+
+
+def _check_channels(graph: ir.Graph, file: str) -> None:
+    """ONNX's shape inference does not look at a convolution's channels."""
+    for node in graph:
+        if node.op_type not in ("Conv", "ConvTranspose") or len(node.inputs) < 2:
+            continue
+        x, weight = (value.shape if value is not None else None for value in node.inputs[:2])
+        group = node.attributes.get_int("group", 1)
+        if x is None or weight is None or len(x) < 2 or len(weight) < 2:
+            continue
+        wanted = weight[1] if node.op_type == "Conv" else weight[0]
+        if isinstance(wanted, int) and node.op_type == "Conv":
+            wanted *= group
+        if isinstance(wanted, int) and isinstance(x[1], int) and x[1] != wanted:
+            raise ModelUnsupported(
+                f"the shapes do not fit: its input has {x[1]} channels, its weights are for "
+                f"{wanted}",
+                where=f"{file}: node {node.name} ({node.op_type})",
+                hint="check input_shape (checker: --input-shape) against the model",
+            )
 
 
 def _first_line(error: Exception) -> str:
