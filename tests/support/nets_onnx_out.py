@@ -64,10 +64,19 @@ class NetBuilder:
         return arith.channel_params(bias, ratio, np.ones(len(weights)))
 
     def conv(  # noqa: PLR0913
-        self, x: str, out: int, kernel: Pair = (1, 1), stride: Pair = (1, 1),
-        pads: Quad | None = None, groups: int = 1, clamp: Pair = (-128, 127),
-        dilation: Pair = (1, 1), upsample: Pair = (1, 1), int32: bool = False,
-        params: ChannelParams | None = None, weights: np.ndarray | None = None,
+        self,
+        x: str,
+        out: int,
+        kernel: Pair = (1, 1),
+        stride: Pair = (1, 1),
+        pads: Quad | None = None,
+        groups: int = 1,
+        clamp: Pair = (-128, 127),
+        dilation: Pair = (1, 1),
+        upsample: Pair = (1, 1),
+        int32: bool = False,
+        params: ChannelParams | None = None,
+        weights: np.ndarray | None = None,
     ) -> str:
         h, w, c = self.tensors[x].shape_hwc
         name = f"conv{len(self.ops)}"
@@ -81,12 +90,17 @@ class NetBuilder:
             params = self.random_params(weights, clamp)
         size = [
             ((n - 1) * up + 1 + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilation[i] - 1)
-            // stride[i] + 1
+            // stride[i]
+            + 1
             for i, (n, up) in enumerate(zip((h, w), upsample, strict=True))
         ]
-        y = self.tensor(f"t{len(self.ops)}", (*size, out), dtype=DType.INT32 if int32 else DType.INT8)
+        y = self.tensor(
+            f"t{len(self.ops)}", (*size, out), dtype=DType.INT32 if int32 else DType.INT8
+        )
         self.ops.append(
-            QConv(name, x, y, weights, params, kernel, stride, dilation, pads, groups, upsample, clamp)
+            QConv(
+                name, x, y, weights, params, kernel, stride, dilation, pads, groups, upsample, clamp
+            )
         )
         return y
 
@@ -118,7 +132,13 @@ class NetBuilder:
     def lowered(self, outputs) -> LoweredGraph:
         outs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         return LoweredGraph(
-            self.name, tuple(self.ops), self.tensors, tuple(self.inputs), outs, {}, {},
+            self.name,
+            tuple(self.ops),
+            self.tensors,
+            tuple(self.inputs),
+            outs,
+            {},
+            {},
             empty_float_model(),
         )
 
@@ -135,8 +155,15 @@ def _reference_op(op: LoweredOp, xs: list[np.ndarray], tensors) -> np.ndarray:
     match op:
         case QConv():
             return arith.conv(
-                xs[0], op.weights, op.params, stride=op.stride_hw, dilation=op.dilation_hw,
-                pads=op.pads_tlbr, groups=op.groups, upsample=op.upsample_hw, clamp=op.clamp,
+                xs[0],
+                op.weights,
+                op.params,
+                stride=op.stride_hw,
+                dilation=op.dilation_hw,
+                pads=op.pads_tlbr,
+                groups=op.groups,
+                upsample=op.upsample_hw,
+                clamp=op.clamp,
                 out=tensors[op.y].dtype,
             )
         case QEltwise():
@@ -169,8 +196,23 @@ def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000, width: flo
     """A network of MobileNetV2's shape with random weights: (builder, output)."""
     net = NetBuilder(seed, "mobilenet_v2")
     relu = (0, 127)
-    x = net.conv(net.input("image", (size, size, 3)), int(32 * width), (3, 3), (2, 2), (1, 1, 1, 1), clamp=relu)
-    plan = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    x = net.conv(
+        net.input("image", (size, size, 3)),
+        int(32 * width),
+        (3, 3),
+        (2, 2),
+        (1, 1, 1, 1),
+        clamp=relu,
+    )
+    plan = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
     for expand, out, count, stride in plan:
         out = int(out * width)
         for i in range(count):

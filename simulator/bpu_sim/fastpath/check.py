@@ -68,7 +68,7 @@ def check_graph(data: bytes | memoryview, external: Collection[str] = ()) -> Gra
     _check_graph(graphs[0], info, frozenset(external), 0)
     missing = set(external) - set(info.external)
     if missing:
-        raise _refused("graph", f"initializer {sorted(missing)[0]!r} is missing")
+        raise _refused("graph", f"initializer {min(missing)!r} is missing")
     return info
 
 

@@ -73,7 +73,7 @@ class FastSegment:
         outputs = list(self._segment.outputs)
         try:
             made = self._session.run(outputs, feeds)
-        except Exception as error:  # noqa: BLE001 onnxruntime's errors have no common base
+        except Exception as error:
             raise DeviceFault(
                 f"segment {self._segment.name} failed: {first_line(error)}"
             ) from error

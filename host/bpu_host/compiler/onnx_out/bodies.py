@@ -39,6 +39,8 @@ from bpu_host.compiler.onnx_out.requant import (
 from bpu_host.compiler.onnx_out.stage import MAGIC, Channels, Stage, find_stage
 from bpu_sim import arith
 
+Shape = tuple[int, int, int]
+
 EXACT_LIMIT = 1 << 24
 """Sums of integers stay exact in float32 while every partial sum is below it."""
 
@@ -183,8 +185,9 @@ def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
     low, high = int(min(reach.min(), 0)) + requant.bias, int(max(reach.max(), 0)) + requant.bias
     if max(-low, high) * 2 + (1 << requant.right_shift) >= EXACT_LIMIT:
         return None
-    one = [np.array([value], np.int64) for value in _scalars(op)]
-    return find_stage(Channels(*one, np.array([low]), np.array([high]), op.clamp))
+    shift, multiplier, out_shift = (np.array([value], np.int64) for value in _scalars(op))
+    reach_low, reach_high = np.array([low], np.int64), np.array([high], np.int64)
+    return find_stage(Channels(shift, multiplier, out_shift, reach_low, reach_high, op.clamp))
 
 
 def _scalars(op: QEltwise) -> tuple[int, int, int]:
@@ -233,7 +236,7 @@ def _eltwise_sum(
             return affine(emitter, operands[0], form, op.ka * scale, addend)
 
 
-def lut(emitter: Emitter, op: QLut, x: str, shape_chw: tuple[int, int, int]) -> str:
+def lut(emitter: Emitter, op: QLut, x: str, shape_chw: Shape) -> str:
     """table[x + 128] by GatherElements on flattened tensors, which is fast where Gather is not."""
     channels, height, width = shape_chw
     index = emitter.add("Cast", emitter.add("Add", x, emitter.const(128.0)), to=6)
@@ -310,9 +313,7 @@ def _nearest(emitter: Emitter, op: QResize, x: str, in_hw: Pair) -> str:
     return x
 
 
-def space_depth(
-    emitter: Emitter, op: QDepthToSpace, x: str, shape_chw: tuple[int, int, int]
-) -> str:
+def space_depth(emitter: Emitter, op: QDepthToSpace, x: str, shape_chw: Shape) -> str:
     """DepthToSpace or its inverse; x has shape (1, *shape_chw)."""
     block = op.block
     if op.to_space:
@@ -326,7 +327,7 @@ def space_depth(
     return emitter.add("Reshape", x, emitter.param("shape", np.array(packed, np.int64)))
 
 
-def slice_box(emitter: Emitter, op: QSlice, x: str, out_chw: tuple[int, int, int]) -> str:
+def slice_box(emitter: Emitter, op: QSlice, x: str, out_chw: Shape) -> str:
     """The box of a slice; axes C, H, W of x."""
     start = [op.start_hwc[i] for i in (2, 0, 1)]
     step = [op.step_hwc[i] for i in (2, 0, 1)]

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnx import helper, numpy_helper
 
 from bpu_common.tensor import F64, AnyArray
-from bpu_host.compiler.onnx_out.emitter import HORIZON, IR_VERSION, OPSET, Emitter
+from bpu_host.compiler.onnx_out.emitter import HORIZON, IR_VERSION, OPSET, Attr, Emitter
 from bpu_sim import arith
 
 OPERATOR = "HzCalibration"
@@ -34,9 +34,9 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
 
     Every consumer of a calibrated tensor `t` reads `<t>_calibrated`; graph outputs stay float.
     """
-    proto = ir.to_proto(model)
+    proto: onnx.ModelProto = ir.serde.serialize_model(model)
     graph = proto.graph
-    initializers = {each.name: each for each in graph.initializer}
+    initializers: dict[str, onnx.TensorProto] = {each.name: each for each in graph.initializer}
     weights = {
         node.input[1]: numpy_helper.to_array(initializers[node.input[1]])
         for node in graph.node
@@ -100,11 +100,11 @@ def _function(name: str, axis: int | None) -> onnx.FunctionProto:
     """Quantize to int8 and back; with an axis, one scale a channel."""
     body = Emitter(prefix="b", inline=True)
     zero = body.const(0, "int8")
-    attrs = {} if axis is None else {"axis": axis}
     if axis is not None:
-        shape = body.add("Shape", "y_scale")
-        zero = body.add("Expand", zero, shape)
-    codes = body.add("QuantizeLinear", "data", "y_scale", zero, **attrs)
-    body.add("DequantizeLinear", codes, "y_scale", zero, out="y", **attrs)
+        zero = body.add("Expand", zero, body.add("Shape", "y_scale"))
+    attrs: dict[str, Attr] = {} if axis is None else {"axis": axis}
+    codes = body.fresh()
+    body.call("QuantizeLinear", ["data", "y_scale", zero], codes, attrs=attrs)
+    body.call("DequantizeLinear", [codes, "y_scale", zero], "y", attrs=attrs)
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_function(HORIZON, name, ["data", "y_scale"], ["y"], body.nodes, opsets)

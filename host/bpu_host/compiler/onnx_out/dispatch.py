@@ -151,6 +151,8 @@ def emit_simple(emitter: Emitter, scene: Scene, op: BpuOp, operands: list[Value]
             _, *in_hw = scene.shape_chw(op.x)
             y = bodies.resize(emitter, op, first.name, (in_hw[0], in_hw[1]))
             return Value(y, first.channels)
+        case _:
+            pass
     names = op.xs if isinstance(op, QConcat) else (op.x,)  # type: ignore[union-attr]
     exact = [
         exact_channels(emitter, value, scene.shape_chw(name)[0])

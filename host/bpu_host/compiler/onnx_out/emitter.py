@@ -125,9 +125,9 @@ class Emitter:
         node = helper.make_node(op_type, inputs, [output], name=name, domain=domain)
         for key, value in (attrs or {}).items():
             if isinstance(value, Ref):
-                node.attribute.append(
-                    onnx.AttributeProto(name=key, ref_attr_name=value.name, type=value.kind)
-                )
+                reference = onnx.AttributeProto(name=key, ref_attr_name=value.name)
+                reference.type = value.kind  # type: ignore[assignment]
+                node.attribute.append(reference)
             else:
                 node.attribute.append(helper.make_attribute(key, value, attr_type=_kind(value)))
         self.nodes.append(node)

@@ -27,8 +27,8 @@ from bpu_host.compiler.lowered import (
     op_inputs,
 )
 from bpu_host.compiler.onnx_out.cpu import (
-    add_cpu_op,
     add_constants,
+    add_cpu_op,
     dequantize_body,
     float_dtype,
     quantize_body,

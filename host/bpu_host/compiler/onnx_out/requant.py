@@ -140,9 +140,10 @@ def _second_sum(emitter: Emitter, a: str, form: Form, stage: Stage) -> str:
     high, low = multiplier >> SPLIT_BITS, multiplier % (1 << SPLIT_BITS)
     shift = out_shift - SPLIT_BITS
     floor_low = 2.0 ** -(SPLIT_BITS + 1) - 0.5
-    part = affine(emitter, a, form, low * 2.0**-SPLIT_BITS * unit, floor_low * unit)
+    low_factor = low.astype(np.float64) * (2.0**-SPLIT_BITS * unit)
+    part = affine(emitter, a, form, low_factor, floor_low * unit)
     part = _round(emitter, part, form, MAGIC)
-    factor = np.ldexp(unit, -shift)
+    factor: F64 = np.ldexp(unit, -shift)
     part = affine(emitter, part, form, factor, 0.0)
     x = affine(emitter, a, form, high * factor, first_offset(shift) * unit)
     return affine(emitter, emitter.add("Add", x, part), form, 1.0, 0.0)

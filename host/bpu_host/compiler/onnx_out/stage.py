@@ -101,7 +101,7 @@ def first_offset(right_shift: I64) -> F64:
 
 
 def find_stage(channels: Channels) -> Stage | None:
-    """A form that gives every reachable result of every channel exactly; None: out shifts below 8."""
+    """A form exact for every reachable accumulator; None only with an out shift below 8."""
     first_rounding = bool((channels.right_shift > 0).any())
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
