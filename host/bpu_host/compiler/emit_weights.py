@@ -56,7 +56,9 @@ def pack_weights(ops: Iterable[LoweredOp]) -> PackedWeights:
         if isinstance(op, QConv):
             weights = np.ascontiguousarray(op.weights, np.int8)
             offset = section.add(weights.tobytes())
-            places[op.name] = ConstantPlace(weights=offset, params=section.add(op.params.to_bytes()))
+            places[op.name] = ConstantPlace(
+                weights=offset, params=section.add(op.params.to_bytes())
+            )
             shape = tuple(int(n) for n in weights.shape)
             constants.append(ExternalConstant(f"{op.name}/weights", offset, DType.INT8, shape))
         elif isinstance(op, QLut):
