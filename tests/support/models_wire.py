@@ -6,6 +6,7 @@ They are well-formed (the container accepts them) but their graphs are not real:
 from __future__ import annotations
 
 import numpy as np
+
 from bpu_common.model import (
     BpuModel,
     BpuSegment,

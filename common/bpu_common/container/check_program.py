@@ -42,6 +42,7 @@ MAX_WINDOW = 1 << 20  # of kernel * dilation
 SLOT_ALIGN = 64
 LUT_BYTES = 256
 
+_ELEMENT_BYTES = {dtype: dtype.size_bytes for dtype in DType}
 _IMAGE_CHANNELS = {
     InputType.NV12: 3,
     InputType.YUV444: 3,
@@ -86,15 +87,10 @@ def _check_call(call: FunctionCall, layer_count: int, sizes: dict[Space, int], w
         raise ModelFormatError(f"predicted cycles {call.predicted_cycles}", where=where)
     for index, instruction in enumerate(call.instructions):
         try:
-            _require(
-                0 <= instruction.layer < layer_count,
-                f"layer {instruction.layer} of {layer_count}",
-            )
+            _in_range("layer", instruction.layer, 0, layer_count - 1)
             waits = instruction.waits
-            _require(
-                all(0 <= other < index for other in waits) and len(set(waits)) == len(waits),
-                f"waits {waits[:8]} are not different earlier instructions",
-            )
+            if waits and (min(waits) < 0 or max(waits) >= index or len(set(waits)) != len(waits)):
+                raise _BrokenRuleError(f"waits {waits[:8]} are not different earlier instructions")
             _check_instruction(instruction, sizes)
         except _BrokenRuleError as broken:
             kind = type(instruction).__name__
@@ -126,8 +122,7 @@ def _check_instruction(instruction: Instruction, sizes: dict[Space, int]) -> Non
             _check_conv(instruction, sizes)
         case MaxPool(_, _, x, y, kernel, stride, pads):
             _int8("x", x, sizes)
-            _int8("y", y, sizes)
-            _written("y", y, sizes, Space.SRAM)
+            _made("y", y, sizes)
             _require(x.shape_hwc[2] == y.shape_hwc[2], "channels of x and y differ")
             _require(
                 pads[0] < kernel[0]
@@ -141,15 +136,13 @@ def _check_instruction(instruction: Instruction, sizes: dict[Space, int]) -> Non
             _check_eltwise(instruction, sizes)
         case Lut(_, _, x, y, table, count):
             _int8("x", x, sizes)
-            _int8("y", y, sizes)
-            _written("y", y, sizes, Space.SRAM)
+            _made("y", y, sizes)
             _same(x, y)
             _require(count in {1, x.shape_hwc[2]}, f"{count} tables for {x.shape_hwc[2]} channels")
             _span("tables", table, count * LUT_BYTES, sram)
         case Resize(_, _, _, x, y, rows, columns):
             _int8("x", x, sizes)
-            _int8("y", y, sizes)
-            _written("y", y, sizes, Space.SRAM)
+            _made("y", y, sizes)
             _require(x.shape_hwc[2] == y.shape_hwc[2], "channels of x and y differ")
             _check_axis("rows", rows, x.shape_hwc[0], y.shape_hwc[0])
             _check_axis("columns", columns, x.shape_hwc[1], y.shape_hwc[1])
@@ -158,8 +151,7 @@ def _check_instruction(instruction: Instruction, sizes: dict[Space, int]) -> Non
             _written("y", y, sizes, Space.SRAM)
             _same(x, y)
         case Fill(_, _, y, value):
-            _int8("y", y, sizes)
-            _written("y", y, sizes, Space.SRAM)
+            _made("y", y, sizes)
             _in_range("value", value, -128, 127)
 
 
@@ -190,8 +182,7 @@ def _check_conv(conv: Conv, sizes: dict[Space, int]) -> None:
 
 def _check_eltwise(eltwise: Eltwise, sizes: dict[Space, int]) -> None:
     _int8("a", eltwise.a, sizes)
-    _int8("y", eltwise.y, sizes)
-    _written("y", eltwise.y, sizes, Space.SRAM)
+    _made("y", eltwise.y, sizes)
     _same(eltwise.a, eltwise.y)
     _require(
         (eltwise.b is None) == (eltwise.kind is EltwiseKind.SCALE),
@@ -282,61 +273,73 @@ def _check_slots(slots: tuple[IoSlot, ...], io_bytes: int) -> None:
 
 
 def _tile(what: str, tile: Tile, sizes: dict[Space, int]) -> None:
+    """Extents, alignment and end of a tile; the reason is looked for only when there is one."""
+    height, width, channels = tile.shape_hwc
+    offset, row, pixel = tile.offset_bytes, tile.row_pitch_bytes, tile.pixel_pitch_bytes
+    element = _ELEMENT_BYTES[tile.dtype]
+    end = offset + (height - 1) * row + (width - 1) * pixel + channels * element
+    if (
+        0 < height <= MAX_EXTENT
+        and 0 < width <= MAX_EXTENT
+        and 0 < channels <= MAX_EXTENT
+        and min(offset, row, pixel) >= 0
+        and end <= sizes[tile.space]
+        and not (element > 1 and (offset | row | pixel) % element)
+    ):
+        return
     for extent in tile.shape_hwc:
         _in_range(f"extent of {what}", extent, 1, MAX_EXTENT)
+    _require(min(offset, row, pixel) >= 0, f"{what} has a negative offset or pitch")
     _require(
-        tile.offset_bytes >= 0 and tile.row_pitch_bytes >= 0 and tile.pixel_pitch_bytes >= 0,
-        f"{what} has a negative offset or pitch",
+        end <= sizes[tile.space],
+        f"{what} ends at byte {end} of {tile.space.name} with {sizes[tile.space]} bytes",
     )
-    _require(
-        tile.end_bytes <= sizes[tile.space],
-        f"{what} ends at byte {tile.end_bytes} of {tile.space.name} with {sizes[tile.space]} bytes",
-    )
-    element = tile.dtype.size_bytes
-    _require(
-        tile.offset_bytes % element == 0
-        and tile.row_pitch_bytes % element == 0
-        and tile.pixel_pitch_bytes % element == 0,
-        f"{what} is not aligned to its elements",
-    )
+    raise _BrokenRuleError(f"{what} is not aligned to its elements")
 
 
 def _on_chip(what: str, tile: Tile, sizes: dict[Space, int]) -> None:
-    _require(tile.space is Space.SRAM, f"{what} is not in on-chip memory")
+    if tile.space is not Space.SRAM:
+        raise _BrokenRuleError(f"{what} is not in on-chip memory")
     _tile(what, tile, sizes)
 
 
 def _int8(what: str, tile: Tile, sizes: dict[Space, int]) -> None:
     _on_chip(what, tile, sizes)
-    _require(tile.dtype is DType.INT8, f"{what} is {tile.dtype.value}, not int8")
+    if tile.dtype is not DType.INT8:
+        raise _BrokenRuleError(f"{what} is {tile.dtype.value}, not int8")
 
 
 def _written(what: str, tile: Tile, sizes: dict[Space, int], space: Space) -> None:
     """A tile that is written: in the right memory, and no element lies on another."""
-    _require(tile.space is space, f"{what} is not in {space.name}")
+    if tile.space is not space:
+        raise _BrokenRuleError(f"{what} is not in {space.name}")
     _tile(what, tile, sizes)
     height, width, channels = tile.shape_hwc
-    pixel = channels * tile.dtype.size_bytes
+    pixel = channels * _ELEMENT_BYTES[tile.dtype]
     row = (width - 1) * tile.pixel_pitch_bytes + pixel
-    _require(
-        (width == 1 or tile.pixel_pitch_bytes >= pixel)
-        and (height == 1 or tile.row_pitch_bytes >= row),
-        f"{what} overlaps itself",
-    )
+    if (width > 1 and tile.pixel_pitch_bytes < pixel) or (
+        height > 1 and tile.row_pitch_bytes < row
+    ):
+        raise _BrokenRuleError(f"{what} overlaps itself")
+
+
+def _made(what: str, tile: Tile, sizes: dict[Space, int]) -> None:
+    """An int8 result in on-chip memory."""
+    _written(what, tile, sizes, Space.SRAM)
+    if tile.dtype is not DType.INT8:
+        raise _BrokenRuleError(f"{what} is {tile.dtype.value}, not int8")
 
 
 def _same(one: Tile, other: Tile) -> None:
-    _require(
-        one.shape_hwc == other.shape_hwc and one.dtype is other.dtype,
-        f"{one.dtype.value} {one.shape_hwc} becomes {other.dtype.value} {other.shape_hwc}",
-    )
+    if one.shape_hwc != other.shape_hwc or one.dtype is not other.dtype:
+        raise _BrokenRuleError(
+            f"{one.dtype.value} {one.shape_hwc} becomes {other.dtype.value} {other.shape_hwc}"
+        )
 
 
 def _span(what: str, offset: int, size: int, space_bytes: int) -> None:
-    _require(
-        offset >= 0 and size >= 0 and offset + size <= space_bytes,
-        f"{what}: bytes {offset} to {offset + size} of {space_bytes}",
-    )
+    if offset < 0 or size < 0 or offset + size > space_bytes:
+        raise _BrokenRuleError(f"{what}: bytes {offset} to {offset + size} of {space_bytes}")
 
 
 def _check_clamp(clamp: Pair) -> None:
@@ -344,7 +347,8 @@ def _check_clamp(clamp: Pair) -> None:
 
 
 def _in_range(what: str, value: int, least: int, most: int) -> None:
-    _require(least <= value <= most, f"{what} {value} is outside {least} to {most}")
+    if not least <= value <= most:
+        raise _BrokenRuleError(f"{what} {value} is outside {least} to {most}")
 
 
 def _require(holds: bool, sentence: str) -> None:

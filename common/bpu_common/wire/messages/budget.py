@@ -15,47 +15,52 @@ from bpu_common.errors import ModelFormatError
 MAX_FIELDS = 2_000_000
 """Fields looked at in one message, sub-messages included (about 200,000 instructions)."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SMALL_BYTES = 256 << 10
+"""Nothing this short can unfold to more than some 20 MB."""
+
+_VARINT, _BYTES = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
 
 
 def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) -> None:
     """Count the fields of a message and of all messages in it.
 
     Raises:
-        ModelFormatError: more than MAX_FIELDS, or bytes that are no message.
+        ModelFormatError: more than MAX_FIELDS, or (found here for long ones) no message at all.
     """
     raw = bytes(data)
+    if len(raw) <= _SMALL_BYTES:
+        return
     fields_left = MAX_FIELDS
-    pending = [(0, len(raw), _children(descriptor))]
-    while pending:
-        position, end, children = pending.pop()
-        while position < end:
-            fields_left -= 1
-            if fields_left < 0:
-                raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
-            tag = raw[position]
-            position += 1
-            if tag >= 0x80:
-                tag, position = _varint(raw, position - 1, end, what)
-            wire = tag & 7
-            if wire == _VARINT:
-                while position < end and raw[position] >= 0x80:
-                    position += 1
-                position += 1
-            elif wire == _BYTES:
-                size, position = _varint(raw, position, end, what)
-                child = children.get(tag >> 3)
-                if child is not None and size and _children(child):
-                    pending.append((position, min(position + size, end), _children(child)))
-                position += size
-            elif wire == _FIXED64:
-                position += 8
-            elif wire == _FIXED32:
-                position += 4
+    position, end, children = 0, len(raw), _children(descriptor)
+    outer: list[tuple[int, dict[int, Descriptor]]] = []  # messages around: end and children
+    while position < end or outer:
+        if position >= end:
+            if position > end:
+                break
+            end, children = outer.pop()
+            continue
+        fields_left -= 1
+        if fields_left < 0:
+            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
+        tag, position = _varint(raw, position, end, what)
+        wire = tag & 7
+        if wire == _VARINT:
+            _, position = _varint(raw, position, end, what)
+        elif wire == _BYTES:
+            size, position = _varint(raw, position, end, what)
+            child = children.get(tag >> 3)
+            if child is not None and size and _children(child):
+                outer.append((end, children))
+                end, children = min(position + size, end), _children(child)
             else:
-                raise ModelFormatError(f"{what} is not a valid message")
-        if position > end:
-            raise ModelFormatError(f"{what} is not a valid message (it ends within a field)")
+                position += size
+        elif wire in _FIXED_BYTES:
+            position += _FIXED_BYTES[wire]
+        else:
+            raise ModelFormatError(f"{what} is not a valid message")
+    if position != end:
+        raise ModelFormatError(f"{what} is not a valid message (it ends within a field)")
 
 
 @cache
@@ -69,6 +74,8 @@ def _children(descriptor: Descriptor) -> dict[int, Descriptor]:
 
 
 def _varint(raw: bytes, position: int, end: int, what: str) -> tuple[int, int]:
+    if position < end and raw[position] < 0x80:
+        return raw[position], position + 1
     value = shift = 0
     while position < end and shift < 64:
         byte = raw[position]

@@ -1,0 +1,210 @@
+"""Each rule of the format, broken one at a time: refused with the place and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bpu_common import container
+from bpu_common.errors import ModelFormatError
+from bpu_common.model import BpuModel, BpuSegment, ExternalConstant
+from bpu_common.program import (
+    Axis,
+    Conv,
+    Eltwise,
+    Fill,
+    Image,
+    Instruction,
+    IoSlot,
+    Load,
+    LoadConst,
+    LoadImage,
+    Lut,
+    MaxPool,
+    Program,
+    Requant,
+    Resize,
+    Space,
+    Store,
+)
+from bpu_common.tensor import DType, InputType, Layout, TensorSpec
+from tests.support.models_wire import all_instructions, small_model, sram, tile
+
+
+def refused(model: BpuModel) -> ModelFormatError:
+    with pytest.raises(ModelFormatError) as caught:
+        container.dump([model])
+    return caught.value
+
+
+def with_program(change: Callable[[Program], Program]) -> BpuModel:
+    model = small_model()
+    bpu, cpu = model.segments
+    assert isinstance(bpu, BpuSegment)
+    return replace(model, segments=(replace(bpu, program=change(bpu.program)), cpu))
+
+
+def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]) -> BpuModel:
+    """The model with the first instruction of a kind changed."""
+    listed = list(all_instructions())
+    index = next(i for i, each in enumerate(listed) if isinstance(each, kind))
+    listed[index] = change(listed[index])
+
+    def swap(program: Program) -> Program:
+        first = replace(program.calls[0], instructions=tuple(listed))
+        return replace(program, calls=(first, *program.calls[1:]))
+
+    return with_program(swap)
+
+
+SRAM_END = 4096
+BROKEN_INSTRUCTIONS = [
+    (Fill, lambda i: replace(i, layer=4), "layer 4"),
+    (Fill, lambda i: replace(i, waits=(2,)), "waits"),
+    (Fill, lambda i: replace(i, waits=(0, 0)), "waits"),
+    (Fill, lambda i: replace(i, value=128), "value 128"),
+    (Fill, lambda i: replace(i, y=sram(SRAM_END - 95, 4, 8, 3)), "ends at byte 4097"),
+    (Fill, lambda i: replace(i, y=tile(Space.IO, 0, (4, 8, 3))), "not in SRAM"),
+    (Fill, lambda i: replace(i, y=replace(i.y, pixel_pitch_bytes=2)), "overlaps itself"),
+    (Fill, lambda i: replace(i, y=replace(i.y, row_pitch_bytes=23)), "overlaps itself"),
+    (Fill, lambda i: replace(i, y=sram(0, 1, 70_000, 1)), "extent"),
+    (Fill, lambda i: replace(i, y=replace(i.y, shape_hwc=(0, 8, 3))), "extent"),
+    (Fill, lambda i: replace(i, y=sram(0, 1, 1, 1, dtype=DType.INT32)), "not int8"),
+    (Load, lambda i: replace(i, src=sram(0, 4, 8, 3)), "not in DDR"),
+    (Load, lambda i: replace(i, dst=sram(256, 4, 8, 4)), "becomes"),
+    (Load, lambda i: replace(i, src=tile(Space.SCRATCH, 500, (4, 8, 3))), "SCRATCH"),
+    (Load, lambda i: replace(i, src=tile(Space.WEIGHTS, 950, (4, 8, 3))), "WEIGHTS"),
+    (Store, lambda i: replace(i, dst=tile(Space.WEIGHTS, 0, (3, 7, 8), DType.INT32)), "written"),
+    (Store, lambda i: replace(i, dst=tile(Space.IO, 2040, (3, 7, 8), DType.INT32)), "IO"),
+    (Store, lambda i: replace(i, dst=tile(Space.IO, 258, (3, 7, 8), DType.INT32)), "aligned"),
+    (LoadConst, lambda i: replace(i, size_bytes=1001), "source"),
+    (LoadConst, lambda i: replace(i, dst_offset_bytes=4000), "destination"),
+    (LoadImage, lambda i: replace(i, row0=5), "rows 5 to 9"),
+    (LoadImage, lambda i: replace(i, image=replace(i.image, stride_bytes=7)), "stride"),
+    (LoadImage, lambda i: replace(i, image=replace(i.image, offset_bytes=2000)), "picture"),
+    (LoadImage, lambda i: replace(i, image=replace(i.image, height=7)), "odd"),
+    (LoadImage, lambda i: replace(i, image=Image(0, 8, 8, 8, InputType.GRAY)), "rows"),
+    (LoadImage, lambda i: replace(i, image=Image(0, 8, 8, 8, InputType.FEATUREMAP)), "picture"),
+    (Conv, lambda i: replace(i, groups=2), "groups"),
+    (Conv, lambda i: replace(i, groups=0), "groups"),
+    (Conv, lambda i: replace(i, stride_hw=(0, 1)), "stride"),
+    (Conv, lambda i: replace(i, kernel_hw=(5, 3)), "height of y"),
+    (Conv, lambda i: replace(i, weights_offset_bytes=4000), "weights"),
+    (Conv, lambda i: replace(i, params_offset_bytes=4040), "parameters"),
+    (Conv, lambda i: replace(i, clamp=(0, 128)), "clamp"),
+    (Conv, lambda i: replace(i, clamp=(5, 4)), "clamp"),
+    (MaxPool, lambda i: replace(i, pads_tlbr=(3, 1, 1, 1)), "padding"),
+    (MaxPool, lambda i: replace(i, stride_hw=(1, 2)), "height of y"),
+    (Eltwise, lambda i: replace(i, b=None), "operand b"),
+    (Eltwise, lambda i: replace(i, b=sram(0, 2, 8, 3)), "broadcast"),
+    (Eltwise, lambda i: replace(i, ka=200), "ka"),
+    (Eltwise, lambda i: replace(i, requant=Requant(0, 17, 1, 1)), "right shift"),
+    (Eltwise, lambda i: replace(i, requant=Requant(0, 1, 1 << 15, 1)), "multiplier"),
+    (Eltwise, lambda i: replace(i, requant=Requant(0, 1, 1, 32)), "out shift"),
+    (Lut, lambda i: replace(i, table_count=2), "tables"),
+    (Lut, lambda i: replace(i, table_offset_bytes=4000), "tables"),
+    (Resize, lambda i: replace(i, rows=Axis((0,) * 4, (4,) * 4, (0,) * 4)), "position outside"),
+    (Resize, lambda i: replace(i, rows=Axis((0,) * 4, (0,) * 4, (256,) * 4)), "position outside"),
+    (Resize, lambda i: replace(i, rows=Axis((0,) * 3, (0,) * 4, (0,) * 4)), "positions for"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "says"), BROKEN_INSTRUCTIONS)
+def test_broken_instruction(kind: type, change: Callable[..., Instruction], says: str) -> None:
+    error = refused(with_instruction(kind, change))
+    assert says in error.message
+    index = next(i for i, each in enumerate(all_instructions()) if isinstance(each, kind))
+    assert error.where == f"model[0].segment[0].program.call[0].instruction[{index}]"
+    assert kind.__name__ in error.message
+
+
+BROKEN_PROGRAMS = [
+    (lambda p: replace(p, calls=()), "without function calls"),
+    (lambda p: replace(p, calls=(replace(p.calls[0], instructions=()),)), "without instructions"),
+    (lambda p: replace(p, sram_bytes=1 << 40), "on-chip memory"),
+    (lambda p: replace(p, io_bytes=1 << 40), "input and output memory"),
+    (lambda p: replace(p, inputs=(IoSlot("image", 32, 192),)), "not aligned"),
+    (lambda p: replace(p, inputs=(IoSlot("image", 1984, 192),)), "of 2048"),
+    (lambda p: replace(p, inputs=(IoSlot("image", 256, 192),)), "overlaps another"),
+    (lambda p: replace(p, inputs=(IoSlot("image", 0, 95),)), "96 are needed"),
+    (lambda p: replace(p, inputs=(IoSlot("picture", 0, 192),)), "not those of the segment"),
+    (lambda p: replace(p, outputs=()), "not those of the segment"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), BROKEN_PROGRAMS)
+def test_broken_program(change: Callable[[Program], Program], says: str) -> None:
+    error = refused(with_program(change))
+    assert says in error.message
+    assert error.where.startswith("model[0].segment[0].program")
+
+
+def renamed(model: BpuModel, **changes: TensorSpec) -> BpuModel:
+    return replace(model, tensors={**model.tensors, **changes})
+
+
+def with_segment(index: int, **changes: object) -> BpuModel:
+    model = small_model()
+    segments = list(model.segments)
+    segments[index] = replace(segments[index], **changes)  # type: ignore[arg-type]
+    return replace(model, segments=tuple(segments))
+
+
+def image_as(**changes: object) -> BpuModel:
+    model = small_model()
+    spec = replace(model.inputs[0].tensor, **changes)  # type: ignore[arg-type]
+    value = replace(model.inputs[0], tensor=spec)
+    return renamed(replace(model, inputs=(value,)), image=spec)
+
+
+FEATURES = small_model().tensors["features"]
+BROKEN_MODELS = [
+    (lambda: replace(small_model(), name=""), "needs a name"),
+    (lambda: replace(small_model(), name="a\0b"), "needs a name"),
+    (lambda: replace(small_model(), march="bayes"), "march"),
+    (lambda: replace(small_model(), segments=()), "needs inputs"),
+    (lambda: replace(small_model(), outputs=()), "needs inputs"),
+    (lambda: with_segment(1, inputs=("nowhere",)), "no segment before it"),
+    (lambda: with_segment(0, inputs=("image", "features")), "no segment before it"),
+    (lambda: with_segment(1, outputs=("elsewhere",)), "not described"),
+    (lambda: with_segment(1, outputs=("features",)), "made twice"),
+    (lambda: with_segment(1, outputs=()), "without outputs"),
+    (lambda: with_segment(1, name="net_subgraph_0"), "called"),
+    (lambda: with_segment(0, constants=(ExternalConstant("w", 990, DType.INT8, (11,)),)), "bytes"),
+    (lambda: with_segment(0, constants=(ExternalConstant("w", 2, DType.INT32, (1,)),)), "aligned"),
+    (lambda: renamed(small_model(), image=replace(FEATURES, name="image")), "otherwise"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, name="other")), "calls itself"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, dtype=DType.FLOAT32)), "not one"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, shape=(1, 0, 7, 8))), "possible"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, shape=(9,) * 9)), "possible"),
+    (
+        lambda: renamed(small_model(), features=replace(FEATURES, aligned_shape=(1, 3, 4, 8))),
+        "does not hold",
+    ),
+    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(1.0, 2.0))), "do not fit"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(-1.0,))), "positive"),
+    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(float("nan"),))), "positive"),
+    (lambda: image_as(shape=(1, 7, 8, 3), aligned_shape=(1, 7, 16, 3)), "odd"),
+    (lambda: image_as(shape=(1, 8, 8, 1), aligned_shape=(1, 8, 16, 1)), "channels"),
+    (lambda: image_as(dtype=DType.UINT8), "int8 NHWC"),
+    (lambda: image_as(layout=Layout.NCHW), "int8 NHWC"),
+    (
+        lambda: replace(
+            small_model(), inputs=(replace(small_model().inputs[0], layout=Layout.NONE),)
+        ),
+        "layout",
+    ),
+    (
+        lambda: replace(small_model(), nodes=(replace(small_model().nodes[0], on="DSP"),)),
+        "DSP",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "says"), BROKEN_MODELS)
+def test_broken_model(make: Callable[[], BpuModel], says: str) -> None:
+    error = refused(make())
+    assert says in error.message
+    assert error.where.startswith("model[0]")
