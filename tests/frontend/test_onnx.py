@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -150,8 +152,6 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_truncated_and_flipped_files_give_clear_errors(data: st.DataObject) -> None:
-    import tempfile
-
     whole = bytearray(classifier(8).SerializeToString())
     if data.draw(st.booleans()):
         whole = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -161,10 +161,8 @@ def test_truncated_and_flipped_files_give_clear_errors(data: st.DataObject) -> N
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
         path.write_bytes(whole)
-        try:
+        with contextlib.suppress(BpuError):  # anything else fails the test
             load_onnx(path)
-        except BpuError as error:
-            assert str(error)
 
 
 def external(folder: Path, location: str, length: int | None = None) -> Path:
@@ -194,7 +192,7 @@ def test_external_data_elsewhere_is_refused(tmp_path: Path, location: str) -> No
     folder.mkdir()
     (tmp_path / "weights.data").write_bytes(b"x" * 100_000)
     (folder / "link").symlink_to(tmp_path / "weights.data")
-    with pytest.raises(ModelFormatError, match="outside the model's folder|is missing"):
+    with pytest.raises(ModelFormatError, match=r"outside the model's folder|is missing"):
         load_onnx(external(folder, location))
     with pytest.raises(ModelFormatError, match="the tensor needs bytes"):
         load_onnx(external(folder, "weights.data", 10_000_000))

@@ -55,8 +55,8 @@ def test_padding_chain_of_torch_folds_into_the_conv() -> None:
     """ConstantOfShape, Concat, Reshape, Slice, Transpose, Cast, Pad: static 'same' padding."""
     net = Net([1, 3, 9, 9])
     pads = net.constant(np.array([0, 1, 0, 1], np.int64))
-    zeros = net.add("ConstantOfShape", net.constant(np.array([4], np.int64)),
-                    value=onnx.helper.make_tensor("v", onnx.TensorProto.INT64, [1], [0]))  # fmt: skip
+    value = onnx.helper.make_tensor("v", onnx.TensorProto.INT64, [1], [0])
+    zeros = net.add("ConstantOfShape", net.constant(np.array([4], np.int64)), value=value)
     rows = net.add("Concat", pads, zeros, axis=0)
     pairs = net.add("Reshape", rows, net.constant(np.array([-1, 2], np.int64)))
     turned = net.add(

@@ -7,7 +7,8 @@ the form the passes work on. `load_onnx` does all of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -48,6 +49,25 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Raises:
         ModelFormatError, ModelUnsupported: as `load_onnx`.
     """
+    with _damage(path.name):
+        return _read(path)
+
+
+@contextmanager
+def _damage(file: str) -> Iterator[None]:
+    """What the libraries raise on nonsense becomes one error of ours."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError,
+            MemoryError) as error:  # fmt: skip
+        raise ModelFormatError(
+            f"the model cannot be read: {type(error).__name__}: {_first_line(error)}",
+            where=file,
+            hint="the file may be damaged; download or export it again",
+        ) from error
+
+
+def _read(path: Path) -> onnx.ModelProto:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -97,6 +117,13 @@ def prepare(
     Raises:
         ModelUnsupported: names the input or node.
     """
+    with _damage(file):
+        return _prepare(model, file, shapes, output_nodes)
+
+
+def _prepare(
+    model: onnx.ModelProto, file: str, shapes: Mapping[str, Shape], output_nodes: Sequence[str]
+) -> ir.Model:
     _fix_inputs(model.graph, file, shapes)
     _name_nodes(model.graph)
     if model.functions:
