@@ -117,8 +117,9 @@ class ModelNumbers:
         try:
             return dict(zip(names, session.run(names, feeds), strict=True))
         except Exception as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise DeviceFault(
-                f"CPU segment {segment.source.name} of model {self._model.name} failed: {error}"
+                f"CPU segment {segment.source.name} of model {self._model.name} failed: {reason}"
             ) from error
 
     def _as_network_sees(self, name: str, array: AnyArray) -> AnyArray:
@@ -200,24 +201,16 @@ def _digest(inputs: Inputs) -> bytes:
 
 
 def _cpu_session(segment: CpuSegment, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
+    from bpu_sim.fastpath.check import check_graph
+    from bpu_sim.fastpath.segment import make_session, session_options
 
-    from bpu_sim.fastpath import check_graph
-
-    check_graph(bytes(segment.graph))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            bytes(segment.graph), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
+    info = check_graph(segment.graph)
+    if set(info.inputs) != set(segment.inputs) or set(info.outputs) != set(segment.outputs):
         raise ModelFormatError(
-            f"CPU segment {segment.name} cannot be run: {error}",
+            f"segment {segment.name}: inputs or outputs of its graph are not its own",
             hint="convert the model again with this version",
-        ) from error
+        )
+    return make_session(segment.graph, session_options(threads), segment.name)
 
 
 def _exact_segment(segment: BpuSegment, images: Mapping[str, ModelInput]) -> ExactSegment:

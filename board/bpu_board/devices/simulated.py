@@ -61,13 +61,11 @@ class _Task:
     def take(self, event: TaskEvent) -> None:
         """What the chip delivers."""
         kind = event.kind
-        if kind is TaskEventKind.STARTED:
+        if kind is TaskEventKind.STARTED or (self.every_event and kind not in FINAL_KINDS):
             self.on_event(event)
-        elif kind in FINAL_KINDS:
+        else:
             self.ended = True
             self.device.task_ended(self, event)
-        elif self.every_event:
-            self.on_event(event)
 
 
 class SimDevice:
@@ -135,7 +133,7 @@ class SimDevice:
     ) -> int:
         loaded = self._loaded(handle)
         task = _Task(self, loaded, inputs, on_event, every_event)
-        number = self._chip.submit(loaded.plan, control, task.take)
+        number = self._chip.submit(loaded.plan, control, task.take, every_event=every_event)
         with self._lock:
             if not task.ended:
                 self._alive[number] = task

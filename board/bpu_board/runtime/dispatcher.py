@@ -194,7 +194,7 @@ class Dispatcher:
         kind = event.kind
         if kind is TaskEventKind.STARTED:
             job.started_ns = event.time_ns
-        elif kind in FINAL_KINDS:
+        elif kind is TaskEventKind.DONE or kind in FINAL_KINDS:
             self._end(job, kind, event.time_ns, event.detail)
 
     def _end(self, job: Job, kind: TaskEventKind, now_ns: int, detail: str) -> None:
