@@ -39,7 +39,7 @@ def histogram_of(seed: int) -> np.ndarray:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_divergence_equals_the_definition(seed: int) -> None:
     histogram = histogram_of(seed)
     candidates = np.arange(LEVELS, len(histogram) + 1)
