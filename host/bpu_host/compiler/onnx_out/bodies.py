@@ -34,6 +34,8 @@ from bpu_host.compiler.onnx_out.requant import (
     clip,
     requantized,
     requantized_wide,
+    split_bias,
+    spread,
     sum_wide,
 )
 from bpu_host.compiler.onnx_out.stage import MAGIC, Channels, Stage, find_stage
@@ -46,13 +48,10 @@ EXACT_LIMIT = 1 << 24
 
 
 class ConvConstants(Protocol):
-    """Where a convolution's weights and bias come from; both as names of float32 tensors."""
+    """Where a convolution's weights come from, as the name of a float32 tensor."""
 
     def weights(self, scale: F64 | None) -> str:
         """OIHW weight codes, multiplied by a power of two per output channel if given."""
-
-    def bias(self, scale: F64, offset: F64) -> str:
-        """(O,) bias * scale + offset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,25 +71,26 @@ class ConvPlan:
 
 def plan_conv(op: QConv, x_range: Pair, dtype: DType) -> ConvPlan:
     """Decide between the float32 form and the float64 fallback, with the real weights."""
-    bound = arith.accumulator_bound(op.weights, op.params, x_range)
     shift = op.params.right_shift.astype(np.int64)
     if dtype is DType.INT32:
+        bound = arith.accumulator_bound(op.weights, op.params, x_range)
         exact = bound.max(initial=0) < EXACT_LIMIT
         return ConvPlan(None, None if exact else _parts(op.weights), int32=True)
-    # with a first rounding the grid is half as fine again: 2^-(r+1)
-    doubled = np.where(shift > 0, 2 * bound + (1 << shift), bound)
-    if doubled.max(initial=0) >= EXACT_LIMIT:
-        return ConvPlan(None, _parts(op.weights))
     flat = op.weights.reshape(len(op.weights), -1).astype(np.int64)
     least, most = x_range
     reach = np.stack([flat * least, flat * most, np.zeros_like(flat)])
+    lowest, highest = reach.min(axis=0).sum(axis=1), reach.max(axis=0).sum(axis=1)
+    # what the first rounding adds needs one more bit, 2^-(r+1), and up to 2^r of the bias
+    if (2 * (np.maximum(highest, -lowest) + (1 << shift))).max(initial=0) >= EXACT_LIMIT:
+        return ConvPlan(None, _parts(op.weights))
     bias = op.params.bias
     channels = Channels(
         shift,
         op.params.multiplier.astype(np.int64),
         op.params.out_shift.astype(np.int64),
-        reach.min(axis=0).sum(axis=1) + bias,
-        reach.max(axis=0).sum(axis=1) + bias,
+        bias,
+        lowest + bias,
+        highest + bias,
         op.clamp,
     )
     stage = find_stage(channels)
@@ -121,12 +121,13 @@ def conv(
     if plan.stage is not None:
         shift = op.params.right_shift.astype(np.int64)
         scale = accumulator_scale(plan.stage, form, shift)
-        bias = constants.bias(scale, accumulator_offset(plan.stage, form, shift))
+        late, early = split_bias(plan.stage, shift, op.params.bias)
+        addend = early * scale + accumulator_offset(plan.stage, form, shift)
+        bias = emitter.param("bias", spread(addend, form.channels))
         acc = _convolve(emitter, op, (x, constants.weights(scale), bias), form)
-        return requantized(emitter, acc, form, plan.stage)
-    ones = np.ones(op.params.channels)
+        return requantized(emitter, acc, form, plan.stage, late.astype(np.float64))
     if plan.parts is None:
-        bias = constants.bias(ones, 0 * ones)
+        bias = emitter.param("bias", spread(op.params.bias.astype(np.float64), form.channels))
         return _convolve(emitter, op, (x, constants.weights(None), bias), form)
     codes = constants.weights(None)
     pieces = []
@@ -187,7 +188,8 @@ def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
         return None
     shift, multiplier, out_shift = (np.array([value], np.int64) for value in _scalars(op))
     reach_low, reach_high = np.array([low], np.int64), np.array([high], np.int64)
-    return find_stage(Channels(shift, multiplier, out_shift, reach_low, reach_high, op.clamp))
+    bias = np.array([requant.bias], np.int64)
+    return find_stage(Channels(shift, multiplier, out_shift, bias, reach_low, reach_high, op.clamp))
 
 
 def _scalars(op: QEltwise) -> tuple[int, int, int]:
@@ -203,9 +205,10 @@ def eltwise(
         return requantized_wide(emitter, [acc], _as_params(op), op.clamp)
     shift = np.array([op.requant.right_shift], np.int64)
     scale = float(accumulator_scale(stage, form, shift)[0])
-    addend = op.requant.bias * scale + float(accumulator_offset(stage, form, shift)[0])
+    late, early = split_bias(stage, shift, np.array([op.requant.bias], np.int64))
+    addend = float(early[0] * scale + accumulator_offset(stage, form, shift)[0])
     acc = _eltwise_sum(emitter, op, operands, form, scale, addend)
-    return requantized(emitter, acc, form, stage)
+    return requantized(emitter, acc, form, stage, float(late[0]))
 
 
 def _as_params(op: QEltwise) -> ChannelParams:

@@ -36,7 +36,8 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     """
     proto: onnx.ModelProto = ir.serde.serialize_model(model)
     graph = proto.graph
-    initializers: dict[str, onnx.TensorProto] = {each.name: each for each in graph.initializer}
+    tensors: list[onnx.TensorProto] = list(graph.initializer)  # type: ignore[arg-type]
+    initializers = {each.name: each for each in tensors}
     weights = {
         node.input[1]: numpy_helper.to_array(initializers[node.input[1]])
         for node in graph.node

@@ -45,9 +45,6 @@ class ExternalWeights:
         factor = emitter.const(spread(scale, self.out_channels).reshape(-1, 1, 1, 1))
         return emitter.add("Mul", name, factor)
 
-    def bias(self, scale: F64, offset: F64) -> str:
-        return self.emitter.const(spread(self.op.params.bias * scale + offset, self.out_channels))
-
 
 def fast_path(
     ops: Sequence[BpuOp], lowered: LoweredGraph, inputs: Sequence[str], outputs: Sequence[str]

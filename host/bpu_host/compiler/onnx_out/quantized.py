@@ -59,16 +59,6 @@ class InputConstants:
         factor = self.body.param("weight_unit", scale.astype(np.float32).reshape(-1, 1, 1, 1))
         return self.body.add("Mul", name, factor)
 
-    def bias(self, scale: F64, offset: F64) -> str:
-        body = self.body
-        shift = cast(body, "bias_b_scale", "uint32")
-        power = body.add("BitShift", body.const(1, "uint32"), shift, direction="LEFT")
-        value = body.add(
-            "Mul", cast(body, "bias_quantized", "float32"), cast(body, power, "float32")
-        )
-        value = body.add("Mul", value, body.param("bias_unit", scale.astype(np.float32)))
-        return body.add("Add", value, body.param("bias_offset", offset.astype(np.float32)))
-
 
 @dataclass(slots=True)
 class Functions:

@@ -94,15 +94,23 @@ def accumulator_scale(stage: Stage, form: Form, right_shift: I64) -> F64:
 
 
 def accumulator_offset(stage: Stage, form: Form, right_shift: I64) -> F64:
-    """What is added to bias * `accumulator_scale`: it turns the first rounding into floor."""
+    """What is added to the bias before the first rounding, which it turns into floor."""
     if not stage.first_rounding:
         return np.zeros(right_shift.shape)
     offset: F64 = first_offset(right_shift) * (_UNIT if form.depthwise else 1.0)
     return offset
 
 
-def requantized(emitter: Emitter, x: str, form: Form, stage: Stage) -> str:
-    """Codes (float32 integers) of accumulators x * `accumulator_scale` with its bias.
+def split_bias(stage: Stage, right_shift: I64, bias: I64) -> tuple[I64, I64]:
+    """(h, rest) with bias = h * 2^r + rest: h joins after the first rounding, rest before it."""
+    if not stage.first_rounding:
+        return np.zeros_like(bias), bias
+    high = bias >> right_shift
+    return high, bias - (high << right_shift)
+
+
+def requantized(emitter: Emitter, x: str, form: Form, stage: Stage, late_bias: F64 | float) -> str:
+    """Codes (float32 integers) of accumulators x * `accumulator_scale` with their early bias.
 
     x must come straight from a Conv (or another node onnxruntime fuses an activation into).
     """
@@ -110,7 +118,7 @@ def requantized(emitter: Emitter, x: str, form: Form, stage: Stage) -> str:
         # keeps the convolution from taking up the additions, which would move the rounding
         x = clip(emitter, x, (-_GUARD, _GUARD))
     if stage.first_rounding:
-        x = _round(emitter, x, form, MAGIC)
+        x = _round(emitter, x, form, MAGIC, late_bias)
     if stage.saturates:
         x = clip(emitter, x, (-32768.0, 32767.0))
     x = _second_sum(emitter, x, form, stage)
@@ -122,13 +130,13 @@ def requantized(emitter: Emitter, x: str, form: Form, stage: Stage) -> str:
     return emitter.add("Clip", x, *bounds)
 
 
-def _round(emitter: Emitter, x: str, form: Form, magic: float) -> str:
-    """Round half to even by magic; depthwise: x in units of 2^-24, the result in ones."""
+def _round(emitter: Emitter, x: str, form: Form, magic: float, plus: F64 | float = 0.0) -> str:
+    """Round half to even by magic, then add; depthwise: x in units of 2^-24, the result in ones."""
     if form.depthwise:
         x = emitter.add("HardSigmoid", x, alpha=1.0, beta=emitter.attr("magic", magic / TOP))
-        return affine(emitter, x, form, TOP, -magic)
+        return affine(emitter, x, form, TOP, spread(plus - magic, form.channels))
     x = emitter.add("Add", x, emitter.param("magic", np.array(magic, np.float32)))
-    return emitter.add("Add", x, emitter.param("magic", np.array(-magic, np.float32)))
+    return affine(emitter, x, form, 1.0, plus - magic)
 
 
 def _second_sum(emitter: Emitter, a: str, form: Form, stage: Stage) -> str:

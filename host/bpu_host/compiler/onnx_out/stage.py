@@ -3,7 +3,10 @@
 y(A) = clamp((saturate_int16(A >> r) * m) >> s) is a monotone staircase of the accumulator A with at
 most 256 steps. The ONNX bodies compute it in float32 as
 
-    a = round(A * 2^-r + first_offset)      first rounding, by adding and subtracting 1.5 * 2^23
+    a = round((A - 2^r * h) * 2^-r + first_offset) + h
+                                            first rounding, by adding and subtracting 1.5 * 2^23;
+                                            h = bias >> r joins after it, so a large bias costs
+                                            the sum before it no bits
     t = a * slope + offset                  two roundings, or one where a kernel fuses them
     y = round(t)                            second rounding, by adding and subtracting 2^24 - hi
 
@@ -34,6 +37,7 @@ TOP = 2.0**24
 _SLOPE_STEPS = (0, *(sign * k for k in range(2, 97, 2) for sign in (1, -1)))
 _BEST_SLOPES = 8
 SPLIT_BITS = 8
+LARGE_BIAS = 1 << 22
 _OFFSET_PARTS = (0.5, 0.25, 0.75, *(k / 16 for k in range(1, 16) if k % 4))
 
 Mask = NDArray[np.bool_]
@@ -43,7 +47,10 @@ Mask = NDArray[np.bool_]
 class Channels:
     """What is to be computed, per channel; arrays (C,) int64.
 
+    Sums of the accumulator without `bias` must stay below 2^23 (see `bodies.plan_conv`).
+
     Attributes:
+        bias: part of the accumulator that is known.
         lowest: least reachable accumulator, bias included.
         highest: greatest reachable accumulator, bias included.
         clamp: inclusive bounds of y.
@@ -52,6 +59,7 @@ class Channels:
     right_shift: I64
     multiplier: I64
     out_shift: I64
+    bias: I64
     lowest: I64
     highest: I64
     clamp: Pair
@@ -62,6 +70,7 @@ class Channels:
             self.right_shift[index],
             self.multiplier[index],
             self.out_shift[index],
+            self.bias[index],
             self.lowest[index],
             self.highest[index],
             self.clamp,
@@ -102,7 +111,8 @@ def first_offset(right_shift: I64) -> F64:
 
 def find_stage(channels: Channels) -> Stage | None:
     """A form exact for every reachable accumulator; None only with an out shift below 8."""
-    first_rounding = bool((channels.right_shift > 0).any())
+    shifted = bool((channels.right_shift > 0).any())
+    first_rounding = shifted or int(np.abs(channels.bias).max(initial=0)) >= LARGE_BIAS
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
         if found is not None:
@@ -126,8 +136,9 @@ def emulate(
     shift = channels.right_shift[:, None]
     a = acc.astype(np.float64)
     if stage.first_rounding:
-        x = np.ldexp(a, -shift) + first_offset(shift)
-        a = _rounded(x, np.float32(MAGIC), clamped)
+        high = channels.bias[:, None] >> shift
+        x = np.ldexp(a - np.ldexp(high.astype(np.float64), shift), -shift) + first_offset(shift)
+        a = _rounded(x, np.float32(MAGIC), clamped, high.astype(np.float64))
     a32 = a.astype(np.float32)
     if stage.saturates:
         a32 = np.clip(a32, np.float32(-32768), np.float32(32767))
@@ -140,12 +151,12 @@ def emulate(
     return np.clip(y, *stage.clamp).astype(np.int64)
 
 
-def _rounded(x: F64, magic: np.float32, clamped: bool) -> F64:
-    """(x + magic) - magic with each result rounded to float32."""
+def _rounded(x: F64, magic: np.float32, clamped: bool, plus: F64 | float = 0.0) -> F64:
+    """(x + magic) - (magic - plus) with each result rounded to float32."""
     total = x.astype(np.float32) + magic
     if clamped:
         total = np.clip(total, np.float32(0), np.float32(TOP))
-    result: F64 = (total - magic).astype(np.float64)
+    result: F64 = (total + (plus - np.float64(magic)).astype(np.float32)).astype(np.float64)
     return result
 
 
