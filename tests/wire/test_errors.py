@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import grpc.aio
+import numpy as np
 import pytest
 
 from bpu_common.board import BoardInfo, InferRequest, ModelEntry, ModelInfo, UploadHeader
@@ -165,7 +166,7 @@ def test_what_grpc_itself_reports(failing: tuple[Failing, BoardClient], tmp_path
         client.list_models(0.2)
     servicer.hang = False
     with pytest.raises(CapacityError, match="larger"):
-        client.deploy(UploadHeader("0" * 64, 1), iter([bytes(65 << 20)]), 10)
+        client.infer(InferRequest("m", {"x": np.zeros(65 << 20, np.uint8)}), 20)
     nobody = Address(path=str(tmp_path / "nobody"))
     with open_channel(nobody) as channel, pytest.raises(BoardUnreachable) as caught:
         BoardClient(channel, str(nobody)).list_models(10)
