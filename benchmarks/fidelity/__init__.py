@@ -1,0 +1,1 @@
+"""Predicted against published latency, with one set of constants for all networks."""
