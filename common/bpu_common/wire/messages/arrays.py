@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from bpu_common.errors import InputError, ModelFormatError
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
+from bpu_common.wire.gen.openbpu.v1 import model_pb2
 from bpu_common.wire.messages.tensors import (
     DTYPE_FROM_PB,
     DTYPE_TO_PB,
@@ -24,13 +26,29 @@ MAX_ARRAYS = 256
 _BY_NUMPY = {value.numpy: value for value in DType}
 
 
-def arrays_to_pb(arrays: Mapping[str, AnyArray]) -> list[pb.Tensor]:
-    """One message per array.
+class _Tensors(Protocol):
+    """A repeated field of tensors."""
+
+    def add(
+        self, *, name: str, dtype: model_pb2.DType, shape: Sequence[int], data: bytes
+    ) -> object: ...
+
+
+def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
+    """Append one message per array; made in place, since a finished message would be copied.
 
     Raises:
         InputError: an element type that no model has.
     """
-    return [_to_pb(name, array) for name, array in arrays.items()]
+    for name, array in arrays.items():
+        dtype = _BY_NUMPY.get(array.dtype)
+        if dtype is None:
+            known = ", ".join(value.value for value in DType)
+            raise InputError(
+                f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
+            )
+        data = array.tobytes()
+        tensors.add(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=data)
 
 
 def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:
@@ -47,16 +65,6 @@ def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:
             raise InputError(f"more than {MAX_ARRAYS} tensors in one request")
         arrays[message.name] = _from_pb(message)
     return arrays
-
-
-def _to_pb(name: str, array: AnyArray) -> pb.Tensor:
-    dtype = _BY_NUMPY.get(array.dtype)
-    if dtype is None:
-        known = ", ".join(value.value for value in DType)
-        raise InputError(
-            f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
-        )
-    return pb.Tensor(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=array.tobytes())
 
 
 def _from_pb(message: pb.Tensor) -> AnyArray:

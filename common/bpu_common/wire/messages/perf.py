@@ -12,17 +12,18 @@ from bpu_common.perf import (
     TimeStat,
 )
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages.arrays import arrays_from_pb, arrays_to_pb
+from bpu_common.wire.messages.arrays import add_arrays, arrays_from_pb
 
 
 def infer_request_to_pb(request: InferRequest) -> pb.InferRequest:
-    return pb.InferRequest(
+    message = pb.InferRequest(
         model=request.model,
-        inputs=arrays_to_pb(request.inputs),
         core_id=request.core_id,
         priority=request.priority,
         custom_id=request.custom_id,
     )
+    add_arrays(message.inputs, request.inputs)
+    return message
 
 
 def infer_request_from_pb(message: pb.InferRequest) -> InferRequest:
@@ -36,16 +37,17 @@ def infer_request_from_pb(message: pb.InferRequest) -> InferRequest:
 
 
 def infer_result_to_pb(result: InferResult, runtime_wall_ns: int = 0) -> pb.InferResponse:
-    return pb.InferResponse(
+    message = pb.InferResponse(
         model=result.model,
         task=result.task,
-        outputs=arrays_to_pb(result.outputs),
         submitted_ns=result.submitted_ns,
         started_ns=result.started_ns,
         done_ns=result.done_ns,
         late=result.late,
         runtime_wall_ns=runtime_wall_ns,
     )
+    add_arrays(message.outputs, result.outputs)
+    return message
 
 
 def infer_result_from_pb(message: pb.InferResponse) -> InferResult:
@@ -61,7 +63,7 @@ def infer_result_from_pb(message: pb.InferResponse) -> InferResult:
 
 
 def perf_request_to_pb(request: PerfRequest) -> pb.PerfRequest:
-    return pb.PerfRequest(
+    message = pb.PerfRequest(
         model=request.model,
         frame_count=request.frame_count,
         duration_ns=request.duration_ns,
@@ -70,8 +72,9 @@ def perf_request_to_pb(request: PerfRequest) -> pb.PerfRequest:
         priority=request.priority,
         profile=request.profile,
         exact=request.exact,
-        inputs=arrays_to_pb(request.inputs),
     )
+    add_arrays(message.inputs, request.inputs)
+    return message
 
 
 def perf_request_from_pb(message: pb.PerfRequest) -> PerfRequest:
