@@ -30,9 +30,9 @@ def check(model: Path, shapes: Mapping[str, tuple[int, ...]], progress: Progress
     logger.info("input names %s", list(shapes))
     logger.info("input shapes %s", {name: list(shape) for name, shape in shapes.items()})
     logger.info("Begin model checking....")
-    compiled = compile_model(
-        check_config(model, shapes), EventLog(progress), ProductNames.of_checker()
-    )
+    config = check_config(model, shapes)
+    with EventLog(progress) as events:
+        compiled = compile_model(config, events, ProductNames.of_checker())
     reasons = cpu_reasons(compiled.verdicts, compiled.lowered)
     if reasons:
         logger.info("These nodes run on the CPU:\n%s", reasons)
@@ -95,7 +95,8 @@ def make(config_file: Path, progress: Progress) -> Compiled:
             item.rt_type.value,
             item.source.value,
         )
-    compiled = compile_model(config, EventLog(progress))
+    with EventLog(progress) as events:
+        compiled = compile_model(config, events)
     for estimate in compiled.estimates:
         logger.info(
             "%s: FPS=%.2f, latency = %.1f us, DDR = %d bytes",

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from bpu_host.compiler.events import Advanced, Event, Note, StageDone, StageStarted
 
 _ROOT = "bpu_host"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
 _BAR_WIDTH = 40
+HEARTBEAT_S = 20.0
 
 logger = logging.getLogger(_ROOT)
 
@@ -81,21 +85,51 @@ class Progress:
 
 
 class EventLog:
-    """Turns the compiler's events into log lines and progress."""
+    """Turns the compiler's events into log lines and progress.
+
+    Used as a context: a stage that stays silent for long says that it is still at work.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._stage = ""
+        self._last_s = time.monotonic()
+        self._end = threading.Event()
+        self._watch = threading.Thread(target=self._run, daemon=True, name="heartbeat")
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        del kind, error, trace
+        self._end.set()
+        self._watch.join()
 
     def __call__(self, event: Event) -> None:
+        self._last_s = time.monotonic()
         match event:
             case StageStarted():
+                self._stage = event.title
                 logger.info("Start to %s.", event.title)
             case StageDone():
+                self._stage = ""
                 logger.info("End to %s (%.1f s).", event.title, event.duration_ns / 1e9)
             case Advanced():
                 self._progress.show(event)
             case Note():
                 logger.log(logging.WARNING if event.warning else logging.INFO, event.sentence)
+
+    def _run(self) -> None:
+        while not self._end.wait(1.0):
+            if self._stage and time.monotonic() - self._last_s > HEARTBEAT_S:
+                self._last_s = time.monotonic()
+                logger.info("still at work: %s", self._stage)
 
 
 @contextmanager

@@ -201,7 +201,8 @@ class _Job:
             ModelUnsupported: nothing of it runs on the BPU.
         """
         lowered = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
-        if not any(isinstance(op, BPU_OPS) for op in lowered.ops):
+        own = (op for op in lowered.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
+        if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
                 "no node of the model can be quantized for the BPU",
                 where=self.config.model_path.name,

@@ -64,8 +64,8 @@ def _transpose_as_reshape(graph: ir.Graph, node: ir.Node) -> int:
     """A Transpose that only moves axes of size 1 is a Reshape."""
     source = node.inputs[0]
     shape, result = g.shape_of(source), g.shape_of(node.outputs[0])
-    if source is None or shape is None or result is None:
-        return 0
+    if source is None or shape is None or result is None or source.is_graph_input():
+        return 0  # the turn of an NHWC input stays recognisable
     perm = g.ints(node, "perm", tuple(reversed(range(len(shape)))))
     moved = [axis for axis in perm if shape[axis] != 1]
     if moved != sorted(moved):
