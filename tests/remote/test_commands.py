@@ -1,0 +1,225 @@
+"""The `bpu` command as users meet it: output, files, exit statuses, no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bpu_common import __version__, container, image
+from bpu_common.tensor import InputType
+from bpu_host.cli.bpu import COMMANDS, main
+from tests.support.agent_remote import Agent
+from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
+
+NV12 = image_input(InputType.NV12)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    with Agent(tmp_path_factory.mktemp("agent")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, a photo twice as big as their input, the input as .npy and raw bytes."""
+    root = tmp_path_factory.mktemp("files")
+    for name, kind in (("tiny", InputType.NV12), ("scores", InputType.RGB)):
+        model = tiny_model(name, kind, classify=name == "scores")
+        (root / f"{name}.bin").write_bytes(container.dump([model]))
+    rgb = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    photos = root / "photos"
+    photos.mkdir()
+    Image.fromarray(rgb).resize((WIDTH * 2, HEIGHT * 2), Image.Resampling.NEAREST).save(
+        photos / "a.png"
+    )
+    Image.fromarray(rgb).save(photos / "b.png")
+    (photos / "notes.txt").write_text("not an input")
+    np.save(root / "in.npy", image.encode_rgb(rgb, NV12))
+    (root / "in.bin").write_bytes(image.encode_rgb(rgb, NV12).tobytes())
+    return root
+
+
+class Outcome:
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+        assert "Traceback" not in err
+
+
+@pytest.fixture
+def bpu(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        status = main([str(each) for each in arguments])
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def at(agent: Agent, folder: Path, bpu) -> tuple[str, str]:
+    for name in ("tiny", "scores"):
+        assert bpu("deploy", folder / f"{name}.bin", "--board", agent.address).status == 0
+    return ("--board", agent.address)
+
+
+def test_deploy_says_what_it_did(bpu, agent: Agent, folder: Path, tmp_path: Path) -> None:
+    board = ("--board", agent.address)
+    other = tmp_path / "net.bin"
+    other.write_bytes(container.dump([tiny_model("once")]))
+    first = bpu("deploy", other, *board)
+    assert first.status == 0
+    assert f"deployed once ({other.stat().st_size} bytes" in first.out
+    assert "uploading: 100 %" in first.err
+    assert "already" in bpu("deploy", other, *board).out
+    as_json = json.loads(bpu("deploy", other, *board, "--json").out)
+    assert as_json["digest"] == container.digest(other)
+    assert as_json["sent_bytes"] == 0
+    assert bpu("remove", "once", *board).out == "removed once\n"
+    assert bpu("remove", "once", *board).status == 1
+
+
+def test_models(bpu, at: tuple[str, str]) -> None:
+    listed = bpu("models", *at)
+    assert "tiny" in listed.out
+    assert "scores" in listed.out
+    names = {entry["name"] for entry in json.loads(bpu("models", *at, "--json").out)["models"]}
+    assert names == {"tiny", "scores"}
+    described = bpu("models", "scores", *at)
+    assert "input data: rgb 1x8x16x3 NHWC, 384 bytes of uint8" in described.out
+    assert "output prob: float32 1x8" in described.out
+    detail = json.loads(bpu("models", "tiny", *at, "--json").out)
+    assert detail["inputs"][0]["shape"] == [192]
+    assert detail["outputs"][0]["dtype"] == "int32"
+
+
+@pytest.mark.parametrize("name", ["in.npy", "in.bin", "photos/b.png"])
+def test_run_gives_the_same_bits_for_every_form_of_input(
+    bpu, at: tuple[str, str], folder: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    done = bpu("run", "tiny", folder / name, *at, "--output", out)
+    assert done.status == 0, done.err
+    stem = Path(name).stem
+    expected = expected_codes(np.load(folder / "in.npy"), NV12)
+    np.testing.assert_array_equal(np.load(out / f"{stem}_codes.npy"), expected)
+    assert [path.name for path in out.iterdir()] == [f"{stem}_codes.npy"]
+
+
+def test_run_on_a_folder(bpu, at: tuple[str, str], folder: Path) -> None:
+    done = bpu("run", "scores", folder / "photos", *at, "--json")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["input"] for line in lines] == ["a", "b"]
+    for line in lines:
+        assert sum(line["outputs"][0]["values"]) == pytest.approx(1, abs=1e-3)
+        assert line["latency_ns"] > 0
+    shown = bpu("run", "scores", folder / "photos", *at)
+    assert "largest [" in shown.out
+
+
+def test_perf(bpu, at: tuple[str, str], folder: Path) -> None:
+    done = bpu("perf", "tiny", *at, "--threads", 4, "--frames", 400, "--profile")
+    assert done.status == 0, done.err
+    assert "400 frames, 4 threads" in done.out
+    assert "frames/s" in done.out
+    assert "BPU_tiny_subgraph_0" in done.out
+    assert "measuring: 100 %" in done.err
+    told = json.loads(
+        bpu("perf", "tiny", *at, "--input", folder / "in.bin", "--json", "--frames", 10).out
+    )
+    assert told["frame_count"] == 10
+    assert told["fps"] == pytest.approx(10 * 1e9 / told["run_time_ns"])
+
+
+def test_wrong_inputs_are_one_clear_message(
+    bpu, at: tuple[str, str], folder: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short.bin"
+    short.write_bytes(bytes(191))
+    floats = tmp_path / "floats.npy"
+    np.save(floats, np.zeros(192, np.float32))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    pickled = tmp_path / "pickled.npy"
+    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for path, says in (
+        (short, "191 bytes"),
+        (floats, "float32"),
+        (broken, "picture"),
+        (pickled, "NumPy"),
+        (empty, "no pictures"),
+        (tmp_path / "missing.jpg", "no such file"),
+    ):
+        done = bpu("run", "tiny", path, *at, "--output", tmp_path / "none")
+        assert done.status == 2, (path, done.err)
+        assert done.err.startswith("error: ")
+        assert says in done.err
+        assert str(path) in done.err
+        assert not (tmp_path / "none").exists() or not list((tmp_path / "none").iterdir())
+
+
+def test_other_failures(bpu, at: tuple[str, str], folder: Path, tmp_path: Path) -> None:
+    vendor = tmp_path / "vendor.bin"
+    vendor.write_bytes(b"\x7fELF" + bytes(100) + b"HBDK")
+    for arguments, status, says in (
+        (("deploy", vendor, *at), 1, "vendor"),
+        (("deploy", tmp_path / "none.bin", *at), 2, "cannot read"),
+        (("run", "nothing", folder / "in.bin", *at), 1, "no model 'nothing'"),
+        (("perf", "tiny", *at, "--threads", "9"), 2, "1<=x<=8"),
+        (("run", "tiny", *at), 2, "INPUT"),
+        (("run", "tiny", folder / "in.bin"), 2, "--board"),
+        (("models", "--board", "nonsense"), 2, "not the address"),
+        (("models", "--board", f"unix:{tmp_path}/none"), 1, "no agent answers"),
+        (("modles",), 2, "did you mean models?"),
+        (("perf", "tiny", *at, "--tread", "3"), 2, "--threads"),
+    ):
+        done = bpu(*arguments)
+        assert done.status == status, (arguments, done.err)
+        assert done.err.startswith("error: ")
+        assert says in done.err
+
+
+def test_help_of_every_command(bpu) -> None:
+    assert bpu("--version").out == f"bpu {__version__}\n"
+    top = bpu("--help")
+    for name in COMMANDS:
+        assert name in top.out
+        one = bpu(name, "--help")
+        assert one.status == 0
+        assert "Examples:" in one.out
+        assert "--board" in one.out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom bpu_host.cli.bpu import main\nmain(['--help'])\n"
+        "heavy = {'numpy', 'grpc', 'onnx', 'onnxruntime', 'google.protobuf', 'PIL', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.strip() == "[]"
+
+
+def test_agent_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom bpu_board.cli.agent import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'numpy', 'grpc', 'onnxruntime'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.strip() == "[]"
+    assert "examples:" in done.stdout
