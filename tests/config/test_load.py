@@ -154,6 +154,8 @@ def test_type_table(tmp_path: Path, train: InputType, rt: InputType) -> None:
         ({N + "input_type_rt": "rgb", N + "input_space_and_range": "bt601_video"},
          "only with input_type_rt 'nv12'"),
         ({N + "input_type_rt": "yuv444", N + "input_layout_rt": "NCHW"}, "'NCHW' is not possible"),
+        ({N + "input_type_rt": "featuremap", N + "input_layout_rt": "NHWC"},
+         "differs from input_layout_train 'NCHW' of featuremap"),
         ({N + "input_batch": 200}, "less than or equal to 128"),
         ({C + "max_percentile": 1.5}, "less than or equal to 1"),
         ({C + "calibration_type": "kll"},

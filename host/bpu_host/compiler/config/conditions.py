@@ -205,6 +205,12 @@ def _rt_layout(
             "input_parameters.input_layout_rt",
             f"'NCHW' is not possible with input_type_rt 'yuv444' ({label}); use NHWC",
         )
+    if given is not None and not rt.is_image and Layout(given) is not train_layout:
+        report.problem(
+            "input_parameters.input_layout_rt",
+            f"'{given}' differs from input_layout_train '{train_layout.value}' of featuremap "
+            f"{label}, which is not available yet; set both to the same",
+        )
     if given is not None:
         return Layout(given)
     return Layout.NHWC if rt.is_image else train_layout
