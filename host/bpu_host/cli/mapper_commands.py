@@ -32,7 +32,7 @@ def check(model: Path, shapes: Mapping[str, tuple[int, ...]], progress: Progress
     logger.info("Begin model checking....")
     config = check_config(model, shapes)
     with EventLog(progress) as events:
-        compiled = compile_model(config, events, ProductNames.of_checker())
+        compiled = compile_model(config, events, ProductNames.of_checker(), measure=False)
     reasons = cpu_reasons(compiled.verdicts, compiled.lowered)
     if reasons:
         logger.info("These nodes run on the CPU:\n%s", reasons)

@@ -72,10 +72,13 @@ def compile_model(
     config: CompileConfig,
     on_event: OnEvent = ignore,
     names: ProductNames | None = None,
+    *,
+    measure: bool = True,
 ) -> Compiled:
     """Convert a float model; all products appear together, or none.
 
-    Without any `cal_data_dir` one sample of noise calibrates it (what the checker does).
+    Without any `cal_data_dir` one sample of noise calibrates it (what the checker does). Without
+    `measure` the similarities stay unknown, which saves two runs of both models.
 
     Raises:
         BpuError: of the stage that failed; nothing is left behind.
@@ -96,9 +99,12 @@ def compile_model(
             lowered = job.quantize(calibration)
             quantized = onnx_out.quantized_model(lowered)
             products.add(names.quantized, quantized)
-            first = next(iter(samples))
-            cosines = similarity(job.model, quantized, first)
-            outputs = output_table(job.model, quantized, first)
+            cosines: dict[str, float] = {}
+            outputs: dict[str, OutputMetrics] = {}
+            if measure:
+                first = next(iter(samples))
+                cosines = similarity(job.model, quantized, first)
+                outputs = output_table(job.model, quantized, first)
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(lowered, split(lowered), cosines)
             model = job.emit(lowered, nodes, calibration)
