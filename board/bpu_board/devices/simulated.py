@@ -134,9 +134,9 @@ class SimDevice:
         loaded = self._loaded(handle)
         task = _Task(self, loaded, inputs, on_event, every_event)
         number = self._chip.submit(loaded.plan, control, task.take, every_event=every_event)
-        with self._lock:
-            if not task.ended:
-                self._alive[number] = task
+        self._alive[number] = task
+        if task.ended:  # on the thread of a paced chip, before its number was known here
+            self._alive.pop(number, None)
         return number
 
     def outputs(self, task: int) -> dict[str, AnyArray]:
@@ -148,9 +148,9 @@ class SimDevice:
 
     def task_ended(self, task: _Task, event: TaskEvent) -> None:
         """A final event arrived; it goes on to the caller last."""
-        with self._lock:
-            self._alive.pop(event.task, None)
-            if task.inputs is not None and event.kind is TaskEventKind.DONE:
+        self._alive.pop(event.task, None)
+        if task.inputs is not None and event.kind is TaskEventKind.DONE:
+            with self._lock:
                 self._finished[event.task] = task
                 while len(self._finished) > _KEPT_RESULTS:  # nobody asked for the oldest
                     del self._finished[next(iter(self._finished))]

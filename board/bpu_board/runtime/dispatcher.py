@@ -87,13 +87,17 @@ class Dispatcher:
         self._jobs: dict[int, Job] = {}
         self._tickets = itertools.count(1)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, now_ns: int | None = None) -> None:
         """Accept a job; its `on_final` is called once, on the thread that advances the device.
+
+        Args:
+            now_ns: device time, if the caller knows it (in the handler of an event).
 
         Raises:
             CapacityError: too many tasks are alive; nothing changed.
         """
-        now_ns = self._device.now_ns()
+        if now_ns is None:
+            now_ns = self._device.now_ns()
         with self._lock:
             ticket = next(self._tickets)
             try:
@@ -105,7 +109,10 @@ class Dispatcher:
             job.submitted_ns = now_ns
             job.counters.submitted += 1
             self._jobs[ticket] = job
-        self._carry_out(actions, now_ns)
+        if len(actions) == 1 and actions[0].kind is ActionKind.START:
+            self._start(self._jobs[actions[0].ticket])
+        else:
+            self._carry_out(actions, now_ns)
 
     def cancel(self, job: Job) -> None:
         """Take a job back; nothing happens if it has ended."""

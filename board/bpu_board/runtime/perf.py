@@ -67,7 +67,7 @@ class PerfLoop:
         if self._request.duration_ns:
             self._end_ns = start_ns + self._request.duration_ns
         for _ in range(self._request.thread_num):
-            self._next()
+            self._next(self._device.now_ns())
         self._watch(start_ns, on_progress, stop)
         wall_ns = time.perf_counter_ns() - wall_start
         if self._error is not None:
@@ -78,27 +78,32 @@ class PerfLoop:
         busy_ns = tuple(b - a for a, b in zip(busy_before, busy_after, strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
 
-    def _next(self) -> None:
-        """Submit a frame of one virtual thread, unless the run is over."""
+    def _next(self, now_ns: int, ended: int = 0) -> None:
+        """Submit a frame of one virtual thread, unless the run is over.
+
+        Args:
+            ended: 1 if the thread's last frame is still counted as in flight.
+        """
         with self._lock:
-            if self._error is not None or not self._more():
+            if self._error is not None or not self._more(now_ns):
+                self._in_flight -= ended
                 return
             self._submitted += 1
-            self._in_flight += 1
+            self._in_flight += 1 - ended
         job = Job(self._handle, None, self._control, self._counters)
         job.on_final = self._done
         if self._meters is not None:
             job.listener = self._listener(job)
         try:
-            self._dispatcher.submit(job)
+            self._dispatcher.submit(job, now_ns)
         except BpuError as error:
             with self._lock:
                 self._error = error
                 self._in_flight -= 1
 
-    def _more(self) -> bool:
+    def _more(self, now_ns: int) -> bool:
         if self._end_ns is not None:
-            return self._device.now_ns() < self._end_ns
+            return now_ns < self._end_ns
         return self._submitted < self._request.frame_count
 
     def _listener(self, job: Job) -> OnEvent:
@@ -111,18 +116,16 @@ class PerfLoop:
         return listen
 
     def _done(self, job: Job) -> None:
-        with self._lock:
-            if job.final is TaskEventKind.DONE:
-                self._latencies.append(job.done_ns - job.submitted_ns)
-                self._last_ns = job.done_ns
-            elif self._error is None:
-                self._error = DeviceFault(
-                    f"a frame of {self._counters.name} ended as {_name(job)}: "
-                    f"{job.detail or 'no reason given'}"
-                )
-        self._next()
-        with self._lock:
-            self._in_flight -= 1
+        """The end of a frame; ends come one at a time."""
+        if job.final is TaskEventKind.DONE:
+            self._latencies.append(job.done_ns - job.submitted_ns)
+            self._last_ns = job.done_ns
+        elif self._error is None:
+            self._error = DeviceFault(
+                f"a frame of {self._counters.name} ended as {_name(job)}: "
+                f"{job.detail or 'no reason given'}"
+            )
+        self._next(job.done_ns, ended=1)
 
     def _watch(
         self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None

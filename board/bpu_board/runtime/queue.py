@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bpu_common.errors import CapacityError
 from bpu_common.task import TaskControl
@@ -32,8 +32,9 @@ class ActionKind(enum.Enum):
     CANCEL = "cancel"  # it was waiting and is dropped: its caller took it back
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
+    """One thing to do."""
+
     kind: ActionKind
     ticket: int
 
@@ -74,17 +75,17 @@ class RuntimeQueue:
         Raises:
             CapacityError: the queue is full even after dropping what has expired; nothing changed.
         """
+        running, waiting, deadline_ns = self._running, self._waiting, control.deadline_ns
+        if deadline_ns is None and not waiting and len(running) < self.running_limit:
+            running.add(ticket)  # the usual case
+            return (Action(ActionKind.START, ticket),)
         expired: list[Action] = []
         if self.alive >= self.alive_limit:
             if not any(self._is_late(entry[3], now_ns) for entry in self._waiting):
                 raise self._full()
             expired = self._drop_expired(now_ns)
-        deadline_ns = control.deadline_ns
         if deadline_ns is not None and deadline_ns <= now_ns:
             return [*expired, Action(ActionKind.EXPIRE, ticket)]
-        if not self._waiting and len(self._running) < self.running_limit:
-            self._running.add(ticket)
-            return [*expired, Action(ActionKind.START, ticket)]
         key = (-control.priority, control.custom_id, self._arrivals, ticket)
         self._arrivals += 1
         insort(self._waiting, key)
