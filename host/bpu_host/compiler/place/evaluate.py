@@ -11,7 +11,7 @@ from bpu_host.compiler.lowered import op_inputs
 from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import make_homes
-from bpu_host.compiler.place.memory import Buffer, dense_bytes
+from bpu_host.compiler.place.memory import Box, Buffer, dense_bytes
 from bpu_host.compiler.place.units import TilePlan, Tiling, Unit, plan_tiles
 from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 from bpu_sim.timing import instruction_cost
@@ -229,7 +229,7 @@ class Evaluator:
         total = sum(constant_bytes(op, plan.chans[0]))
         if not isinstance(op, COMPUTE_OPS):
             return total
-        out = plan.boxes()[0]
+        out = Box(plan.rows[0], plan.cols[0], plan.chans[0])
         needs = zip(op_inputs(op), input_needs(op, out, self.graph.tensors), strict=True)
         boxes = {op.y: out, **{name: need.box for name, need in needs}}
         return total + sum(
