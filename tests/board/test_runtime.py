@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from bpu_board.devices.simulated import SimDevice
@@ -16,10 +18,12 @@ from bpu_common.errors import (
     CapacityError,
     DeadlineExceeded,
     InputError,
+    ModelFormatError,
     ModelNotFound,
     UsageError,
 )
 from bpu_common.machine import X3M
+from bpu_common.model import BpuModel, CpuSegment
 from bpu_common.task import TaskControl
 from bpu_common.tensor import InputType
 from bpu_sim.device import PacedClock
@@ -209,6 +213,33 @@ def test_many_threads_share_one_runtime(runtime):
     assert not errors
     sample = next(m for m in runtime.telemetry().models if m.name == "tiny")
     assert (sample.done, sample.alive) == (90, 0)
+
+
+def cpu_model(graph_bytes: bytes) -> BpuModel:
+    model = tiny_model("classes", classify=True)
+    bpu, cpu = model.segments
+    return replace(model, segments=(bpu, replace(cpu, graph=graph_bytes)))
+
+
+def test_graphs_of_a_file_are_checked_before_they_run():
+    cpu = tiny_model("classes", classify=True).segments[1]
+    assert isinstance(cpu, CpuSegment)
+    forbidden = onnx.load_from_string(bytes(cpu.graph))
+    forbidden.graph.node[-1].op_type = "Loop"
+    external = onnx.load_from_string(bytes(cpu.graph))
+    tensor = external.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    renamed = onnx.load_from_string(bytes(cpu.graph))
+    renamed.graph.node[-1].output[0] = renamed.graph.output[0].name = "other"
+    broken = bytes(cpu.graph)[:-20]
+    graphs = [each.SerializeToString() for each in (forbidden, external, renamed)]
+    for graph in (*graphs, broken):
+        runtime = Runtime(SimDevice(X3M))
+        with pytest.raises(ModelFormatError):
+            runtime.install([cpu_model(graph)])
+        assert runtime.list() == ()
 
 
 def test_install_twice_and_unload(runtime):
