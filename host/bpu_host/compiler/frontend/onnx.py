@@ -132,6 +132,7 @@ def _prepare(
     if output_nodes:
         _choose_outputs(model, file, output_nodes)
     model.ir_version = max(model.ir_version, 4)
+    _fill_empty_roi(model.graph)
     _forget_shapes(model.graph)
     _check_by_onnx(model, file)
     model = to_target_opset(model, file)
@@ -298,6 +299,20 @@ def _choose_outputs(model: onnx.ModelProto, file: str, output_nodes: Sequence[st
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         )
     _drop_constant_inputs(graph)
+
+
+def _fill_empty_roi(graph: onnx.GraphProto) -> None:
+    """Resize of opset 11 demands a roi; exporters leave it out because nothing reads it."""
+    name = "empty_roi_of_resize"
+    used = False
+    for node in graph.node:
+        if node.op_type == "Resize" and len(node.input) > 2 and not node.input[1]:
+            node.input[1] = name
+            used = True
+    if used:
+        graph.initializer.append(
+            onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=[0])
+        )
 
 
 def _forget_shapes(graph: onnx.GraphProto) -> None:
