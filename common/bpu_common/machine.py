@@ -47,7 +47,7 @@ class MachineSpec:
     out_channel_align: int = 8  # FACTS
     unit_conv_share: float = 0.5  # of a residual add's C x C products computed; FITTED
     elements_per_cycle: int = 32  # pooling, element-wise, look-up, move; ASSUMED
-    layer_setup_cycles: int = 9_000  # engine reconfiguration per layer; FITTED
+    layer_setup_cycles: int = 6_000  # engine reconfiguration per layer; FITTED (see docs)
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
     sram_bytes: int = 1 << 20  # per core; ASSUMED, row F01 fits it
     ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
