@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bpu_common.errors import CompilerBug, ModelUnsupported
@@ -141,6 +141,7 @@ def test_arithmetic_with_constants(
     ceil=st.booleans(),
 )
 def test_windows(op: str, auto: str, size: int, kernel: int, stride: int, ceil: bool) -> None:
+    assume(kernel >= stride or not auto.startswith("SAME"))  # onnxruntime computes negative pads
     net = Net([1, 2, size, size])
     attributes: dict[str, Any] = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2}
     if auto != "NOTSET":
