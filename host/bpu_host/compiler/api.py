@@ -161,8 +161,6 @@ class _Job:
         model = prepare(proto, path.name, shapes, self.config.output_nodes)
         for item in self.config.inputs:
             self.note(f"Input name:               {item.name}, {list(item.shape)}")
-        for value in model.graph.outputs:
-            self.note(f"Output name:              {value.name}, {_dims(value)}")
         self.model = passes.original_float(model, self.config.inputs)
         self.inputs = tuple(item.model_input() for item in self.config.inputs)
         for item in self.config.inputs:
@@ -179,6 +177,8 @@ class _Job:
             logger.debug(
                 "pass %s: %d rewrites, %d nodes", record.name, record.rewrites, record.nodes_after
             )
+        for value in self.model.graph.outputs:
+            self.note(f"Output name:              {value.name}, {_dims(value)}")
         options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
         self.verdicts = rules.place_nodes(self.model, options)
 
