@@ -14,6 +14,9 @@ TELEMETRY_PERIOD_NS = 100_000_000
 LATENCY_WINDOW_NS = 10_000_000_000
 """Percentiles cover the last 10 s of device time (decisions 19)."""
 
+MAX_SLICES = 2048
+"""Function calls that one frame carries at most."""
+
 UTILISATION_WINDOW_NS = 1_000_000_000
 """Core utilisation covers the last second of device time."""
 
@@ -42,6 +45,10 @@ class ModelSample:
         expired: dropped because the deadline passed before the start.
         refused: not accepted because the queue was full.
         alive: accepted and not yet finished.
+        running: alive and on the device; `waiting`: alive and not yet on it (queue depth).
+        preempted: how often one of its tasks lost a core; `preempting`: how often one took it.
+        priority: of the task seen last.
+        pending, bpu, cpu: the latency split: waiting, on a BPU core, on the CPU.
     """
 
     name: str
@@ -56,6 +63,43 @@ class ModelSample:
     alive: int
     bpu_busy_ns: int
     latency: LatencySample
+    running: int = 0
+    waiting: int = 0
+    preempted: int = 0
+    preempting: int = 0
+    priority: int = 0
+    pending: LatencySample = LatencySample()
+    bpu: LatencySample = LatencySample()
+    cpu: LatencySample = LatencySample()
+
+
+@dataclass(frozen=True, slots=True)
+class CallSlice:
+    """One function call on a core, finished or still running.
+
+    Attributes:
+        end_ns: when it ended; the frame's own time while it runs.
+        preempted_by: task that took the core at its end, -1 if none did.
+    """
+
+    core: int
+    task: int
+    model: str
+    call: int
+    name: str
+    start_ns: int
+    end_ns: int
+    preempted_by: int = -1
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the board's event log; `level` is "info", "warning" or "error"."""
+
+    time_ns: int
+    level: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +159,10 @@ class TelemetryFrame:
         time_ns: device time (monotonic).
         wall_offset_ns: add it to `time_ns` to get nanoseconds since the Unix epoch.
         machine: name of the `MachineSpec`.
+        slices: function calls that ended since the previous frame or still run, oldest first;
+            bounded by `MAX_SLICES`, `slices_dropped` older ones did not fit.
+        log: lines since the previous frame.
+        temperature_millicelsius: by sensor, empty where the board has none.
     """
 
     sequence: int
@@ -126,3 +174,7 @@ class TelemetryFrame:
     queue: QueueSample
     cores: tuple[CoreSample, ...]
     system: SystemSample
+    slices: tuple[CallSlice, ...] = ()
+    slices_dropped: int = 0
+    log: tuple[LogLine, ...] = ()
+    temperature_millicelsius: tuple[tuple[str, int], ...] = ()
