@@ -87,16 +87,24 @@ class _Option:
     candidate: Candidate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Group:
-    """Options from coarse to fine.
+    """Options from coarse to fine, made when they are asked for.
 
     Attributes:
         patience: options that are still tried after the best one so far.
     """
 
-    options: tuple[_Option, ...]
     patience: int
+    source: Iterator[_Option]
+    known: list[_Option] = field(default_factory=list)
+
+    def options(self) -> Iterator[_Option]:
+        """All options, those made before first."""
+        yield from self.known
+        for option in self.source:
+            self.known.append(option)
+            yield option
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +155,7 @@ class Evaluator:
     ) -> Choice | None:
         best: Choice | None = None
         patience = group.patience
-        for option in group.options:
+        for option in group.options():
             if option.least_bytes > available:
                 continue
             if option.candidate is None:
@@ -187,8 +195,7 @@ class Evaluator:
             tilings += [
                 [Tiling(1, n, w, o) for w in (chans, *widths) for o in orders] for n in narrow
             ]
-        groups = (_Group(tuple(self._options(unit, resident, each)), patience) for each in tilings)
-        return tuple(group for group in groups if group.options)
+        return tuple(_Group(patience, self._options(unit, resident, each)) for each in tilings)
 
     def _streams(self, unit: Unit, resident: frozenset[str]) -> bool:
         """Whether a unit moves tensors between DDR and SRAM, so that tiles let it overlap."""
