@@ -5,6 +5,7 @@ Only click is imported until a command runs.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -287,7 +288,8 @@ def _guarded(command: str, run: Callable[[Progress], None]) -> int:
 
 
 def main() -> NoReturn:
-    """Entry point of the `hb_mapper` command."""
+    """Entry point of the `hb_mapper` command; SIGTERM ends it as cleanly as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli(prog_name="hb_mapper")
     sys.exit(0)
 
