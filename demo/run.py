@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from demo import centerface, fetch, floatrun
 F32 = NDArray[np.float32]
 SCRIPTS = Path(sys.executable).parent
 DETECTOR_SHAPE = (1, 3, 512, 512)
+AGENT_START_S = 60
 START_S = time.monotonic()
 
 
@@ -114,6 +116,22 @@ def write_config(subject: Subject, folder: Path) -> Path:
     return path
 
 
+def wait_until_answering(address: str, agent: subprocess.Popen[bytes], folder: Path) -> None:
+    """Return when the agent answers; leave with its own words when it ended or stays silent."""
+    from bpu_common.errors import BoardUnreachable
+    from bpu_host.remote import Board
+
+    deadline_s = time.monotonic() + AGENT_START_S
+    while time.monotonic() < deadline_s and agent.poll() is None:
+        try:
+            with Board.connect(address) as board:
+                board.info()
+            return
+        except BoardUnreachable:
+            time.sleep(0.1)
+    sys.exit(f"error: the agent did not start:\n{(folder / 'agent.console.txt').read_text()}")
+
+
 @contextmanager
 def running_agent(folder: Path) -> Iterator[str]:
     """A simulated board: `bpu-agent` on a unix socket in `folder`."""
@@ -130,6 +148,7 @@ def running_agent(folder: Path) -> Iterator[str]:
         stderr=subprocess.STDOUT,
     )
     try:
+        wait_until_answering(address, agent, folder)
         yield address
     finally:
         agent.terminate()
@@ -213,8 +232,8 @@ def main() -> int:
              "--model", str(model), "--input-shape", name, shape_text], folder,
             show=("ERROR", "WARNING", "output num"),
         )  # fmt: skip
-        on_bpu = sum(" BPU " in line for line in table.splitlines())
-        on_cpu = sum(" CPU " in line for line in table.splitlines())
+        on_bpu = len(re.findall(r" BPU +id\(", table))
+        on_cpu = len(re.findall(r" CPU +-- ", table))
         print(f"    {on_bpu} nodes on the BPU, {on_cpu} on the CPU")
     with step("Calibrate, quantize to int8 and compile for nv12 input"):
         config = write_config(subject, folder)
