@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseKind, Pair, Quad
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
@@ -63,7 +64,7 @@ class NetBuilder:
         bias = self.rng.normal(0, 0.3, len(weights)) / ratio * 20
         return arith.channel_params(bias, ratio, np.ones(len(weights)))
 
-    def conv(  # noqa: PLR0913
+    def conv(
         self,
         x: str,
         out: int,

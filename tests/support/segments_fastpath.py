@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from bpu_common.model import BpuSegment, ExternalConstant
 from bpu_common.program import Program
 from bpu_common.tensor import DType
@@ -26,6 +27,11 @@ def fast_segment(lowered: LoweredGraph, inputs=None, outputs=None) -> BpuSegment
             constants.append(ExternalConstant(name, len(weights), DType.INT8, op.weights.shape))
             weights += np.ascontiguousarray(op.weights).tobytes()
     return BpuSegment(
-        f"{lowered.name}_subgraph_0", inputs, outputs, NO_PROGRAM, data, tuple(constants),
+        f"{lowered.name}_subgraph_0",
+        inputs,
+        outputs,
+        NO_PROGRAM,
+        data,
+        tuple(constants),
         bytes(weights),
     )

@@ -36,7 +36,7 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     """
     proto: onnx.ModelProto = ir.serde.serialize_model(model)
     graph = proto.graph
-    tensors: list[onnx.TensorProto] = list(graph.initializer)  # type: ignore[arg-type]
+    tensors: list[onnx.TensorProto] = list(graph.initializer)
     initializers = {each.name: each for each in tensors}
     weights = {
         node.input[1]: numpy_helper.to_array(initializers[node.input[1]])

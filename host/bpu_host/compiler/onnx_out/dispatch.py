@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -51,14 +51,22 @@ class Scene:
     Attributes:
         ranges: inclusive bounds of codes, by tensor.
         padded: channel counts may be padded to fill blocks.
+        plans: how each convolution is computed, once it has been decided.
     """
 
     tensors: Mapping[str, QTensor]
     ranges: Mapping[str, Pair]
     padded: bool
+    plans: dict[str, bodies.ConvPlan] = field(default_factory=dict)
 
     def range_of(self, name: str) -> Pair:
         return self.ranges.get(name, FULL_RANGE)
+
+    def plan(self, op: QConv) -> bodies.ConvPlan:
+        if op.name not in self.plans:
+            dtype = self.tensors[op.y].dtype
+            self.plans[op.name] = bodies.plan_conv(op, self.range_of(op.x), dtype)
+        return self.plans[op.name]
 
     def shape_chw(self, name: str) -> tuple[int, int, int]:
         h, w, c = self.tensors[name].shape_hwc
@@ -108,7 +116,7 @@ def emit(
 
 def emit_conv(emitter: Emitter, scene: Scene, op: QConv, x: Value, make: MakeConstants) -> Value:
     """A convolution in the form and with the channel padding that suit it."""
-    plan = bodies.plan_conv(op, scene.range_of(op.x), scene.tensors[op.y].dtype)
+    plan = scene.plan(op)
     in_channels, out_channels = plan_channels(scene, op, plan, x)
     if x.channels != in_channels:
         x = exact_channels(emitter, x, in_channels)

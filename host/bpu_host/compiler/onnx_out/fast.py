@@ -19,19 +19,23 @@ from bpu_host.compiler.onnx_out.dispatch import Scene, Value, emit, exact_channe
 from bpu_host.compiler.onnx_out.emitter import Emitter, cast, model_bytes, value_info
 from bpu_host.compiler.onnx_out.ranges import code_ranges
 from bpu_host.compiler.onnx_out.requant import spread
+from bpu_host.compiler.onnx_out.strips import emit_chain, find_chains
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalWeights:
-    """Constants of one convolution: weights from the loader, bias computed here."""
+    """Weights of one convolution, from the loader; `ready` has those that are in the graph."""
 
     emitter: Emitter
+    ready: dict[str, str]
     op: QConv
     in_channels: int
     out_channels: int
 
     def weights(self, scale: F64 | None) -> str:
         emitter, op = self.emitter, self.op
+        if op.name in self.ready:
+            return self.ready[op.name]
         name = emitter.external(f"{op.name}/weights", TensorProto.INT8, op.weights.shape)
         name = emitter.add("Transpose", name, perm=[0, 3, 1, 2])
         depth = 0 if is_depthwise(op) or op.groups > 1 else self.in_channels - op.weights.shape[3]
@@ -40,10 +44,11 @@ class ExternalWeights:
             ends = emitter.const([0, 0, 0, 0, more, depth, 0, 0], "int64")
             name = emitter.add("Pad", name, ends, emitter.const(0, "int8"))
         name = cast(emitter, name, "float32")
-        if scale is None or np.all(scale == 1):
-            return name
-        factor = emitter.const(spread(scale, self.out_channels).reshape(-1, 1, 1, 1))
-        return emitter.add("Mul", name, factor)
+        if scale is not None and np.any(scale != 1):
+            factor = emitter.const(spread(scale, self.out_channels).reshape(-1, 1, 1, 1))
+            name = emitter.add("Mul", name, factor)
+        self.ready[op.name] = name
+        return name
 
 
 def fast_path(
@@ -60,12 +65,23 @@ def fast_path(
     emitter = Emitter(prefix=".")  # no tensor of a network can collide with "<.number>"
     values = {name: _read(emitter, scene, name) for name in inputs}
 
-    def make(op: QConv, in_channels: int, out_channels: int) -> ExternalWeights:
-        return ExternalWeights(emitter, op, in_channels, out_channels)
+    ready: dict[str, str] = {}
 
+    def make(op: QConv, in_channels: int, out_channels: int) -> ExternalWeights:
+        return ExternalWeights(emitter, ready, op, in_channels, out_channels)
+
+    chains = {chain.ops[0].name: chain for chain in find_chains(ops, scene, outputs)}
+    done: set[str] = set()
     for op in ops:
+        if op.name in done:
+            continue
         operands = [values[name] for name in op_inputs(op)]
-        values[op.y] = emit(emitter, scene, op, operands, make)
+        chain = chains.get(op.name)
+        if chain is None:
+            values[op.y] = emit(emitter, scene, op, operands, make)
+        else:
+            values[chain.ops[-1].y] = emit_chain(emitter, scene, chain, operands[0], make)
+            done |= {link.name for link in chain.ops}
     for name in outputs:
         _write(emitter, scene, values, name, name in inputs)
     return model_bytes(

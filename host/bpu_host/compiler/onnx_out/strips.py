@@ -1,0 +1,123 @@
+"""Chains of convolutions over large tensors, computed in strips of rows that stay in the cache.
+
+A requantization reads and writes its tensor several times; where tensors are larger than a core's
+cache, memory decides. A chain of convolutions whose inner tensors nobody else reads is therefore
+written once per strip of output rows, on just the input rows the strip needs. Rows at the seams
+are computed twice; the bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeGuard
+
+from bpu_common.program import Pair, Quad
+from bpu_host.compiler.lowered import BpuOp, QConv, op_inputs
+from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, emit_conv, is_int32
+from bpu_host.compiler.onnx_out.emitter import Emitter
+
+LARGE_BYTES = 3 << 20
+"""A float32 tensor of this size or more inside a chain is worth strips."""
+STRIP_BYTES = 5 << 18
+"""What the largest tensor of a strip may take: two of them share two cores' second-level caches."""
+LEAST_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Convolutions in a row; every tensor between them has no other reader.
+
+    Attributes:
+        rows: output rows of the last one that a strip makes.
+    """
+
+    ops: tuple[QConv, ...]
+    rows: int
+
+
+def find_chains(ops: Sequence[BpuOp], scene: Scene, outputs: Collection[str]) -> list[Chain]:
+    """Maximal chains joined by large tensors, in order of their first operation."""
+    readers = Counter(name for op in ops for name in op_inputs(op))
+    by_input = {op.x: op for op in ops if isinstance(op, QConv) and readers[op.x] == 1}
+    taken: set[str] = set()
+    found = []
+    for op in ops:
+        if not _fits(op, scene) or op.name in taken:
+            continue
+        links: list[QConv] = [op]
+        while True:
+            y = links[-1].y
+            after = by_input.get(y)
+            if y in outputs or _bytes(scene, y) < LARGE_BYTES or not _fits(after, scene):
+                break
+            links.append(after)
+        if len(links) > 1:
+            taken |= {link.name for link in links}
+            chain = _with_rows(scene, tuple(links))
+            if chain is not None:
+                found.append(chain)
+    return found
+
+
+def _fits(op: BpuOp | None, scene: Scene) -> TypeGuard[QConv]:
+    return isinstance(op, QConv) and op.upsample_hw == (1, 1) and not is_int32(scene, op)
+
+
+def _bytes(scene: Scene, name: str) -> int:
+    channels, height, width = scene.shape_chw(name)
+    return scene.padded_channels(channels) * height * width * 4
+
+
+def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain | None:
+    """The chain with the most rows whose strips fit; None if one strip holds everything."""
+    height = scene.shape_chw(ops[-1].y)[1]
+    inner = [op.y for op in ops[:-1]]
+    row_bytes = {name: _bytes(scene, name) // scene.shape_chw(name)[1] for name in inner}
+    rows = height
+    while rows > LEAST_ROWS:
+        middle = (height - rows) // 2
+        ranges = _ranges(scene, ops, (middle, middle + rows))
+        sizes = [
+            (high - low) * row_bytes[op.x]
+            for op, ((low, high), _) in zip(ops[1:], ranges[1:], strict=True)
+        ]
+        if max(sizes) <= STRIP_BYTES:
+            break
+        rows = -(-rows // 2)
+    return Chain(ops, rows) if rows < height else None
+
+
+def _ranges(scene: Scene, ops: tuple[QConv, ...], rows: Pair) -> list[tuple[Pair, Pair]]:
+    """For each operation the input rows it needs and the padding above and below them."""
+    found: list[tuple[Pair, Pair]] = []
+    first, last = rows
+    for op in reversed(ops):
+        height = scene.shape_chw(op.x)[1]
+        low = first * op.stride_hw[0] - op.pads_tlbr[0]
+        high = (last - 1) * op.stride_hw[0] - op.pads_tlbr[0]
+        high += (op.kernel_hw[0] - 1) * op.dilation_hw[0] + 1
+        first, last = min(max(low, 0), height - 1), max(min(high, height), 1)
+        found.append(((first, last), (first - low, high - last)))
+    return found[::-1]
+
+
+def emit_chain(
+    emitter: Emitter, scene: Scene, chain: Chain, x: Value, make: MakeConstants
+) -> Value:
+    """All strips of a chain, joined."""
+    height = scene.shape_chw(chain.ops[-1].y)[1]
+    strips: list[Value] = []
+    axis = emitter.const([2], "int64")
+    for first in range(0, height, chain.rows):
+        ranges = _ranges(scene, chain.ops, (first, min(first + chain.rows, height)))
+        bounds = [emitter.const([row], "int64") for row in ranges[0][0]]
+        value = Value(emitter.add("Slice", x.name, *bounds, axis), x.channels)
+        for op, (_, (above, below)) in zip(chain.ops, ranges, strict=True):
+            _, left, _, right = op.pads_tlbr
+            pads: Quad = (above, left, below, right)
+            value = emit_conv(emitter, scene, replace(op, pads_tlbr=pads), value, make)
+        strips.append(value)
+    joined = emitter.add("Concat", *(strip.name for strip in strips), axis=2)
+    return Value(joined, strips[0].channels)
