@@ -11,75 +11,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from bpu_common.program import (
-    CHANNEL_PARAM_BYTES,
-    Conv,
-    Eltwise,
-    Engine,
-    Fill,
-    Instruction,
-    Load,
-    LoadConst,
-    LoadImage,
-    Lut,
-    MaxPool,
-    Move,
-    Resize,
-    Space,
-    Store,
-    Tile,
-    engine_of,
-)
+from bpu_common.program import Engine, Instruction, Space, engine_of
+from bpu_sim.machine.access import accesses
 
 _QUEUES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 _NEVER = -1
-LUT_BYTES = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Bytes [start, end) of a space that an instruction reads or writes."""
-
-    space: Space
-    start: int
-    end: int
-    write: bool
-
-
-def _tile(tile: Tile, write: bool) -> Access:
-    return Access(tile.space, tile.offset_bytes, tile.end_bytes, write)
-
-
-def _table(start: int, size_bytes: int) -> Access:
-    return Access(Space.SRAM, start, start + size_bytes, write=False)
-
-
-def accesses(instruction: Instruction) -> tuple[Access, ...]:
-    """What an instruction touches, except pictures and the weights section (never written)."""
-    match instruction:
-        case Load(src=x, dst=y) | Store(src=x, dst=y):
-            return (_tile(x, False), _tile(y, True))
-        case MaxPool(x=x, y=y) | Move(x=x, y=y) | Resize(x=x, y=y):
-            return (_tile(x, False), _tile(y, True))
-        case LoadImage(dst=y) | Fill(y=y):
-            return (_tile(y, True),)
-        case LoadConst(dst_offset_bytes=at, size_bytes=size):
-            return (Access(Space.SRAM, at, at + size, write=True),)
-        case Conv(x=x, y=y):
-            channels = y.shape_hwc[2]
-            taps = instruction.kernel_hw[0] * instruction.kernel_hw[1]
-            weights = channels * taps * (x.shape_hwc[2] // instruction.groups)
-            return (
-                _tile(x, False),
-                _table(instruction.weights_offset_bytes, weights),
-                _table(instruction.params_offset_bytes, channels * CHANNEL_PARAM_BYTES),
-                _tile(y, True),
-            )
-        case Eltwise(a=a, b=b, y=y):
-            second = () if b is None else (_tile(b, False),)
-            return (_tile(a, False), *second, _tile(y, True))
-        case Lut(x=x, y=y, table_offset_bytes=at, table_count=count):
-            return (_tile(x, False), _table(at, count * LUT_BYTES), _tile(y, True))
 
 
 @dataclass(slots=True)
@@ -154,21 +90,19 @@ def _needed(
 ) -> set[int]:
     """Last conflicting instruction on each other queue; notes this one's own accesses."""
     needed: set[int] = set()
-    touched = accesses(instruction)
-    for access in touched:
-        memory = memories.setdefault(access.space, _Memory())
-        for stretch in memory.covered(access.start, access.end):
+    reads, writes = accesses(instruction)
+    for tile in (*reads, *writes):
+        memory = memories.setdefault(tile.space, _Memory())
+        for stretch in memory.covered(tile.offset_bytes, tile.end_bytes):
             needed.update(stretch.writers[q] for q in range(3) if q != queue)
-            if access.write:
+            if tile in writes:
                 needed.update(stretch.readers[q] for q in range(3) if q != queue)
-    for access in touched:
-        memory = memories[access.space]
-        if access.write:
-            kept = memory.merge(access.start, access.end)
-            kept.readers = (_NEVER, _NEVER, _NEVER)
-            kept.writers = _with((_NEVER, _NEVER, _NEVER), queue, index)
-            continue
-        for stretch in memory.covered(access.start, access.end):
+    for tile in reads:
+        for stretch in memories[tile.space].covered(tile.offset_bytes, tile.end_bytes):
             stretch.readers = _with(stretch.readers, queue, index)
+    for tile in writes:
+        kept = memories[tile.space].merge(tile.offset_bytes, tile.end_bytes)
+        kept.readers = (_NEVER, _NEVER, _NEVER)
+        kept.writers = _with((_NEVER, _NEVER, _NEVER), queue, index)
     needed.discard(_NEVER)
     return needed

@@ -25,16 +25,13 @@ COMPUTE_OPS = (QConv, QMaxPool, QEltwise, QLut, QResize)
 class Window:
     """Input positions [start, stop) and the padding that remains on both sides.
 
-    `empty` when the outputs in question see padding only.
+    `empty`: the outputs in question see padding only, and no instruction can say that.
     """
 
     span: Range
     pad_low: int = 0
     pad_high: int = 0
-
-    @property
-    def empty(self) -> bool:
-        return self.span[0] >= self.span[1]
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,10 @@ class Sliding:
         up = self.upsample
         first = max(0, -(-low // up))
         last = min(in_size - 1, (high - 1) // up)
+        if first > last:
+            # Padding only. With a stride above 1 an input position can stand behind all windows
+            # without adding one; at stride 1 these outputs must join their neighbours.
+            return Window((0, 1), high - low, 0, empty=self.stride == 1)
         return Window((first, last + 1), first * up - low, high - (last * up + 1))
 
 
