@@ -92,6 +92,7 @@ def test_several_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model, samples = small_net(), some_samples()
     expected = calibrate(model, samples, "kl").thresholds
     monkeypatch.setattr(collect_module, "PASS_LIMIT_BYTES", 5000)
+    monkeypatch.setattr(collect_module, "OVERLAP_LIMIT_BYTES", 0)
     seen: list[tuple[int, int]] = []
     found = calibrate(model, samples, "kl", progress=lambda done, total: seen.append((done, total)))
     assert found.thresholds == expected

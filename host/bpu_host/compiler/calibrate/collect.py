@@ -20,6 +20,9 @@ from bpu_host.compiler.calibrate.samples import Sample, SampleSet
 PASS_LIMIT_BYTES = 192 << 20
 """Activations fetched at once; a larger network is gone through in several passes."""
 
+OVERLAP_LIMIT_BYTES = 64 << 20
+"""Up to this size statistics run beside the next sample's inference, with two sets in memory."""
+
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
@@ -124,7 +127,7 @@ def _scaled(progress: Progress | None, position: int, passes: int) -> Progress:
 
 def _passes(model: ir.Model, tensors: Sequence[str]) -> list[list[str]]:
     """The tensors in groups of at most PASS_LIMIT_BYTES."""
-    sizes = {v.name: _size_bytes(v) for node in model.graph for v in node.outputs}
+    sizes = _sizes(model)
     groups: list[list[str]] = [[]]
     filled = 0
     for name in tensors:
@@ -137,6 +140,10 @@ def _passes(model: ir.Model, tensors: Sequence[str]) -> list[list[str]]:
     return groups
 
 
+def _sizes(model: ir.Model) -> dict[str, int]:
+    return {v.name or "": _size_bytes(v) for node in model.graph for v in node.outputs}
+
+
 def _size_bytes(value: ir.Value) -> int:
     shape = value.shape
     if shape is None:
@@ -144,19 +151,22 @@ def _size_bytes(value: ir.Value) -> int:
     return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64)) * 4
 
 
-def session_with(model: ir.Model, tensors: Sequence[str]) -> ort.InferenceSession:
+def session_with(
+    model: ir.Model, tensors: Sequence[str], *, lean: bool = False
+) -> ort.InferenceSession:
     """A session whose outputs are the model's, then `tensors` that are not outputs or inputs."""
     proto: onnx.ModelProto = ir.to_proto(model)
     present = {value.name for value in (*proto.graph.input, *proto.graph.output)}
     proto.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in tensors if name not in present
     )
-    return float_session(proto)
+    return float_session(proto, lean=lean)
 
 
-def float_session(proto: onnx.ModelProto) -> ort.InferenceSession:
-    """A quiet session on the CPU."""
+def float_session(proto: onnx.ModelProto, *, lean: bool = False) -> ort.InferenceSession:
+    """A quiet session on the CPU; `lean`: memory goes back to the system after each run."""
     options = ort.SessionOptions()
+    options.enable_cpu_mem_arena = not lean
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     return ort.InferenceSession(
@@ -171,7 +181,9 @@ def _one_pass(
     found: Statistics,
     progress: Progress,
 ) -> None:
-    session = session_with(model, tensors)
+    sizes = _sizes(model)
+    overlap = sum(sizes.get(name, 0) for name in tensors) <= OVERLAP_LIMIT_BYTES
+    session = session_with(model, tensors, lean=not overlap)
     names = [output.name for output in session.get_outputs()]
     own = len(model.graph.outputs)
     wanted = [name for name in tensors if name in names or name in _inputs(session)]
@@ -189,6 +201,8 @@ def _one_pass(
             arrays = {**sample, **dict(zip(names, outputs, strict=True))}
             pending = pool.submit(_observe, found, {n: arrays[n] for n in wanted}, count)
             del outputs, arrays
+            if not overlap:
+                pending.result()
         if pending is not None:
             pending.result()
             progress(count, len(samples))
