@@ -20,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
+from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container, image
 from bpu_common.model import BpuModel, BpuSegment
 from bpu_sim.fastpath import FastSegment
@@ -86,13 +87,11 @@ class BinRunner:
     """The `.bin` on a nv12 picture, all segments in order, by fast path and CPU graphs."""
 
     def __init__(self, model: BpuModel) -> None:
-        from bpu_board.devices.executor import ModelExecutor
-
-        self.executor = ModelExecutor(model, threads=2)
+        self.numbers = ModelNumbers(model, threads=2)
         self.name = model.inputs[0].tensor.name
 
     def __call__(self, nv12: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self.executor.run({self.name: nv12})
+        outputs = self.numbers.outputs({self.name: nv12})
         return np.asarray(next(iter(outputs.values())))
 
 
