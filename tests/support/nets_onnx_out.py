@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from bpu_common.params import ChannelParams
-from bpu_common.program import EltwiseKind, Pair, Quad
+from bpu_common.program import EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from bpu_host.compiler.lowered import (
     BpuOp,
@@ -225,3 +225,31 @@ def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000, width: flo
             y = net.conv(y, out)
             x = net.sum(x, y) if i and c == out else y
     return net, x
+
+
+def mixed_network() -> LoweredGraph:
+    """A small network with every kind of operation and every form of requantization."""
+    net = NetBuilder(11, "mixed")
+    relu = (0, 127)
+    x = net.conv(net.input("image", (20, 24, 3)), 3)
+    x = net.conv(x, 16, (3, 3), (2, 2), (1, 1, 1, 1), clamp=relu)
+    y = net.conv(net.conv(x, 48, clamp=relu), 48, (3, 3), groups=48, clamp=(0, 90))
+    y = net.sum(x, net.conv(y, 16))
+    name, out = net.names()
+    y = net.add(QMaxPool(name, y, out, (3, 3), (2, 2), (1, 1, 1, 1)), (5, 6, 16))
+    name, out = net.names()
+    table = net.rng.integers(-128, 128, (1, 256)).astype(np.int8)
+    z = net.add(QLut(name, y, out, table), (5, 6, 16))
+    z = net.mul(z, y)
+    for mode in (ResizeMode.NEAREST, ResizeMode.BILINEAR):
+        axes = [arith.resize_axis(size, 2 * size, mode) for size in (5, 6)]
+        name, out = net.names()
+        up = net.add(QResize(name, z, out, mode, *axes), (10, 12, 16))
+        x = net.sum(x, up)
+    up = net.conv(y, 24, (2, 2), (1, 1), (1, 1, 1, 1), upsample=(2, 2))
+    name, out = net.names()
+    both = net.add(QConcat(name, (x, up), out, 2), (10, 12, 40))
+    wide = net.conv(both, 10, (3, 3), int32=True)
+    weights = net.rng.choice(np.array([-127, 127], np.int8), (16, 3, 3, 40))
+    deep = net.conv(both, 16, (3, 3), weights=np.tile(weights, (1, 1, 1, 1)))
+    return net.lowered([wide, deep, net.scale(both)])

@@ -51,7 +51,7 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     for name, array in weights.items():
         renamed[name] = _add_calibration(made, name, _channel_thresholds(array), weight=True)
     after = {node.input[0]: node for node in made.nodes}
-    sources = [each.name for each in (*graph.input, *graph.initializer)]
+    sources = [each.name for each in graph.input] + [each.name for each in tensors]
     nodes = [after[name] for name in sources if name in after]
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]

@@ -1,0 +1,46 @@
+"""The same bits on an AVX2-only x86 CPU and on an ARM CPU (both emulated) as here."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "qemu_digest", Path(__file__).with_name("qemu_digest.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+script = _load()
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("network")
+    return folder, script.build_network(folder)
+
+
+def test_this_cpu(network: tuple[Path, dict[str, str]]) -> None:
+    folder, wanted = network
+    assert script.digests(folder) == wanted
+
+
+def test_haswell(network: tuple[Path, dict[str, str]]) -> None:
+    folder, wanted = network
+    assert script.on_haswell(folder) == wanted
+
+
+def test_arm(network: tuple[Path, dict[str, str]]) -> None:
+    folder, wanted = network
+    assert script.on_arm(folder, script.default_cache()) == wanted
