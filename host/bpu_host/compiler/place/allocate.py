@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bpu_common.tensor import align_up
 from bpu_host.compiler.place.memory import BUFFER_ALIGN, Buffer
@@ -67,6 +67,7 @@ class Wish:
     """A buffer and the longer life it would like to have.
 
     Attributes:
+        further: even earlier starts, nearest first.
         resident: holds a whole tensor over several units; placed before the temporaries.
     """
 
@@ -74,14 +75,15 @@ class Wish:
     early: int
     late: int
     resident: bool = False
+    further: tuple[int, ...] = ()
 
 
 def allocate(wishes: Sequence[Wish], capacity_bytes: int | None) -> tuple[int, Buffer | None]:
     """Give every used buffer an address (`offset_bytes`).
 
-    First every buffer gets a place for the life it needs, long-lived and large ones first; then,
-    in program order, buffers are moved to where their wished life fits too, if there is such a
-    place.
+    First every buffer gets a place for the life it needs, residents first; then, in program order,
+    buffers are moved to where their wished life fits too, if there is such a place; then, step by
+    step, to where they can begin still further ahead.
 
     Returns:
         bytes used, and the buffer that did not fit (None: all is well).
@@ -99,6 +101,10 @@ def allocate(wishes: Sequence[Wish], capacity_bytes: int | None) -> tuple[int, B
     for wish, item in sorted(needs, key=lambda n: (n[1].start, n[1].buffer.name)):
         if wish.early < item.start or wish.late > item.end:
             _extend(arena, wish, item)
+    for depth in range(max((len(w.further) for w, _ in needs), default=0)):
+        for wish, item in sorted(needs, key=lambda n: (n[1].buffer.first, n[1].buffer.name)):
+            if depth < len(wish.further) and wish.further[depth] < item.start <= wish.early:
+                _extend(arena, replace(wish, early=wish.further[depth], late=item.end), item)
     for _, item in needs:
         item.buffer.offset_bytes = item.offset_bytes
     return arena.used_bytes, None

@@ -25,6 +25,8 @@ from bpu_host.compiler.place.units import TilePlan, Unit
 from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 
 LUT_BYTES = 256
+PREFETCH_UNITS = 5
+"""Constants are loaded at most so many units ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +198,11 @@ class Emitter:
         if not sizes:
             return
         place = self.graph.constants[op.name]
-        early = -1
+        early, further = -1, self._earlier_units() if self._overlap.weights else ()
         if streamed and self._overlap.tiles:
             early = self.drafter.tile_starts[-2]
         elif not streamed and self._overlap.weights:
-            early = self.drafter.unit_starts.get(self.drafter.unit - 1, -1)
+            early, further = (further[0] if further else -1), further[1:]
         starts = (place.tables,) if isinstance(op, QLut) else (place.weights, place.params)
         shared = isinstance(op, QLut) and len(op.tables) == 1
         buffers: list[Buffer] = []
@@ -208,6 +210,7 @@ class Emitter:
             per_channel = 0 if shared else size // (chans[1] - chans[0])
             buffer = Buffer(f"{op.name} constants", Space.SRAM, align_up(size, BUFFER_ALIGN))
             buffer.early = early
+            buffer.further = tuple(index for index in further if index < early)
             self.buffers.append(buffer)
             self.drafter.load_const(index, start + chans[0] * per_channel, buffer, size)
             buffers.append(buffer)
@@ -215,6 +218,12 @@ class Emitter:
             self._constants[index] = LoadedConstants(chans[0], tables=buffers[0])
         else:
             self._constants[index] = LoadedConstants(chans[0], buffers[0], buffers[1])
+
+    def _earlier_units(self) -> tuple[int, ...]:
+        """First instructions of the units before this one, nearest first."""
+        starts = self.drafter.unit_starts
+        unit = self.drafter.unit
+        return tuple(starts[unit - k] for k in range(1, PREFETCH_UNITS + 1) if unit - k in starts)
 
     def _tile_constants(self, index: int, chans: Range) -> Constants:
         loaded = self._constants.get(index)

@@ -58,6 +58,7 @@ class Buffer:
     Attributes:
         first, last: indices of the first and last instruction that touches it; -1 if none yet.
         early: index from which it should be reserved already, so that a load can run ahead.
+        further: indices before that, nearest first: the earlier the better where there is room.
         late_tile: tile until whose end it should stay reserved, so that a store can lag behind.
         offset_bytes: address; fixed from the start for IO, else given by the allocator.
     """
@@ -69,6 +70,7 @@ class Buffer:
     first: int = -1
     last: int = -1
     early: int = -1
+    further: tuple[int, ...] = ()
     late_tile: int = -1
 
     def touch(self, index: int) -> None:

@@ -103,7 +103,8 @@ def _sram_addresses(draughts: Draughts, spec: MachineSpec) -> tuple[int, Buffer 
     for buffer in draughts.emitter.buffers:
         early, late = soft_life(buffer, ends)
         start = starts[bisect_right(starts, buffer.first) - 1]
-        temporaries.append(Wish(buffer, max(early, start), late))
+        further = tuple(max(index, start) for index in buffer.further)
+        temporaries.append(Wish(buffer, max(early, start), late, further=further))
     return allocate([*residents, *temporaries], spec.sram_bytes)
 
 
