@@ -1,7 +1,7 @@
 """The one tree of errors a user can cause or meet.
 
-Every error says what went wrong (`message`), where (`where`) and what to do next (`hint`). The same
-classes cross gRPC in both directions (see `bpu_common.wire`) and end as an exit status in a command.
+Every error says what went wrong (`message`), where (`where`) and what to do next (`hint`). The
+same classes cross gRPC in both directions (see `bpu_common.wire`) and end as an exit status.
 """
 
 from __future__ import annotations

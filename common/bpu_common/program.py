@@ -250,7 +250,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Nearest: copy. Bilinear: integer weights of 1/256 per axis, (sum + 2^15) >> 16, clamp int8."""
+    """Nearest: copy. Bilinear: weights of 1/256 per axis, (sum + 2^15) >> 16, clamp int8."""
 
     layer: int
     waits: tuple[int, ...]
