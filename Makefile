@@ -16,9 +16,9 @@ help: ## list the targets
 setup: $(VENV)/.installed ## create the environment (.venv) with pinned, hashed dependencies
 
 $(VENV)/.installed: pyproject.toml requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit("OpenBPU needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Next: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("OpenBPU needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Next: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	if UV=$$(command -v uv) || { $(PY) -m pip install -q --disable-pip-version-check uv && UV=$(VENV)/bin/uv; }; then \
+	@if UV=$$(command -v uv) || { $(PY) -m pip install -q --disable-pip-version-check uv && UV=$(VENV)/bin/uv; }; then \
 	  "$$UV" pip install -q --python $(PY) --require-hashes -r requirements.txt && "$$UV" pip install -q --python $(PY) --no-deps -e .; \
 	else \
 	  $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt && $(PY) -m pip install -q --disable-pip-version-check --no-deps -e .; \
