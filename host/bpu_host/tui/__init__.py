@@ -1,0 +1,1 @@
+"""The live view of a board in a terminal: frames in, one pure function, widgets that only draw."""

@@ -1,0 +1,201 @@
+"""What is on the screen, as values: the output of `view` and the only input of the widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bpu_host.tui.state import Link, Load
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def letter(slot: int) -> str:
+    """The letter that stands for a model where there is no colour; `?` for an unknown one."""
+    return LETTERS[slot % len(LETTERS)] if slot >= 0 else "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line over time: `values[i]` at `times_ns[i]`, NaN where there is none."""
+
+    times_ns: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model.
+
+    Attributes:
+        slot: number of its colour and letter.
+        fps: frames done a second, over `RATE_WINDOW_NS`.
+        p50_ns, p99_ns: of the last 10 s; None if no frame was done in them.
+        pending_ns, bpu_ns, cpu_ns: the p50 of each part; None as above.
+        missed: frames dropped for their deadline, or late.
+        failed: failed or refused.
+        load: of this program on the model.
+        p99: the sparkline, ms.
+    """
+
+    slot: int
+    name: str
+    digest: str
+    priority: int
+    fps: float
+    p50_ns: int | None
+    p99_ns: int | None
+    pending_ns: int | None
+    bpu_ns: int | None
+    cpu_ns: int | None
+    running: int
+    waiting: int
+    submitted: int
+    done: int
+    preempting: int
+    preempted: int
+    missed: int
+    failed: int
+    load: Load | None
+    p99: Series
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One function call on a core, within the window of the timeline.
+
+    Attributes:
+        slot: of its model, -1 if unknown.
+        name: of the model.
+    """
+
+    start_ns: int
+    end_ns: int
+    slot: int
+    name: str
+    task: int
+    call: int
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """At `time_ns` a task of the model `by` took the core from a task of `lost`."""
+
+    time_ns: int
+    by: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoreRow:
+    """One core: figures, and what it did in the window."""
+
+    index: int
+    utilisation: float
+    clock_hz: int
+    slot: int
+    model: str
+    call: int
+    calls_per_s: float
+    preemptions: int
+    bars: tuple[Bar, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The window of the core timeline, in device time."""
+
+    start_ns: int
+    end_ns: int
+    cores: tuple[CoreRow, ...]
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of durations in equal bins from 0 to `top_ns`.
+
+    Attributes:
+        longest_ns: of the counted durations; `total`: how many they are.
+    """
+
+    counts: tuple[int, ...] = ()
+    top_ns: int = 0
+    longest_ns: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Details of the chosen model: latencies in ms over time, durations of its calls."""
+
+    slot: int
+    name: str
+    p50: Series
+    p99: Series
+    calls: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """The board's computer and queue.
+
+    Attributes:
+        cpu: percent of all CPUs; `cpu_series`: the same over time.
+        temperatures: sensor and degrees Celsius.
+    """
+
+    cpu: float = 0.0
+    cpu_count: int = 0
+    cpu_series: Series = Series()
+    memory_used: int = 0
+    memory_total: int = 0
+    process_bytes: int = 0
+    running: int = 0
+    running_limit: int = 0
+    waiting: int = 0
+    alive_limit: int = 0
+    temperatures: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the event log; `time` is HH:MM:SS.mmm."""
+
+    time: str
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The top line.
+
+    Attributes:
+        time: wall time of the frame, empty without one.
+        uptime_s: device time of the frame.
+    """
+
+    label: str
+    machine: str
+    link: Link
+    detail: str
+    paused: bool
+    behind_s: float
+    time: str
+    uptime_s: float
+    recording: str
+    loads: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The whole screen."""
+
+    header: Header
+    models: tuple[ModelRow, ...]
+    timeline: Timeline
+    selected: Selected | None
+    gauges: Gauges | None
+    events: tuple[Event, ...]

@@ -1,0 +1,117 @@
+"""Where frames come from: a board, a recording."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from bpu_common.telemetry import TelemetryFrame
+from bpu_host.remote import Board
+from bpu_host.tui.lines import read_frames
+
+MAX_PAUSE_S = 2.0
+"""A replay never waits longer than this between two frames (a gap of hours in a recording)."""
+
+
+class FrameSource(Protocol):
+    """One stream of telemetry frames.
+
+    Attributes:
+        label: what the header calls it (an address, a file name).
+        lasting: whether `frames` may be called again after it failed or ended (a board comes back,
+            a recording does not).
+    """
+
+    label: str
+    lasting: bool
+
+    def frames(self) -> Iterator[TelemetryFrame]:
+        """Frames in order of time; ends when the source has no more, or after `close`.
+
+        Raises:
+            BpuError: the source cannot be read (board unreachable, broken recording).
+        """
+        ...
+
+    def close(self) -> None:
+        """Make a `frames` that waits on another thread end soon."""
+        ...
+
+
+class BoardSource:
+    """The telemetry stream of an agent; `frames` connects anew each time it is called."""
+
+    lasting = True
+
+    def __init__(self, address: str, label: str = "", *, period_ms: int = 100) -> None:
+        """Nothing is dialled before `frames`.
+
+        Args:
+            address: whatever `Board.connect` takes.
+        """
+        self.label = label or address
+        self._address = address
+        self._period_ms = period_ms
+        self._board: Board | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def frames(self) -> Iterator[TelemetryFrame]:
+        board = Board.connect(self._address)
+        with board:
+            with self._lock:
+                if self._closed:
+                    return
+                self._board = board
+            yield from board.telemetry(self._period_ms)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._board is not None:
+                self._board.close()
+
+
+class RecordingSource:
+    """A recorded stream, at the pace of its time stamps.
+
+    Args:
+        speed: recorded seconds per second; 0 gives the frames without waiting.
+        sleep: waits so many seconds, or less if the source was closed.
+    """
+
+    lasting = False
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        speed: float = 1.0,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self.label = path.name
+        self._path = path
+        self._speed = speed
+        self._closed = threading.Event()
+        self._sleep = self._closed.wait if sleep is None else sleep
+
+    def frames(self) -> Iterator[TelemetryFrame]:
+        due_s = time.monotonic()
+        before: TelemetryFrame | None = None
+        for frame in read_frames(self._path):
+            if self._speed > 0 and before is not None and before.boot_id == frame.boot_id:
+                pause_s = (frame.time_ns - before.time_ns) / 1e9 / self._speed
+                due_s += min(max(pause_s, 0.0), MAX_PAUSE_S)
+                left_s = due_s - time.monotonic()
+                if left_s > 0:
+                    self._sleep(left_s)
+            if self._closed.is_set():
+                return
+            before = frame
+            yield frame
+
+    def close(self) -> None:
+        self._closed.set()
