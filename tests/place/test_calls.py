@@ -76,7 +76,7 @@ def test_predicted_cycles_are_those_of_the_timing_model() -> None:
 
 def test_impossible_limit_names_the_layer() -> None:
     slowest = replace(SLOW, clock_hz=1_000_000)  # 1,000 cycles a call: less than one set-up
-    with pytest.raises(CapacityError, match=r"conv_\d+.*function calls"):
+    with pytest.raises(CapacityError, match=r"layer '\w+' .*function calls"):
         check_program(_chain(1), slowest, EmitOptions(max_time_per_fc_us=1_000))
 
 

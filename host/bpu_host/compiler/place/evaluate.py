@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bpu_common.machine import MachineSpec
 from bpu_common.program import Engine, engine_of
-from bpu_host.compiler.lowered import op_inputs
+from bpu_host.compiler.lowered import QConv, op_inputs
 from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import make_homes
@@ -17,6 +17,8 @@ from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 from bpu_sim.timing import instruction_cost
 
 MAX_TILES = 1 << 13
+SERIAL_MISS = 0.25
+"""How far an option without room for overlap uses up the patience of the search."""
 GOOD_ROWS = 4
 """A tiling with at least so many rows a tile is not refined further."""
 
@@ -52,10 +54,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A candidate that fits, and what it is expected to cost there."""
+    """A candidate that fits, and what it is expected to cost there.
+
+    Attributes:
+        overlapped: there is room for the overlap that the policy asks for.
+    """
 
     candidate: Candidate
     cycles: int
+    overlapped: bool
 
     def cost(self, policy: Policy) -> tuple[int, int]:
         """Smaller is better."""
@@ -93,9 +100,11 @@ class _Group:
 
     Attributes:
         patience: options that are still tried after the best one so far.
+        resort: only looked at when nothing else fits.
     """
 
     patience: int
+    resort: bool
     source: Iterator[_Option]
     known: list[_Option] = field(default_factory=list)
 
@@ -135,8 +144,10 @@ class Evaluator:
         best: Choice | None = None
         further = 1
         for group in self._groups[key]:
+            if best is not None and group.resort:
+                break
             found = self._best_of(group, key, available)
-            if best is not None:
+            if best is not None and best.overlapped:
                 further -= 1
             if found and (best is None or found.cost(self.policy) < best.cost(self.policy)):
                 best = found
@@ -147,6 +158,8 @@ class Evaluator:
     def _good(self, unit: Unit, choice: Choice) -> bool:
         """Whether blocks of channels cannot make a tiling by rows much better."""
         op = self.graph.ops[unit.last]
+        if not choice.overlapped and isinstance(op, QConv):
+            return False
         few = sum(constant_bytes(op, unit.chans)) * 4 < self.spec.sram_bytes
         return few or choice.candidate.tiling.rows >= min(GOOD_ROWS, unit.rows[1] - unit.rows[0])
 
@@ -154,7 +167,7 @@ class Evaluator:
         self, group: _Group, key: tuple[Unit, frozenset[str]], available: int
     ) -> Choice | None:
         best: Choice | None = None
-        patience = group.patience
+        patience = float(group.patience)
         for option in group.options():
             if option.least_bytes > available:
                 continue
@@ -167,16 +180,16 @@ class Evaluator:
                 best = choice
                 patience = group.patience
             else:
-                patience -= 1
+                patience -= 1 if choice.overlapped else SERIAL_MISS
             if patience <= 0:
                 break
         return best
 
     def _fit(self, candidate: Candidate, available: int) -> Choice | None:
         if candidate.soft_bytes <= available:
-            return Choice(candidate, candidate.cycles)
+            return Choice(candidate, candidate.cycles, overlapped=True)
         if candidate.hard_bytes <= available:
-            return Choice(candidate, candidate.serial_cycles)
+            return Choice(candidate, candidate.serial_cycles, overlapped=False)
         return None
 
     def _make_groups(self, unit: Unit, resident: frozenset[str]) -> tuple[_Group, ...]:
@@ -187,15 +200,19 @@ class Evaluator:
         rows = _sizes(unit.rows[1] - unit.rows[0])
         patience = 2 if self._streams(unit, resident) else 0
         tilings = [[Tiling(r, cols, chans) for r in rows]]
+        narrow: list[list[Tiling]] = []
         if len(unit.ops) == 1:
             orders = (True, False)
             widths = _sizes(chans)[1:]
             tilings += [[Tiling(r, cols, w, o) for r in rows for o in orders] for w in widths]
-            narrow = _sizes(cols)[1:]
-            tilings += [
-                [Tiling(1, n, w, o) for w in (chans, *widths) for o in orders] for n in narrow
+            narrow = [
+                [Tiling(1, n, w, o) for w in (chans, *widths) for o in orders]
+                for n in _sizes(cols)[1:]
             ]
-        return tuple(_Group(patience, self._options(unit, resident, each)) for each in tilings)
+        lists = [(each, False) for each in tilings] + [(each, True) for each in narrow]
+        return tuple(
+            _Group(patience, resort, self._options(unit, resident, each)) for each, resort in lists
+        )
 
     def _streams(self, unit: Unit, resident: frozenset[str]) -> bool:
         """Whether a unit moves tensors between DDR and SRAM, so that tiles let it overlap."""

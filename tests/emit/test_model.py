@@ -1,0 +1,161 @@
+"""A float network to a model: segments, tensors, weights, and both programs with the same bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bpu_common import container
+from bpu_common.machine import X3M
+from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.tensor import DType, Layout
+from bpu_host.compiler.emit import EmitOptions, build_model, op_macs
+from bpu_host.compiler.emit_weights import WEIGHTS_ALIGN, pack_weights
+from bpu_host.compiler.lowered import LoweredGraph
+from bpu_host.compiler.partition import split, tensors_made, tensors_read
+from bpu_host.compiler.quantize import lower
+from bpu_sim.fastpath import FastSegment
+from bpu_sim.machine import ExactSegment, check_hazards
+from tests.support.nets_place import LoweredNet
+from tests.support.nets_quant import Net, image_input, max_thresholds, verdicts
+
+OPTIONS = EmitOptions(debug=True)
+
+
+def _network() -> LoweredGraph:
+    """BPU, a CPU operator in the middle, BPU again, two outputs; 20 columns are padded in DDR."""
+    net = Net(1, 3, 16, 20, seed=5)
+    x = net.node("Relu", [net.conv("data", 3, 8, pads=[1, 1, 1, 1])])
+    middle = net.node("Softsign", [net.conv(x, 8, 8, pads=[1, 1, 1, 1])])
+    y = net.conv(middle, 8, 6, pads=[1, 1, 1, 1])
+    z = net.conv(x, 8, 4, 1)
+    model = net.model(y, z)
+    sample = {"data": np.random.default_rng(1).integers(-128, 128, (1, 3, 16, 20))}
+    feeds = {"data": sample["data"].astype(np.float32)}
+    places = verdicts(model, cpu=[n.name for n in model.graph if n.op_type == "Softsign"])
+    return lower(model, places, max_thresholds(model, [feeds]), (image_input(16, 20),), "net")
+
+
+@pytest.fixture(scope="module")
+def lowered() -> LoweredGraph:
+    return _network()
+
+
+@pytest.fixture(scope="module")
+def model(lowered: LoweredGraph) -> BpuModel:
+    return build_model(lowered, X3M, OPTIONS, (), {"key": "value"})
+
+
+def test_parts_are_a_valid_order(lowered: LoweredGraph) -> None:
+    parts = split(lowered)
+    known = {item.tensor.name for item in lowered.inputs}
+    for part in parts:
+        assert set(part.inputs) <= known
+        inside = set(part.inputs) | set(lowered.constants)
+        for op in part.ops:
+            assert set(tensors_read(op)) <= inside
+            inside.update(tensors_made(op))
+        known.update(part.outputs)
+    assert set(lowered.outputs) <= known
+    assert sum(len(part.ops) for part in parts) == len(lowered.ops)
+
+
+def test_few_parts_in_turn(lowered: LoweredGraph) -> None:
+    parts = split(lowered)
+    assert [p.on for p in parts] == ["BPU", "CPU", "BPU", "CPU"]
+    assert [p.name for p in parts] == ["net_subgraph_0", "net_cpu_0", "net_subgraph_1", "net_cpu_1"]
+
+
+def test_tensors_of_the_boundary(model: BpuModel, lowered: LoweredGraph) -> None:
+    for segment in model.segments:
+        for name in (*segment.inputs, *segment.outputs):
+            spec = model.tensors[name]
+            if name not in lowered.tensors:
+                assert spec.dtype is DType.FLOAT32
+                continue
+            assert spec.shape == (1, *lowered.tensors[name].shape_hwc)
+            assert spec.layout is Layout.NHWC
+            assert spec.scale == lowered.tensors[name].scale or name == "data"
+            assert spec.scale_axis == (3 if len(spec.scale) > 1 else -1)
+            if isinstance(segment, BpuSegment) and name in segment.outputs:
+                assert spec.aligned_shape[2] == 32
+    assert [o.name for o in model.outputs] == list(lowered.outputs)
+    assert model.inputs[0].tensor.aligned_shape == (1, 16, 32, 3)
+
+
+def test_cpu_segments_count_their_elements(model: BpuModel) -> None:
+    nodes = [n for s in model.segments if isinstance(s, CpuSegment) for n in s.nodes]
+    kinds = {n.op_type: n.element_count for n in nodes}
+    assert kinds["Softsign"] == 8 * 16 * 20
+    assert kinds["HzQuantize"] == 8 * 16 * 20
+    assert all(n.element_count > 0 for n in nodes)
+
+
+def test_parameters_gain_figures_with_debug(model: BpuModel, lowered: LoweredGraph) -> None:
+    assert model.parameters["key"] == "value"
+    assert "function calls" in model.parameters["placement.net_subgraph_0"]
+    plain = build_model(lowered, X3M, EmitOptions(), (), {})
+    assert plain.parameters == {}
+
+
+def test_same_bytes_twice(model: BpuModel) -> None:
+    again = build_model(_network(), X3M, OPTIONS, (), {"key": "value"})
+    assert container.dump((again,)) == container.dump((model,))
+
+
+def test_programs_agree_after_the_container(model: BpuModel) -> None:
+    (loaded,) = container.loads(container.dump((model,)))
+    images = {item.tensor.name: item for item in loaded.inputs}
+    random = np.random.default_rng(2)
+    for segment in loaded.segments:
+        if not isinstance(segment, BpuSegment):
+            continue
+        check_hazards(segment.program)
+        arrays = {}
+        for name in segment.inputs:
+            spec = loaded.tensors[name]
+            if name in images:
+                arrays[name] = random.integers(0, 256, images[name].caller_shape).astype(np.uint8)
+            else:
+                arrays[name] = random.integers(-128, 128, spec.shape).astype(np.int8)
+        exact = ExactSegment(segment, images).run(arrays)
+        fast = FastSegment(segment, images, 1).run(arrays)
+        assert exact.keys() == fast.keys() == set(segment.outputs)
+        for name in exact:
+            np.testing.assert_array_equal(exact[name], fast[name])
+
+
+def test_weights_are_aligned_and_shared() -> None:
+    net = LoweredNet(1)
+    x = net.codes((4, 4, 8))
+    a, b = net.conv(x, 8), net.conv(x, 8)
+    first = net.ops[0]
+    twin = type(first)(
+        "twin", first.x, net.ops[1].y, first.weights, first.params, *_geometry(first)
+    )
+    graph = net.graph(a, b)
+    packed = pack_weights((first, twin))
+    assert packed.places["twin"] == packed.places[first.name]
+    assert {c.name for c in packed.constants} == {f"{first.name}/weights", "twin/weights"}
+    for place in pack_weights(graph.ops).places.values():
+        assert place.weights % WEIGHTS_ALIGN == place.params % WEIGHTS_ALIGN == 0
+    offset = packed.places["twin"].weights
+    assert packed.data[offset : offset + first.weights.size] == first.weights.tobytes()
+
+
+def _geometry(op: object) -> tuple[object, ...]:
+    names = ("kernel_hw", "stride_hw", "dilation_hw", "pads_tlbr", "groups")
+    return tuple(getattr(op, name) for name in names)
+
+
+def test_macs_are_unpadded() -> None:
+    net = LoweredNet(1)
+    x = net.codes((5, 7, 6))
+    y = net.conv(x, 10)
+    z = net.conv(y, 10, groups=5)
+    net.conv(z, 4, (2, 2), pads=(1, 1, 1, 1), upsample=(2, 2))
+    graph = net.graph("t2")
+    macs = [op_macs(op, graph) for op in graph.ops]
+    assert macs[:2] == [5 * 7 * 10 * 9 * 6, 5 * 7 * 10 * 9 * 2]
+    assert macs[2] == 10 * 14 * 4 * 4 * 10 // 4
+    assert op_macs(net.ops[2], graph) == macs[2]
