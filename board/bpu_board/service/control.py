@@ -1,0 +1,89 @@
+"""What `supervise` does, whichever way the agent is kept running."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+from bpu_board.service import supervisor, systemd
+from bpu_board.service.folder import Folder, Settings
+from bpu_common import __version__
+from bpu_common.errors import BoardUnreachable, UsageError
+
+_POLL_S = 0.05
+
+
+def install(folder: Folder, options: tuple[str, ...], *, plain: bool) -> None:
+    """Write down how the agent is kept running; what ran before is ended.
+
+    Args:
+        options: of the agent.
+        plain: use the supervisor alone even where there is systemd.
+    """
+    folder.make()
+    before = folder.read()
+    uninstall(folder)
+    chosen = Settings("supervisor") if plain else systemd.choose()
+    # Who made the user's services outlive logins must stay known, or removal would forget it.
+    lingers = chosen.lingers or (before.lingers and chosen.kind == "systemd-user")
+    folder.write(replace(chosen, options=options, lingers=lingers))
+    if chosen.kind != "supervisor":
+        systemd.install(folder, chosen.kind)
+
+
+def start(folder: Folder, wait_s: float) -> None:
+    """Have the agent run, and wait until it listens; nothing happens if it does.
+
+    Raises:
+        BoardUnreachable: it does not listen within `wait_s` seconds.
+        UsageError: systemd refuses.
+    """
+    if not folder.root.is_dir():
+        raise UsageError("there is no such folder", where=str(folder.root))
+    kind = folder.read().kind
+    end_s = time.monotonic() + wait_s
+    if kind == "supervisor":
+        supervisor.start(folder)
+    else:
+        systemd.control(kind, "start", systemd.unit_path(folder, kind).name)
+    while not folder.answers():
+        if time.monotonic() > end_s:
+            raise BoardUnreachable(
+                f"the agent does not listen after {wait_s:g} s: {folder.last_lines()}",
+                where=str(folder.log),
+                hint="`bpu boards doctor NAME` looks for the reason",
+            )
+        time.sleep(_POLL_S)
+
+
+def stop(folder: Folder) -> None:
+    """End the agent; nothing happens if it does not run."""
+    kind = folder.read().kind
+    if kind != "supervisor" and systemd.unit_path(folder, kind).exists():
+        systemd.control(kind, "stop", systemd.unit_path(folder, kind).name)
+    supervisor.stop(folder)
+
+
+def uninstall(folder: Folder) -> None:
+    """End the agent and take back what lies outside the folder."""
+    settings = folder.read()
+    if settings.kind != "supervisor":
+        systemd.uninstall(folder, settings)
+    supervisor.stop(folder)
+
+
+def status(folder: Folder) -> dict[str, Any]:
+    """What runs, for `--json` and for the host."""
+    settings = folder.read()
+    found = supervisor.state(folder)
+    return {
+        "version": __version__,
+        "kind": settings.kind,
+        "options": list(settings.options),
+        "running": found is not None,
+        "answers": folder.answers(),
+        "socket": os.fspath(folder.socket),
+        **(found or {}),
+    }
