@@ -13,7 +13,7 @@ from bpu_common.tensor import F64, AnyArray
 Shape3 = tuple[int, int, int]
 
 
-class OffBpu(Exception):  # noqa: N818  control flow inside the package, never seen by users
+class OffBpu(Exception):
     """A node that the BPU back end cannot express; `str()` is the reason shown to the user."""
 
 
