@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -23,13 +23,12 @@ from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages import board, perf, telemetry
 from bpu_common.wire.rpc.address import Address
-from bpu_common.wire.rpc.errors import from_call
+from bpu_common.wire.rpc.calls import Stream, Unary, Upload
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 
 SERVICE = pb.DESCRIPTOR.services_by_name["BoardService"].full_name
 
 _Q = TypeVar("_Q", bound=Message)
-_A = TypeVar("_A", bound=Message)
 
 
 def open_channel(address: Address) -> grpc.Channel:
@@ -49,14 +48,19 @@ class BoardClient:
 
     def __init__(self, channel: grpc.Channel, where: str) -> None:
         self._where = where
-        self._deploy = _Upload(channel, "Deploy", pb.DeployResponse, where)
-        self._list = _Unary(channel, "ListModels", pb.ListModelsResponse, where)
-        self._remove = _Unary(channel, "RemoveModel", pb.RemoveModelResponse, where)
-        self._info = _Unary(channel, "GetModelInfo", pb.ModelInfo, where)
-        self._infer = _Unary(channel, "Infer", pb.InferResponse, where)
-        self._perf = _Stream(channel, "Perf", pb.PerfEvent, where)
-        self._telemetry = _Stream(channel, "Telemetry", pb.TelemetryFrame, where)
-        self._capabilities = _Unary(channel, "GetCapabilities", pb.Capabilities, where)
+        self._deploy = Upload(channel, _path("Deploy"), pb.DeployResponse.FromString, where)
+        self._list = Unary(channel, _path("ListModels"), pb.ListModelsResponse.FromString, where)
+        self._remove = Unary(
+            channel, _path("RemoveModel"), pb.RemoveModelResponse.FromString, where
+        )
+        self._info = Unary(channel, _path("GetModelInfo"), pb.ModelInfo.FromString, where)
+        self._infer = Unary(channel, _path("Infer"), pb.InferResponse.FromString, where)
+        self._perf = Stream(channel, _path("Perf"), pb.PerfEvent.FromString, where)
+        self._telemetry = Stream(channel, _path("Telemetry"), pb.TelemetryFrame.FromString, where)
+        self._frames = Stream(channel, _path("Telemetry"), bytes, where)
+        self._capabilities = Unary(
+            channel, _path("GetCapabilities"), pb.Capabilities.FromString, where
+        )
 
     def deploy(
         self, header: UploadHeader, chunks: Iterable[bytes] = (), timeout_s: float | None = None
@@ -99,55 +103,14 @@ class BoardClient:
         for frame in self._telemetry(request, None):
             yield telemetry.frame_from_pb(frame)
 
+    def telemetry_bytes(self, period_ms: int = 0) -> Iterator[bytes]:
+        """As `telemetry` without end, each frame as the board sent it (see `frame_from_bytes`)."""
+        return self._frames(pb.TelemetryRequest(period_ms=period_ms), None)
+
     def capabilities(self, timeout_s: float | None = None) -> BoardInfo:
         return board.capabilities_from_pb(
             self._capabilities(pb.GetCapabilitiesRequest(), timeout_s)
         )
-
-
-class _Unary(Generic[_A]):
-    """Request -> answer."""
-
-    def __init__(self, channel: grpc.Channel, method: str, answer: type[_A], where: str) -> None:
-        self._call = channel.unary_unary(_path(method), _serialize, _parser(answer))
-        self._where = where
-
-    def __call__(self, request: Message, timeout_s: float | None) -> _A:
-        try:
-            return cast("_A", self._call(request, timeout=timeout_s))
-        except grpc.RpcError as error:
-            raise from_call(cast("Any", error), self._where) from None
-
-
-class _Upload(Generic[_A]):
-    """Stream of requests -> answer."""
-
-    def __init__(self, channel: grpc.Channel, method: str, answer: type[_A], where: str) -> None:
-        self._call = channel.stream_unary(_path(method), _serialize, _parser(answer))
-        self._where = where
-
-    def __call__(self, requests: Iterable[Message], timeout_s: float | None) -> _A:
-        try:
-            return cast("_A", self._call(iter(requests), timeout=timeout_s))
-        except grpc.RpcError as error:
-            raise from_call(cast("Any", error), self._where) from None
-
-
-class _Stream(Generic[_A]):
-    """Request -> stream of answers; leaving the iteration cancels the call."""
-
-    def __init__(self, channel: grpc.Channel, method: str, answer: type[_A], where: str) -> None:
-        self._call = channel.unary_stream(_path(method), _serialize, _parser(answer))
-        self._where = where
-
-    def __call__(self, request: Message, timeout_s: float | None) -> Iterator[_A]:
-        stream = self._call(request, timeout=timeout_s)
-        try:
-            yield from cast("Iterator[_A]", stream)
-        except grpc.RpcError as error:
-            raise from_call(cast("Any", error), self._where) from None
-        finally:
-            stream.cancel()  # type: ignore[no-untyped-call]  # its stub has no annotations
 
 
 _R = TypeVar("_R")
@@ -163,11 +126,3 @@ def _in_range(convert: Callable[[_R], _Q], request: _R) -> _Q:
 
 def _path(method: str) -> str:
     return f"/{SERVICE}/{method}"
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
-
-
-def _parser(answer: type[_A]) -> Callable[[bytes], _A]:
-    return answer.FromString

@@ -7,13 +7,10 @@ the details in the board's log.
 from __future__ import annotations
 
 import abc
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 
 from bpu_common.board import (
     BoardInfo,
@@ -23,20 +20,13 @@ from bpu_common.board import (
     UploadHeader,
     UploadState,
 )
-from bpu_common.errors import BpuError, UsageError
+from bpu_common.errors import UsageError
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages import board, perf, telemetry
 from bpu_common.wire.rpc.client import SERVICE
-from bpu_common.wire.rpc.errors import to_status
-
-logger = logging.getLogger(__name__)
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-_Q = TypeVar("_Q")
-_A = TypeVar("_A", bound=Message)
+from bpu_common.wire.rpc.handlers import Context, many, one, serialize
 
 
 class BoardServicer(abc.ABC):
@@ -85,20 +75,16 @@ def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     handlers = {
         "Deploy": grpc.stream_unary_rpc_method_handler(
-            _one(calls.deploy), pb.DeployRequest.FromString, _serialize
+            one(calls.deploy), pb.DeployRequest.FromString, serialize
         ),
-        "ListModels": unary(_one(calls.list_models), pb.ListModelsRequest.FromString, _serialize),
-        "RemoveModel": unary(
-            _one(calls.remove_model), pb.RemoveModelRequest.FromString, _serialize
-        ),
-        "GetModelInfo": unary(
-            _one(calls.model_info), pb.GetModelInfoRequest.FromString, _serialize
-        ),
-        "Infer": unary(_one(calls.infer), pb.InferRequest.FromString, _serialize),
-        "Perf": stream(_many(calls.perf), pb.PerfRequest.FromString, _serialize),
-        "Telemetry": stream(_many(calls.telemetry), pb.TelemetryRequest.FromString, _serialize),
+        "ListModels": unary(one(calls.list_models), pb.ListModelsRequest.FromString, serialize),
+        "RemoveModel": unary(one(calls.remove_model), pb.RemoveModelRequest.FromString, serialize),
+        "GetModelInfo": unary(one(calls.model_info), pb.GetModelInfoRequest.FromString, serialize),
+        "Infer": unary(one(calls.infer), pb.InferRequest.FromString, serialize),
+        "Perf": stream(many(calls.perf), pb.PerfRequest.FromString, serialize),
+        "Telemetry": stream(many(calls.telemetry), pb.TelemetryRequest.FromString, serialize),
         "GetCapabilities": unary(
-            _one(calls.capabilities), pb.GetCapabilitiesRequest.FromString, _serialize
+            one(calls.capabilities), pb.GetCapabilitiesRequest.FromString, serialize
         ),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -157,55 +143,3 @@ class _Calls:
 async def _chunks(requests: AsyncIterator[pb.DeployRequest]) -> AsyncIterator[bytes]:
     async for request in requests:
         yield board.chunk_from_pb(request)
-
-
-def _one(
-    method: Callable[[_Q, Context], Awaitable[_A]],
-) -> Callable[[_Q, Context], Awaitable[_A]]:
-    async def call(request: _Q, context: Context) -> _A:
-        try:
-            return await method(request, context)
-        except BpuError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
-            failure = _internal(method, error)
-        await _abort(context, failure)
-        raise AssertionError("abort does not return")
-
-    return call
-
-
-def _many(
-    method: Callable[[_Q, Context], AsyncIterator[_A]],
-) -> Callable[[_Q, Context], AsyncIterator[_A]]:
-    async def call(request: _Q, context: Context) -> AsyncIterator[_A]:
-        answers = method(request, context)
-        try:
-            async for answer in answers:
-                yield answer
-        except BpuError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
-            failure = _internal(method, error)
-        else:
-            return
-        await _abort(context, failure)
-
-    return call
-
-
-async def _abort(context: Context, error: BpuError) -> None:
-    status, details, metadata = to_status(error)
-    await context.abort(status, details, metadata)
-
-
-def _internal(method: Callable[..., Any], error: Exception) -> BpuError:
-    name = getattr(method, "__name__", "call")
-    logger.error("unexpected failure in %s", name, exc_info=error)
-    return BpuError(
-        f"the agent failed in {name}", hint="its log has the details; this is a bug in OpenBPU"
-    )
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
