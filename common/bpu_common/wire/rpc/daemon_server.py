@@ -1,0 +1,109 @@
+"""The daemon's end of `openbpu.v1.DaemonService`: values in and out, errors as statuses."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from bpu_common.daemon import (
+    BoardEvent,
+    BoardLink,
+    DaemonStatus,
+    Job,
+    JobEvent,
+    PerfJobRequest,
+    WatchRequest,
+)
+from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
+from bpu_common.wire.messages import daemon
+from bpu_common.wire.rpc.daemon_client import DAEMON_SERVICE
+from bpu_common.wire.rpc.handlers import Context, many, one, serialize
+
+
+class DaemonServicer(abc.ABC):
+    """What the daemon implements. A BpuError raised by a method reaches the caller unchanged."""
+
+    @abc.abstractmethod
+    async def status(self) -> DaemonStatus:
+        """Everything at this instant."""
+
+    @abc.abstractmethod
+    async def resolve(self, board: str, wait_ms: int) -> BoardLink | None:
+        """A board's connection, waiting for one that is being made; None if it is unknown."""
+
+    @abc.abstractmethod
+    def perf(self, job: PerfJobRequest) -> AsyncIterator[JobEvent]:
+        """Queue and measure; the result comes last. Cancellation cancels the job."""
+
+    @abc.abstractmethod
+    async def jobs(self, board: str, limit: int, active_only: bool) -> tuple[Job, ...]:
+        """Newest first."""
+
+    @abc.abstractmethod
+    async def cancel(self, job: int) -> Job:
+        """Take a job back; returns it as it is afterwards."""
+
+    @abc.abstractmethod
+    def watch(self, request: WatchRequest) -> AsyncIterator[BoardEvent]:
+        """Kept frames, then live ones."""
+
+    @abc.abstractmethod
+    async def stop_daemon(self) -> None:
+        """Begin to end."""
+
+
+def add_daemon_service(server: grpc.aio.Server, servicer: DaemonServicer) -> None:
+    """Register the service; call before the server starts."""
+    calls = _Calls(servicer)
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+    handlers = {
+        "GetStatus": unary(one(calls.status), pb.GetDaemonStatusRequest.FromString, serialize),
+        "ResolveBoard": unary(one(calls.resolve), pb.ResolveBoardRequest.FromString, serialize),
+        "RunPerf": stream(many(calls.perf), pb.PerfJobRequest.FromString, serialize),
+        "ListJobs": unary(one(calls.jobs), pb.ListJobsRequest.FromString, serialize),
+        "CancelJob": unary(one(calls.cancel), pb.CancelJobRequest.FromString, serialize),
+        "WatchTelemetry": stream(many(calls.watch), pb.WatchTelemetryRequest.FromString, serialize),
+        "StopDaemon": unary(one(calls.stop_daemon), pb.StopDaemonRequest.FromString, serialize),
+    }
+    handler = grpc.method_handlers_generic_handler(DAEMON_SERVICE, handlers)
+    server.add_generic_rpc_handlers((handler,))
+
+
+class _Calls:
+    """Decode, call, encode."""
+
+    def __init__(self, servicer: DaemonServicer) -> None:
+        self._servicer = servicer
+
+    async def status(self, _: pb.GetDaemonStatusRequest, __: Context) -> pb.DaemonStatus:
+        return daemon.status_to_pb(await self._servicer.status())
+
+    async def resolve(self, request: pb.ResolveBoardRequest, _: Context) -> pb.ResolveBoardResponse:
+        link = await self._servicer.resolve(request.board, request.wait_ms)
+        if link is None:
+            return pb.ResolveBoardResponse(known=False)
+        return pb.ResolveBoardResponse(known=True, link=daemon.link_to_pb(link))
+
+    async def perf(self, request: pb.PerfJobRequest, _: Context) -> AsyncIterator[pb.PerfJobEvent]:
+        async for event in self._servicer.perf(daemon.perf_job_from_pb(request)):
+            yield daemon.job_event_to_pb(event)
+
+    async def jobs(self, request: pb.ListJobsRequest, _: Context) -> pb.ListJobsResponse:
+        jobs = await self._servicer.jobs(request.board, request.limit, request.active_only)
+        return pb.ListJobsResponse(jobs=[daemon.job_to_pb(job) for job in jobs])
+
+    async def cancel(self, request: pb.CancelJobRequest, _: Context) -> pb.Job:
+        return daemon.job_to_pb(await self._servicer.cancel(request.id))
+
+    async def watch(
+        self, request: pb.WatchTelemetryRequest, _: Context
+    ) -> AsyncIterator[pb.BoardEvent]:
+        async for event in self._servicer.watch(daemon.watch_from_pb(request)):
+            yield daemon.event_to_pb(event)
+
+    async def stop_daemon(self, _: pb.StopDaemonRequest, __: Context) -> pb.StopDaemonResponse:
+        await self._servicer.stop_daemon()
+        return pb.StopDaemonResponse()
