@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from bpu_common.model import BpuModel
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
+from bpu_common.telemetry import CallSlice
 from bpu_common.tensor import AnyArray
 
 OnEvent: TypeAlias = Callable[[TaskEvent], None]
@@ -50,6 +51,24 @@ class CoreState:
     task: int = -1
     model: str = ""
     call: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the device did, for telemetry.
+
+    Attributes:
+        calls: function calls that ended since the mark, in order of their ends, then those that run
+            now; empty if the device does not tell (`Capabilities.step_times`).
+        dropped: older ones that are no longer known.
+        mark: where the next question goes on.
+    """
+
+    time_ns: int
+    cores: tuple[CoreState, ...]
+    calls: tuple[CallSlice, ...]
+    dropped: int
+    mark: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +126,7 @@ class Device(Protocol):
             inputs: arrays in the caller's form (`ModelInput.caller_shape`), already checked; they
                 must not change before the task ends. None: only the time of the frame matters,
                 there will be no outputs.
-            every_event: False asks only for STARTED and the final event.
+            every_event: False asks only for STARTED, PARKED and the final event.
         """
 
     def outputs(self, task: int) -> dict[str, AnyArray]:
@@ -134,6 +153,13 @@ class Device(Protocol):
 
     def cores(self) -> tuple[CoreState, ...]:
         """State of the BPU cores now."""
+
+    def activity(self, mark: int) -> Activity:
+        """State of the cores and the function calls since `mark`, taken at one instant.
+
+        Args:
+            mark: `Activity.mark` of an earlier answer; 0: since the start; -1: none of the past.
+        """
 
     def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
         """Run one frame outside of time and return the arrays between its segments.

@@ -64,6 +64,8 @@ class TaskEvent(NamedTuple):
         call: index of the function call in the segment, -1 when none is concerned.
         other: the preempting task for PARKED, else -1.
         detail: sentence for FAILED, else empty.
+        bpu_ns: of a final event: how long the task's completed function calls occupied a core.
+        cpu_ns: of a final event: how long its completed CPU operators ran.
     """
 
     time_ns: int
@@ -75,6 +77,8 @@ class TaskEvent(NamedTuple):
     call: int = -1
     other: int = -1
     detail: str = ""
+    bpu_ns: int = 0
+    cpu_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

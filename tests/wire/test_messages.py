@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common import board as values
-from bpu_common import perf, telemetry
+from bpu_common import load, perf, telemetry
 from bpu_common import program as isa
 from bpu_common.errors import InputError, ModelFormatError, UsageError
 from bpu_common.model import NodeInfo
 from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages import arrays, board
+from bpu_common.wire.messages import load as load_messages
 from bpu_common.wire.messages import perf as perf_messages
 from bpu_common.wire.messages import program as program_messages
 from bpu_common.wire.messages import telemetry as telemetry_messages
@@ -259,8 +260,12 @@ def test_perf(
 
 
 LATENCY = st.builds(telemetry.LatencySample, U64, U64, U64, U64, U64)
-MODEL = st.builds(telemetry.ModelSample, NAME, NAME, *[U64] * 9, LATENCY)
+MODEL = st.builds(
+    telemetry.ModelSample, NAME, NAME, *[U64] * 9, LATENCY, U32, U32, U64, U64, U32, *[LATENCY] * 3
+)
 IDS = st.integers(-1, 2**62)
+SLICE = st.builds(telemetry.CallSlice, U32, IDS, NAME, U32, NAME, U64, U64, IDS, st.booleans())
+LINE = st.builds(telemetry.LogLine, U64, NAME, NAME)
 CORE = st.builds(telemetry.CoreSample, U32, U64, U32, U64, U64, U64, IDS, NAME, IDS)
 FRAME = st.builds(
     telemetry.TelemetryFrame,
@@ -269,6 +274,8 @@ FRAME = st.builds(
     st.builds(telemetry.QueueSample, U32, U32, U32, U32),
     st.lists(CORE, max_size=2).map(tuple),
     st.builds(telemetry.SystemSample, U32, U32, U64, U64, U64),
+    st.lists(SLICE, max_size=2).map(tuple), U64, st.lists(LINE, max_size=2).map(tuple),
+    st.lists(st.tuples(NAME, st.integers(-300_000, 2**40)), max_size=2).map(tuple),
 )  # fmt: skip
 
 
@@ -276,6 +283,20 @@ FRAME = st.builds(
 def test_telemetry(frame: telemetry.TelemetryFrame) -> None:
     message = telemetry_messages.frame_to_pb(frame)
     assert same(telemetry_messages.frame_from_pb(message), frame)
+
+
+LOAD_NAME = st.text(st.characters(categories=("L", "N")), max_size=12)
+LOAD = st.builds(
+    load.LoadRequest, NAME, LOAD_NAME, st.integers(1, 9), st.floats(0, 10_000), U32,
+    st.integers(0, 255), U64,
+)  # fmt: skip
+LOAD_STATE = st.builds(load.LoadState, NAME, LOAD, U64, U64, U64, U64, U64)
+
+
+@given(LOAD_STATE)
+def test_loads(state: load.LoadState) -> None:
+    message = load_messages.load_state_to_pb(state)
+    assert same(load_messages.load_state_from_pb(message), state)
 
 
 def test_unknown_enum_numbers_are_refused() -> None:

@@ -12,14 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from bpu_board.device import Capabilities, CoreState, Inputs, OnEvent, SegmentValues
+from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, SegmentValues
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind, TaskPlan
+from bpu_common.telemetry import MAX_SLICES
 from bpu_common.tensor import AnyArray
-from bpu_sim.device import Chip, PacedClock, VirtualClock
+from bpu_sim.device import Chip, ChipSample, PacedClock, VirtualClock
 from bpu_sim.timing import task_plan
 
 _POLL_S = 0.001
@@ -61,11 +62,11 @@ class _Task:
     def take(self, event: TaskEvent) -> None:
         """What the chip delivers."""
         kind = event.kind
-        if kind is TaskEventKind.STARTED or (self.every_event and kind not in FINAL_KINDS):
-            self.on_event(event)
-        else:
+        if kind in FINAL_KINDS:
             self.ended = True
             self.device.task_ended(self, event)
+        else:
+            self.on_event(event)
 
 
 class SimDevice:
@@ -187,7 +188,16 @@ class SimDevice:
         return self._chip.now_ns()
 
     def cores(self) -> tuple[CoreState, ...]:
-        sample = self._chip.sample()
+        return self._cores(self._chip.sample())
+
+    def activity(self, mark: int) -> Activity:
+        if mark < 0:
+            mark = self._chip.mark
+        sample, calls = self._chip.activity(mark, MAX_SLICES)
+        cores = self._cores(sample)
+        return Activity(sample.time_ns, cores, calls.slices, calls.dropped, calls.mark)
+
+    def _cores(self, sample: ChipSample) -> tuple[CoreState, ...]:
         return tuple(
             CoreState(
                 index=core,

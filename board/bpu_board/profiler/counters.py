@@ -12,19 +12,34 @@ class ModelCounters:
 
     Attributes:
         bpu_ns: time one frame occupies BPU cores, alone.
+        running: tasks on the device.
+        priority: of the task seen last.
+        loads: loads that keep the model in use.
+        latency_total_ns, pending_total_ns: of all frames that are done; the rest of the latency is
+            work on the BPU and the CPU.
     """
 
     __slots__ = (
+        "bpu",
         "bpu_ns",
         "cancelled",
+        "cpu",
         "digest",
         "done",
         "expired",
         "failed",
         "late",
         "latency",
+        "latency_total_ns",
+        "loads",
         "name",
+        "pending",
+        "pending_total_ns",
+        "preempted",
+        "preempting",
+        "priority",
         "refused",
+        "running",
         "submitted",
     )
 
@@ -39,20 +54,38 @@ class ModelCounters:
         self.expired = 0
         self.late = 0
         self.refused = 0
+        self.running = 0
+        self.preempted = 0
+        self.preempting = 0
+        self.priority = 0
+        self.loads = 0
+        self.latency_total_ns = 0
+        self.pending_total_ns = 0
         self.latency = WindowedHistogram(LATENCY_WINDOW_NS)
+        self.pending = WindowedHistogram(LATENCY_WINDOW_NS)
+        self.bpu = WindowedHistogram(LATENCY_WINDOW_NS)
+        self.cpu = WindowedHistogram(LATENCY_WINDOW_NS)
 
     @property
     def alive(self) -> int:
         """Accepted and not ended."""
         return self.submitted - self.done - self.failed - self.cancelled - self.expired
 
-    def ended(self, kind: TaskEventKind, now_ns: int, latency_ns: int, late: bool) -> None:
-        """Count one final event."""
-        if kind is TaskEventKind.DONE:
-            self.done += 1
-            self.late += late
-            self.latency.add(now_ns, latency_ns)
-        elif kind is TaskEventKind.FAILED:
+    def finished(self, now_ns: int, latency_ns: int, bpu_ns: int, cpu_ns: int, late: bool) -> None:
+        """Count a frame that is done."""
+        self.done += 1
+        self.late += late
+        pending_ns = latency_ns - bpu_ns - cpu_ns
+        self.latency_total_ns += latency_ns
+        self.pending_total_ns += pending_ns
+        self.latency.add(now_ns, latency_ns)
+        self.pending.add(now_ns, pending_ns)
+        self.bpu.add(now_ns, bpu_ns)
+        self.cpu.add(now_ns, cpu_ns)
+
+    def dropped(self, kind: TaskEventKind) -> None:
+        """Count a frame that ended without a result."""
+        if kind is TaskEventKind.FAILED:
             self.failed += 1
         elif kind is TaskEventKind.CANCELLED:
             self.cancelled += 1
@@ -73,4 +106,12 @@ class ModelCounters:
             alive=self.alive,
             bpu_busy_ns=self.bpu_ns * self.done,
             latency=self.latency.sample(now_ns),
+            running=self.running,
+            waiting=self.alive - self.running,
+            preempted=self.preempted,
+            preempting=self.preempting,
+            priority=self.priority,
+            pending=self.pending.sample(now_ns),
+            bpu=self.bpu.sample(now_ns),
+            cpu=self.cpu.sample(now_ns),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import threading
@@ -13,6 +14,7 @@ import psutil
 
 from bpu_board.device import CoreState, Device
 from bpu_board.profiler.counters import ModelCounters
+from bpu_board.profiler.eventlog import EventLog
 from bpu_common.telemetry import (
     UTILISATION_WINDOW_NS,
     CoreSample,
@@ -21,20 +23,37 @@ from bpu_common.telemetry import (
     TelemetryFrame,
 )
 
+_SYSTEM_PERIOD_S = 0.05
+"""The computer is looked at no more often: shares of shorter times mean nothing."""
+
+
+class Watch:
+    """How far one reader of the frames has come in function calls and log lines."""
+
+    __slots__ = ("calls", "lines")
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.lines = 0
+
 
 class Sampler:
     """Turns the state of device, queue and models into frames; thread-safe.
 
-    `frame` may be called at any rate by several streams; each call makes a new frame with the next
-    sequence number.
+    `frame` may be called at any rate by several streams, each with a `Watch` of its own; each call
+    makes a new frame with the next sequence number.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, log: EventLog) -> None:
         self._device = device
+        self._log = log
         self._boot_id = secrets.token_hex(8)
         self._sequence = 0
         self._lock = threading.Lock()
         self._busy: deque[tuple[int, tuple[int, ...]]] = deque()
+        self._computer: SystemSample | None = None
+        self._temperatures: tuple[tuple[str, int], ...] = ()
+        self._looked_s = 0.0
         self._process = psutil.Process(os.getpid())
         psutil.cpu_percent(None)  # the first call only sets the mark
 
@@ -42,17 +61,26 @@ class Sampler:
     def boot_id(self) -> str:
         return self._boot_id
 
+    def watch(self, now: bool = False) -> Watch:
+        """A new reader; with `now` it gets no function call that has ended before."""
+        return Watch(self._device.activity(-1).mark if now else 0)
+
     def frame(
         self,
+        watch: Watch,
         queue: QueueSample,
         counters: Iterable[ModelCounters],
         counters_lock: threading.Lock,
     ) -> TelemetryFrame:
         """The frame of now."""
         with self._lock:
-            states = self._device.cores()
-            now_ns = self._device.now_ns()
+            activity = self._device.activity(watch.calls)
+            watch.calls = activity.mark
+            now_ns = activity.time_ns
             wall_ns = time.time_ns()
+            lines, watch.lines = self._log.since(watch.lines, now_ns)
+            self._look()
+            assert self._computer is not None
             with counters_lock:
                 models = tuple(each.sample(now_ns) for each in counters)
             sequence = self._sequence
@@ -66,8 +94,12 @@ class Sampler:
                 machine=capabilities.machine,
                 models=models,
                 queue=queue,
-                cores=self._cores(now_ns, states, capabilities.clock_hz),
-                system=self._system(),
+                cores=self._cores(now_ns, activity.cores, capabilities.clock_hz),
+                system=self._computer,
+                slices=activity.calls,
+                slices_dropped=activity.dropped,
+                log=lines,
+                temperature_millicelsius=self._temperatures,
             )
 
     def _cores(
@@ -97,15 +129,35 @@ class Sampler:
             for i, state in enumerate(states)
         )
 
-    def _system(self) -> SystemSample:
+    def _look(self) -> None:
+        """Look at the computer, unless that was done just now for another reader."""
+        now_s = time.monotonic()
+        if self._computer is not None and now_s < self._looked_s + _SYSTEM_PERIOD_S:
+            return
+        self._looked_s = now_s
+        self._temperatures = temperatures()
         memory = psutil.virtual_memory()
-        return SystemSample(
+        self._computer = SystemSample(
             cpu_permille=round(psutil.cpu_percent(None) * 10),
             cpu_count=psutil.cpu_count() or 1,
             memory_used_bytes=memory.total - memory.available,
             memory_total_bytes=memory.total,
             process_bytes=self._process.memory_info().rss,
         )
+
+
+def temperatures() -> tuple[tuple[str, int], ...]:
+    """Thousandths of a degree Celsius by sensor; empty where the computer shows none."""
+    read = getattr(psutil, "sensors_temperatures", None)
+    if read is None:
+        return ()
+    found = []
+    for chip, sensors in read().items():
+        for index, sensor in enumerate(sensors):
+            if math.isfinite(sensor.current):
+                name = f"{chip} {sensor.label or index}"
+                found.append((name, round(sensor.current * 1000)))
+    return tuple(found)
 
 
 def _permille(part_ns: int, whole_ns: int) -> int:

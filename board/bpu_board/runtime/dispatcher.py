@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from bpu_board.device import Device, Inputs, OnEvent
 from bpu_board.profiler.counters import ModelCounters
+from bpu_board.profiler.eventlog import EventLog
 from bpu_board.runtime.queue import Action, ActionKind, RuntimeQueue
 from bpu_common.errors import BpuError, CapacityError, DeviceFault
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind
@@ -33,12 +34,15 @@ class Job:
         final: its final event kind, None while it is alive.
         device_task: the device's id for it, -1 before it is there.
         detail: why it FAILED.
+        placed: it was handed to the device.
+        deadline_missed: its caller took it back because its deadline had passed.
     """
 
     __slots__ = (
         "cancel_wanted",
         "control",
         "counters",
+        "deadline_missed",
         "detail",
         "device_task",
         "done_ns",
@@ -47,6 +51,7 @@ class Job:
         "inputs",
         "listener",
         "on_final",
+        "placed",
         "started_ns",
         "submitted_ns",
         "ticket",
@@ -69,6 +74,8 @@ class Job:
         self.final: TaskEventKind | None = None
         self.detail = ""
         self.cancel_wanted = False
+        self.deadline_missed = False
+        self.placed = False
 
     @property
     def late(self) -> bool:
@@ -76,15 +83,24 @@ class Job:
         deadline_ns = self.control.deadline_ns
         return deadline_ns is not None and self.done_ns > deadline_ns
 
+    def late_now(self, now_ns: int) -> bool:
+        """Its deadline has passed."""
+        deadline_ns = self.control.deadline_ns
+        return deadline_ns is not None and now_ns >= deadline_ns
+
 
 class Dispatcher:
     """The runtime's queue in front of one device; thread-safe."""
 
-    def __init__(self, device: Device, queue: RuntimeQueue | None = None) -> None:
+    def __init__(
+        self, device: Device, queue: RuntimeQueue | None = None, log: EventLog | None = None
+    ) -> None:
         self._device = device
         self._queue = queue or RuntimeQueue()
+        self._log = log or EventLog()
         self._lock = threading.Lock()
         self._jobs: dict[int, Job] = {}
+        self._begun: dict[int, Job] = {}  # by the device's id, from STARTED to the end
         self._tickets = itertools.count(1)
 
     def submit(self, job: Job, now_ns: int | None = None) -> None:
@@ -108,17 +124,25 @@ class Dispatcher:
             job.ticket = ticket
             job.submitted_ns = now_ns
             job.counters.submitted += 1
+            job.counters.priority = job.control.priority
             self._jobs[ticket] = job
+            self._place(actions)
         if len(actions) == 1 and actions[0].kind is ActionKind.START:
             self._start(self._jobs[actions[0].ticket])
         else:
             self._carry_out(actions, now_ns)
 
-    def cancel(self, job: Job) -> None:
-        """Take a job back; nothing happens if it has ended."""
+    def cancel(self, job: Job, deadline_missed: bool = False) -> None:
+        """Take a job back; nothing happens if it has ended.
+
+        Args:
+            deadline_missed: its caller gave up because its deadline has passed: it is counted so.
+        """
         now_ns = self._device.now_ns()
         with self._lock:
+            job.deadline_missed = deadline_missed
             actions = self._queue.cancel(job.ticket, now_ns)
+            self._place(actions)
         self._carry_out(actions, now_ns)
 
     def expire(self) -> None:
@@ -126,6 +150,7 @@ class Dispatcher:
         now_ns = self._device.now_ns()
         with self._lock:
             actions = self._queue.expire(now_ns)
+            self._place(actions)
         self._carry_out(actions, now_ns)
 
     def wait(self, job: Job, timeout_s: float | None) -> bool:
@@ -159,6 +184,14 @@ class Dispatcher:
         """The lock that guards all `ModelCounters`."""
         return self._lock
 
+    def _place(self, actions: Sequence[Action]) -> None:
+        """Book what goes to the device; the lock is held."""
+        for action in actions:
+            if action.kind is ActionKind.START:
+                job = self._jobs[action.ticket]
+                job.placed = True
+                job.counters.running += 1
+
     def _slice_s(self, job: Job, left_s: float | None) -> float | None:
         """How long to wait before looking at the job's deadline again."""
         deadline_ns = job.control.deadline_ns
@@ -179,9 +212,9 @@ class Dispatcher:
                 if job.device_task >= 0:
                     self._device.cancel(job.device_task)
             elif action.kind is ActionKind.EXPIRE:
-                self._end(job, TaskEventKind.EXPIRED, now_ns, "")
+                self._end(job, _own_event(job, TaskEventKind.EXPIRED, now_ns))
             else:
-                self._end(job, TaskEventKind.CANCELLED, now_ns, "")
+                self._end(job, _own_event(job, TaskEventKind.CANCELLED, now_ns))
 
     def _start(self, job: Job) -> None:
         every_event = job.listener is not None
@@ -190,7 +223,8 @@ class Dispatcher:
                 job.handle, job.inputs, job.control, partial(self._on_event, job), every_event
             )
         except BpuError as error:
-            self._end(job, TaskEventKind.FAILED, self._device.now_ns(), error.message)
+            now_ns = self._device.now_ns()
+            self._end(job, _own_event(job, TaskEventKind.FAILED, now_ns, error.message))
             return
         if job.cancel_wanted:
             self._device.cancel(job.device_task)
@@ -201,20 +235,60 @@ class Dispatcher:
         kind = event.kind
         if kind is TaskEventKind.STARTED:
             job.started_ns = event.time_ns
+            self._begun[event.task] = job
         elif kind is TaskEventKind.DONE or kind in FINAL_KINDS:
-            self._end(job, kind, event.time_ns, event.detail)
+            self._begun.pop(event.task, None)
+            self._end(job, event)
+        elif kind is TaskEventKind.PARKED:
+            self._preempted(job, event)
 
-    def _end(self, job: Job, kind: TaskEventKind, now_ns: int, detail: str) -> None:
+    def _preempted(self, job: Job, event: TaskEvent) -> None:
+        other = self._begun.get(event.other)
+        by = "another task" if other is None else other.counters.name
+        with self._lock:
+            job.counters.preempted += 1
+            if other is not None:
+                other.counters.preempting += 1
+        self._log.info_often(event.time_ns, f"{job.counters.name} preempted by {by}")
+
+    def _end(self, job: Job, event: TaskEvent) -> None:
+        now_ns, kind, counters = event.time_ns, event.kind, job.counters
         with self._lock:
             if job.final is not None:
                 return
             job.done_ns = now_ns
-            job.detail = detail
-            job.counters.ended(kind, now_ns, now_ns - job.submitted_ns, job.late)
+            job.detail = event.detail
+            if kind is TaskEventKind.DONE:
+                latency_ns = now_ns - job.submitted_ns
+                counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, job.late)
+            elif kind is TaskEventKind.CANCELLED and job.deadline_missed:
+                counters.dropped(TaskEventKind.EXPIRED)
+            else:
+                counters.dropped(kind)
+            counters.running -= job.placed
             del self._jobs[job.ticket]
             actions = self._queue.finished(job.ticket, now_ns)
+            self._place(actions)
             job.final = kind
+        if kind is not TaskEventKind.DONE or job.control.deadline_ns is not None:
+            self._report(job, kind, now_ns)
         if actions:
             self._carry_out(actions, now_ns)
         if job.on_final is not None:
             job.on_final(job)
+
+    def _report(self, job: Job, kind: TaskEventKind, now_ns: int) -> None:
+        """Write down what a person should know about an end."""
+        name = job.counters.name
+        if kind is TaskEventKind.FAILED:
+            self._log.error(now_ns, f"a frame of {name} failed: {job.detail or 'no reason given'}")
+        elif kind is TaskEventKind.DONE:
+            if job.late:
+                self._log.warn_often(now_ns, f"{name} was late for a deadline")
+        elif kind is TaskEventKind.EXPIRED or job.deadline_missed:
+            self._log.warn_often(now_ns, f"{name} missed a deadline, the frame was dropped")
+
+
+def _own_event(job: Job, kind: TaskEventKind, now_ns: int, detail: str = "") -> TaskEvent:
+    """The end of a job that the device does not know of."""
+    return TaskEvent(now_ns, kind, job.device_task, job.counters.name, detail=detail)

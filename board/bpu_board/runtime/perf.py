@@ -49,6 +49,7 @@ class PerfLoop:
         self._latencies = array("q")
         self._submitted = 0
         self._in_flight = 0
+        self._jobs: set[Job] = set()
         self._end_ns: int | None = None
         self._last_ns = 0
         self._error: BpuError | None = None
@@ -59,7 +60,7 @@ class PerfLoop:
         Raises:
             CapacityError: the queue had no place for a frame.
             DeviceFault: a frame failed.
-            Cancelled: `stop` was set; frames in flight have been completed.
+            Cancelled: `stop` was set; frames in flight have been taken back.
         """
         busy_before = [core.busy_ns for core in self._device.cores()]
         wall_start = time.perf_counter_ns()
@@ -70,28 +71,31 @@ class PerfLoop:
             self._next(self._device.now_ns())
         self._watch(start_ns, on_progress, stop)
         wall_ns = time.perf_counter_ns() - wall_start
-        if self._error is not None:
-            raise self._error
         if stop is not None and stop.is_set():
             raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
+        if self._error is not None:
+            raise self._error
         busy_after = [core.busy_ns for core in self._device.cores()]
         busy_ns = tuple(b - a for a, b in zip(busy_before, busy_after, strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
 
-    def _next(self, now_ns: int, ended: int = 0) -> None:
+    def _next(self, now_ns: int, ended: Job | None = None) -> None:
         """Submit a frame of one virtual thread, unless the run is over.
 
         Args:
-            ended: 1 if the thread's last frame is still counted as in flight.
+            ended: the thread's last frame, still counted as in flight.
         """
-        with self._lock:
-            if self._error is not None or not self._more(now_ns):
-                self._in_flight -= ended
-                return
-            self._submitted += 1
-            self._in_flight += 1 - ended
         job = Job(self._handle, None, self._control, self._counters)
         job.on_final = self._done
+        with self._lock:
+            if ended is not None:
+                self._jobs.discard(ended)
+                self._in_flight -= 1
+            if self._error is not None or not self._more(now_ns):
+                return
+            self._submitted += 1
+            self._in_flight += 1
+            self._jobs.add(job)
         if self._meters is not None:
             job.listener = self._listener(job)
         try:
@@ -100,6 +104,7 @@ class PerfLoop:
             with self._lock:
                 self._error = error
                 self._in_flight -= 1
+                self._jobs.discard(job)
 
     def _more(self, now_ns: int) -> bool:
         if self._end_ns is not None:
@@ -125,7 +130,7 @@ class PerfLoop:
                 f"a frame of {self._counters.name} ended as {_name(job)}: "
                 f"{job.detail or 'no reason given'}"
             )
-        self._next(job.done_ns, ended=1)
+        self._next(job.done_ns, job)
 
     def _watch(
         self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None
@@ -136,8 +141,7 @@ class PerfLoop:
         while True:
             finished = self._device.wait(partial(self._reached, reported + step), 0.5)
             if stop is not None and stop.is_set():
-                with self._lock:
-                    self._error = self._error or Cancelled("stopped")
+                self._take_back()
             while on_progress is not None and len(self._latencies) >= reported + step:
                 on_progress(self._progress(reported, reported + step, start_ns))
                 reported += step
@@ -147,6 +151,14 @@ class PerfLoop:
                 time.sleep(0)
         if on_progress is not None and len(self._latencies) > reported:
             on_progress(self._progress(reported, len(self._latencies), start_ns))
+
+    def _take_back(self) -> None:
+        """Submit nothing more and cancel what is in flight."""
+        with self._lock:
+            self._error = self._error or Cancelled("stopped")
+            flying = tuple(self._jobs)
+        for job in flying:
+            self._dispatcher.cancel(job)
 
     def _reached(self, frames: int) -> bool:
         return not self._in_flight or len(self._latencies) >= frames

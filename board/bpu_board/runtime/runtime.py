@@ -6,9 +6,11 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from bpu_board.device import Device, SegmentValues
-from bpu_board.profiler.sampler import Sampler
+from bpu_board.profiler.eventlog import EventLog
+from bpu_board.profiler.sampler import Sampler, Watch
 from bpu_board.runtime.dispatcher import Dispatcher, Job
 from bpu_board.runtime.executor import check_inputs, random_inputs
+from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
 from bpu_board.runtime.session import Session, Sessions
 from bpu_board.runtime.store import ModelStore
@@ -19,6 +21,7 @@ from bpu_common.errors import (
     DeviceFault,
     UsageError,
 )
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskEventKind
@@ -40,9 +43,13 @@ class Pending:
         """It has ended, one way or another."""
         return self._job.final is not None
 
-    def cancel(self) -> None:
-        """Take it back; `result` then raises `Cancelled` unless it was done before."""
-        self._dispatcher.cancel(self._job)
+    def cancel(self, deadline_missed: bool = False) -> None:
+        """Take it back; `result` then raises `Cancelled` unless it was done before.
+
+        Args:
+            deadline_missed: it is counted among the missed deadlines, not among the cancelled.
+        """
+        self._dispatcher.cancel(self._job, deadline_missed)
 
     def result(self, timeout_s: float | None = None) -> InferResult:
         """Wait for the end and return the outputs; call it once.
@@ -57,7 +64,7 @@ class Pending:
         """
         job, name = self._job, self._session.model.name
         if not self._dispatcher.wait(job, timeout_s):
-            self.cancel()
+            self.cancel(job.late_now(self._device.now_ns()))
             raise DeadlineExceeded(
                 f"model {name} gave no result within {timeout_s:g} s; the frame was cancelled",
                 hint="allow more time, or give the frame a higher priority",
@@ -74,7 +81,7 @@ class Pending:
         outputs = self._device.outputs(job.device_task)
         return InferResult(
             model=name,
-            task=job.ticket,
+            task=job.device_task,
             outputs=outputs,
             submitted_ns=job.submitted_ns,
             started_ns=job.started_ns,
@@ -93,9 +100,12 @@ class Runtime:
     def __init__(self, device: Device, store: ModelStore | None = None) -> None:
         self.device = device
         self.store = store
-        self._sessions = Sessions(device, store)
-        self._dispatcher = Dispatcher(device)
-        self._sampler = Sampler(device)
+        self._log = EventLog()
+        self._sessions = Sessions(device, store, self._log)
+        self._dispatcher = Dispatcher(device, log=self._log)
+        self._loads = Loads(device, self._dispatcher, self._log)
+        self._sampler = Sampler(device, self._log)
+        self._watch = self._sampler.watch()
 
     def install(self, models: Sequence[BpuModel], digest: str = "") -> tuple[str, ...]:
         """Load models that are in memory and return their names.
@@ -134,6 +144,7 @@ class Runtime:
         stored = self.store.find(model)
         self._sessions.unload(stored.digest)
         self.store.remove(stored.digest)
+        self._log.info(self.device.now_ns(), f"{', '.join(stored.names)} removed")
 
     def list(self) -> tuple[ModelEntry, ...]:
         """Every model that can be run."""
@@ -218,9 +229,39 @@ class Runtime:
         loop = PerfLoop(self.device, self._dispatcher, session.handle, session.counters, request)
         return loop.run(on_progress, stop)
 
-    def telemetry(self) -> TelemetryFrame:
-        """The whole visible state now."""
+    def start_load(self, request: LoadRequest) -> LoadState:
+        """Let the board make frames of a model by itself until `stop_load`; see `LoadRequest`.
+
+        Only their time passes on the device; no numbers are computed.
+
+        Raises:
+            ModelNotFound, UsageError: the request cannot be carried out.
+            CapacityError: too many loads.
+        """
+        self._check_control(TaskControl(core_id=request.core_id, priority=request.priority))
+        session = self._sessions.get(request.model)
+        return self._loads.start(request, session.handle, session.counters)
+
+    def stop_load(self, name: str) -> LoadState:
+        """End a load; its frames in flight are cancelled. Returns its last state.
+
+        Raises:
+            UsageError: no load of this name.
+        """
+        return self._loads.stop(name)
+
+    def loads(self) -> tuple[LoadState, ...]:
+        """The loads that run, oldest first."""
+        return self._loads.states()
+
+    def watch(self) -> Watch:
+        """One more reader of `telemetry` with a position of its own in calls and log."""
+        return self._sampler.watch(now=True)
+
+    def telemetry(self, watch: Watch | None = None) -> TelemetryFrame:
+        """The whole visible state now; calls and log lines since the last frame of this watch."""
         return self._sampler.frame(
+            watch or self._watch,
             self._dispatcher.queue_sample(),
             self._sessions.counters(),
             self._dispatcher.locked(),
@@ -232,7 +273,8 @@ class Runtime:
         return self._sampler.boot_id
 
     def close(self) -> None:
-        """Stop the device."""
+        """Stop loads and the device."""
+        self._loads.close()
         self.device.close()
 
     def _check_control(self, control: TaskControl) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
+from bpu_board.profiler.eventlog import EventLog
 from bpu_board.runtime.store import ModelStore, StoredModel
 from bpu_common import container
 from bpu_common.board import ModelEntry
@@ -38,8 +39,11 @@ class Sessions:
     `digest/name` for one model of a pack. Files of the store are loaded on first use.
     """
 
-    def __init__(self, device: Device, store: ModelStore | None) -> None:
+    def __init__(
+        self, device: Device, store: ModelStore | None, log: EventLog | None = None
+    ) -> None:
         self._device = device
+        self._log = log or EventLog()
         self._store = store
         self._lock = threading.RLock()
         self._loaded: dict[tuple[str, str], Session] = {}
@@ -105,6 +109,10 @@ class Sessions:
                 self._file(key, required=True)
                 return
             for session in found:
+                if session.counters.loads:
+                    raise UsageError(
+                        f"a load runs on model {session.model.name}", hint="stop the load first"
+                    )
                 if session.counters.alive:
                     raise UsageError(
                         f"model {session.model.name} is running "
@@ -114,6 +122,7 @@ class Sessions:
             for session in found:
                 self._device.unload(session.handle)
                 del self._loaded[session.digest, session.model.name]
+                self._log.info(self._device.now_ns(), f"{session.model.name} unloaded")
             self._changed()
 
     def entries(self) -> tuple[ModelEntry, ...]:
@@ -198,6 +207,7 @@ class Sessions:
         session = Session(model, digest, handle, counters)
         self._loaded[digest, model.name] = session
         self._changed()
+        self._log.info(self._device.now_ns(), f"{model.name} loaded")
         return session
 
 

@@ -14,6 +14,7 @@ from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, Task
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
 from bpu_sim.device.course import ChipSample, Course, Hangs, OnEvent, Outbox
 from bpu_sim.device.kernel import Kernel
+from bpu_sim.device.trace import Calls
 
 
 class Chip:
@@ -59,7 +60,7 @@ class Chip:
         """Hand one frame of `plan` to the device.
 
         Args:
-            every_event: False asks only for STARTED and the final event, which is cheaper.
+            every_event: False asks only for STARTED, PARKED and the final event: that is cheaper.
             at_ns: device time of the arrival; None: now.
 
         Returns:
@@ -96,6 +97,24 @@ class Chip:
         """What the chip is doing now, with counters since the start."""
         with self._changed:
             return self._course.sample(self._now_ns())
+
+    def activity(self, mark: int, limit: int) -> tuple[ChipSample, Calls]:
+        """What the chip is doing now, and the function calls since `mark`, in one instant.
+
+        Args:
+            mark: of an earlier answer; 0: since the start.
+            limit: calls in the answer at most.
+        """
+        with self._changed:
+            now_ns = self._now_ns()
+            running = self._course.running_calls(now_ns)
+            return self._course.sample(now_ns), self._course.trace.since(mark, running, limit)
+
+    @property
+    def mark(self) -> int:
+        """For `activity`: the function calls that end from now on."""
+        with self._changed:
+            return self._course.trace.mark
 
     def run_until_idle(self) -> None:
         """Return once no task is left and nothing is scheduled."""

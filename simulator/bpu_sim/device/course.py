@@ -20,10 +20,12 @@ from bpu_common.task import (
     TaskEventKind,
     TaskPlan,
 )
+from bpu_common.telemetry import CallSlice
 from bpu_sim.device.cpu import CpuCluster
 from bpu_sim.device.ddr import DdrBus
 from bpu_sim.device.driver import Action, Driver, Failed, Finished, Parked, Start
 from bpu_sim.device.kernel import Kernel, Tie
+from bpu_sim.device.trace import CallTrace
 
 OnEvent: TypeAlias = Callable[[TaskEvent], None]
 Outbox: TypeAlias = list[tuple[OnEvent, TaskEvent]]
@@ -62,8 +64,10 @@ class ChipSample:
 class _Task:
     __slots__ = (
         "begun",
+        "bpu_ns",
         "cancelled",
         "control",
+        "cpu_ns",
         "every_event",
         "id",
         "model",
@@ -88,6 +92,8 @@ class _Task:
         self.cancelled = False
         self.place = _TRANSIT
         self.since_ns = 0
+        self.bpu_ns = 0
+        self.cpu_ns = 0
 
 
 # Where a task is: decides what `cancel` can do at once.
@@ -118,6 +124,7 @@ class Course:
         self._cpu_busy_ns = 0
         self._ddr_bytes = 0
         self._done = 0
+        self.trace = CallTrace()
 
     def submit(
         self,
@@ -163,6 +170,23 @@ class Course:
             tasks_alive=len(self._tasks),
             tasks_done=self._done,
         )
+
+    def running_calls(self, now_ns: int) -> tuple[CallSlice, ...]:
+        """The function calls on the cores, by core."""
+        found = []
+        for core in range(len(self._core_busy_ns)):
+            running = self._driver.running(core)
+            if running is not None:
+                number, call = running
+                task = self._tasks[number]
+                step = task.steps[task.step]
+                assert isinstance(step, BpuStep)
+                since_ns = self._driver.running_since_ns(core)
+                name = step.calls[call].name
+                found.append(
+                    CallSlice(core, number, task.model, call, name, since_ns, now_ns, running=True)
+                )
+        return tuple(found)
 
     # -- life of a task -----------------------------------------------------------------------
 
@@ -223,7 +247,10 @@ class Course:
         del self._tasks[task.id]
         self._done += kind is _Kind.DONE
         if task.on_event is not None:
-            event = TaskEvent(self._kernel.now_ns, kind, task.id, task.model, detail=detail)
+            event = TaskEvent(
+                self._kernel.now_ns, kind, task.id, task.model, -1, -1, -1, -1, detail,
+                task.bpu_ns, task.cpu_ns,
+            )  # fmt: skip
             self._outbox.append((task.on_event, event))
         self._release_cpu(task)
 
@@ -250,6 +277,7 @@ class Course:
 
     def _cpu_done(self, task: _Task, step: CpuStep) -> None:
         self._cpu_busy_ns += step.duration_ns
+        task.cpu_ns += step.duration_ns
         self._step_done(task)
 
     def _step_done(self, task: _Task) -> None:
@@ -287,7 +315,8 @@ class Course:
                 self._start(task, action)
             elif isinstance(action, Parked):
                 self._preemptions[action.core] += 1
-                if task.every_event:
+                self.trace.parked(action.core, action.task, action.other)
+                if task.on_event is not None:
                     self._emit(task, _Kind.PARKED, action.core, other=action.other)
             elif isinstance(action, Finished):
                 task.place = _TRANSIT
@@ -339,6 +368,10 @@ class Course:
         assert isinstance(step, BpuStep)
         now_ns = self._kernel.now_ns
         self._core_busy_ns[core] += now_ns - task.since_ns
+        task.bpu_ns += now_ns - task.since_ns
+        self.trace.ended(
+            core, number, task.model, call, step.calls[call].name, task.since_ns, now_ns
+        )
         self._core_calls[core] += 1
         self._ddr_bytes += step.calls[call].ddr_bytes
         if task.every_event:

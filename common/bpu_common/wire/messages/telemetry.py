@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bpu_common.telemetry import (
+    CallSlice,
     CoreSample,
     LatencySample,
+    LogLine,
     ModelSample,
     QueueSample,
     SystemSample,
@@ -24,6 +26,15 @@ def frame_to_pb(frame: TelemetryFrame) -> pb.TelemetryFrame:
         queue=_queue_to_pb(frame.queue),
         cores=[_core_to_pb(sample) for sample in frame.cores],
         system=_system_to_pb(frame.system),
+        slices=[_slice_to_pb(item) for item in frame.slices],
+        slices_dropped=frame.slices_dropped,
+        log=[
+            pb.LogLine(time_ns=line.time_ns, level=line.level, text=line.text) for line in frame.log
+        ],
+        temperatures=[
+            pb.Temperature(sensor=sensor, millicelsius=value)
+            for sensor, value in frame.temperature_millicelsius
+        ],
     )
 
 
@@ -38,11 +49,16 @@ def frame_from_pb(message: pb.TelemetryFrame) -> TelemetryFrame:
         queue=_queue_from_pb(message.queue),
         cores=tuple(_core_from_pb(item) for item in message.cores),
         system=_system_from_pb(message.system),
+        slices=tuple(_slice_from_pb(item) for item in message.slices),
+        slices_dropped=message.slices_dropped,
+        log=tuple(LogLine(item.time_ns, item.level, item.text) for item in message.log),
+        temperature_millicelsius=tuple(
+            (item.sensor, item.millicelsius) for item in message.temperatures
+        ),
     )
 
 
 def _model_to_pb(sample: ModelSample) -> pb.ModelSample:
-    latency = sample.latency
     return pb.ModelSample(
         name=sample.name,
         digest=sample.digest,
@@ -55,18 +71,19 @@ def _model_to_pb(sample: ModelSample) -> pb.ModelSample:
         refused=sample.refused,
         alive=sample.alive,
         bpu_busy_ns=sample.bpu_busy_ns,
-        latency=pb.LatencySample(
-            count=latency.count,
-            p50_ns=latency.p50_ns,
-            p90_ns=latency.p90_ns,
-            p99_ns=latency.p99_ns,
-            max_ns=latency.max_ns,
-        ),
+        latency=_latency_to_pb(sample.latency),
+        running=sample.running,
+        waiting=sample.waiting,
+        preempted=sample.preempted,
+        preempting=sample.preempting,
+        priority=sample.priority,
+        pending=_latency_to_pb(sample.pending),
+        bpu=_latency_to_pb(sample.bpu),
+        cpu=_latency_to_pb(sample.cpu),
     )
 
 
 def _model_from_pb(message: pb.ModelSample) -> ModelSample:
-    latency = message.latency
     return ModelSample(
         name=message.name,
         digest=message.digest,
@@ -79,9 +96,59 @@ def _model_from_pb(message: pb.ModelSample) -> ModelSample:
         refused=message.refused,
         alive=message.alive,
         bpu_busy_ns=message.bpu_busy_ns,
-        latency=LatencySample(
-            latency.count, latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.max_ns
-        ),
+        latency=_latency_from_pb(message.latency),
+        running=message.running,
+        waiting=message.waiting,
+        preempted=message.preempted,
+        preempting=message.preempting,
+        priority=message.priority,
+        pending=_latency_from_pb(message.pending),
+        bpu=_latency_from_pb(message.bpu),
+        cpu=_latency_from_pb(message.cpu),
+    )
+
+
+def _latency_to_pb(sample: LatencySample) -> pb.LatencySample:
+    return pb.LatencySample(
+        count=sample.count,
+        p50_ns=sample.p50_ns,
+        p90_ns=sample.p90_ns,
+        p99_ns=sample.p99_ns,
+        max_ns=sample.max_ns,
+    )
+
+
+def _latency_from_pb(message: pb.LatencySample) -> LatencySample:
+    return LatencySample(
+        message.count, message.p50_ns, message.p90_ns, message.p99_ns, message.max_ns
+    )
+
+
+def _slice_to_pb(item: CallSlice) -> pb.CallSlice:
+    return pb.CallSlice(
+        core=item.core,
+        task=item.task,
+        model=item.model,
+        call=item.call,
+        name=item.name,
+        start_ns=item.start_ns,
+        end_ns=item.end_ns,
+        preempted_by=item.preempted_by,
+        running=item.running,
+    )
+
+
+def _slice_from_pb(message: pb.CallSlice) -> CallSlice:
+    return CallSlice(
+        message.core,
+        message.task,
+        message.model,
+        message.call,
+        message.name,
+        message.start_ns,
+        message.end_ns,
+        message.preempted_by,
+        message.running,
     )
 
 

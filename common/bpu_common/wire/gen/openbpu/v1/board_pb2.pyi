@@ -269,6 +269,58 @@ class PerfEvent(_message.Message):
     result: PerfResult
     def __init__(self, progress: _Optional[_Union[PerfProgress, _Mapping]] = ..., result: _Optional[_Union[PerfResult, _Mapping]] = ...) -> None: ...
 
+class StartLoadRequest(_message.Message):
+    __slots__ = ("model", "name", "threads", "rate_hz", "core_id", "priority", "seed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    CORE_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    name: str
+    threads: int
+    rate_hz: float
+    core_id: int
+    priority: int
+    seed: int
+    def __init__(self, model: _Optional[str] = ..., name: _Optional[str] = ..., threads: _Optional[int] = ..., rate_hz: _Optional[float] = ..., core_id: _Optional[int] = ..., priority: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class StopLoadRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListLoadsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LoadState(_message.Message):
+    __slots__ = ("name", "request", "started_ns", "submitted", "done", "failed", "refused")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    STARTED_NS_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request: StartLoadRequest
+    started_ns: int
+    submitted: int
+    done: int
+    failed: int
+    refused: int
+    def __init__(self, name: _Optional[str] = ..., request: _Optional[_Union[StartLoadRequest, _Mapping]] = ..., started_ns: _Optional[int] = ..., submitted: _Optional[int] = ..., done: _Optional[int] = ..., failed: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
+
+class ListLoadsResponse(_message.Message):
+    __slots__ = ("loads",)
+    LOADS_FIELD_NUMBER: _ClassVar[int]
+    loads: _containers.RepeatedCompositeFieldContainer[LoadState]
+    def __init__(self, loads: _Optional[_Iterable[_Union[LoadState, _Mapping]]] = ...) -> None: ...
+
 class TelemetryRequest(_message.Message):
     __slots__ = ("period_ms", "frame_count")
     PERIOD_MS_FIELD_NUMBER: _ClassVar[int]
@@ -292,7 +344,7 @@ class LatencySample(_message.Message):
     def __init__(self, count: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., max_ns: _Optional[int] = ...) -> None: ...
 
 class ModelSample(_message.Message):
-    __slots__ = ("name", "digest", "submitted", "done", "failed", "cancelled", "expired", "late", "refused", "alive", "bpu_busy_ns", "latency")
+    __slots__ = ("name", "digest", "submitted", "done", "failed", "cancelled", "expired", "late", "refused", "alive", "bpu_busy_ns", "latency", "running", "waiting", "preempted", "preempting", "priority", "pending", "bpu", "cpu")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +357,14 @@ class ModelSample(_message.Message):
     ALIVE_FIELD_NUMBER: _ClassVar[int]
     BPU_BUSY_NS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTED_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTING_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    BPU_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     submitted: int
@@ -317,7 +377,55 @@ class ModelSample(_message.Message):
     alive: int
     bpu_busy_ns: int
     latency: LatencySample
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., submitted: _Optional[int] = ..., done: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., expired: _Optional[int] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., alive: _Optional[int] = ..., bpu_busy_ns: _Optional[int] = ..., latency: _Optional[_Union[LatencySample, _Mapping]] = ...) -> None: ...
+    running: int
+    waiting: int
+    preempted: int
+    preempting: int
+    priority: int
+    pending: LatencySample
+    bpu: LatencySample
+    cpu: LatencySample
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., submitted: _Optional[int] = ..., done: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., expired: _Optional[int] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., alive: _Optional[int] = ..., bpu_busy_ns: _Optional[int] = ..., latency: _Optional[_Union[LatencySample, _Mapping]] = ..., running: _Optional[int] = ..., waiting: _Optional[int] = ..., preempted: _Optional[int] = ..., preempting: _Optional[int] = ..., priority: _Optional[int] = ..., pending: _Optional[_Union[LatencySample, _Mapping]] = ..., bpu: _Optional[_Union[LatencySample, _Mapping]] = ..., cpu: _Optional[_Union[LatencySample, _Mapping]] = ...) -> None: ...
+
+class CallSlice(_message.Message):
+    __slots__ = ("core", "task", "model", "call", "name", "start_ns", "end_ns", "preempted_by", "running")
+    CORE_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_NS_FIELD_NUMBER: _ClassVar[int]
+    END_NS_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTED_BY_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    core: int
+    task: int
+    model: str
+    call: int
+    name: str
+    start_ns: int
+    end_ns: int
+    preempted_by: int
+    running: bool
+    def __init__(self, core: _Optional[int] = ..., task: _Optional[int] = ..., model: _Optional[str] = ..., call: _Optional[int] = ..., name: _Optional[str] = ..., start_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., preempted_by: _Optional[int] = ..., running: _Optional[bool] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("time_ns", "level", "text")
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    time_ns: int
+    level: str
+    text: str
+    def __init__(self, time_ns: _Optional[int] = ..., level: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Temperature(_message.Message):
+    __slots__ = ("sensor", "millicelsius")
+    SENSOR_FIELD_NUMBER: _ClassVar[int]
+    MILLICELSIUS_FIELD_NUMBER: _ClassVar[int]
+    sensor: str
+    millicelsius: int
+    def __init__(self, sensor: _Optional[str] = ..., millicelsius: _Optional[int] = ...) -> None: ...
 
 class CoreSample(_message.Message):
     __slots__ = ("index", "clock_hz", "utilisation_permille", "busy_ns", "calls_done", "preemptions", "task", "model", "call")
@@ -368,7 +476,7 @@ class SystemSample(_message.Message):
     def __init__(self, cpu_permille: _Optional[int] = ..., cpu_count: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., process_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryFrame(_message.Message):
-    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system")
+    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperatures")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
@@ -378,6 +486,10 @@ class TelemetryFrame(_message.Message):
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CORES_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    SLICES_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURES_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     boot_id: str
     time_ns: int
@@ -387,7 +499,11 @@ class TelemetryFrame(_message.Message):
     queue: QueueSample
     cores: _containers.RepeatedCompositeFieldContainer[CoreSample]
     system: SystemSample
-    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ...) -> None: ...
+    slices: _containers.RepeatedCompositeFieldContainer[CallSlice]
+    slices_dropped: int
+    log: _containers.RepeatedCompositeFieldContainer[LogLine]
+    temperatures: _containers.RepeatedCompositeFieldContainer[Temperature]
+    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperatures: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ...) -> None: ...
 
 class GetCapabilitiesRequest(_message.Message):
     __slots__ = ()
