@@ -24,7 +24,7 @@ from bpu_host.compiler.lowered import (
     QSlice,
     QTensor,
 )
-from bpu_host.compiler.onnx_out import bodies
+from bpu_host.compiler.onnx_out import bodies, phases
 from bpu_host.compiler.onnx_out.emitter import Emitter
 from bpu_host.compiler.onnx_out.requant import BLOCK, Form
 
@@ -120,13 +120,37 @@ def emit_conv(emitter: Emitter, scene: Scene, op: QConv, x: Value, make: MakeCon
     in_channels, out_channels = plan_channels(scene, op, plan, x)
     if x.channels != in_channels:
         x = exact_channels(emitter, x, in_channels)
-    name = x.name
-    if op.upsample_hw != (1, 1):
-        _, height, width = scene.shape_chw(op.x)
-        name = bodies.zeros_between(emitter, name, op.upsample_hw, (height, width))
     constants = make(op, in_channels, out_channels)
-    y = bodies.conv(emitter, op, plan, name, Form(out_channels), constants)
+    if op.upsample_hw != (1, 1):
+        y = _emit_upsampled(
+            emitter, scene, op, plan, x.name, (out_channels, in_channels), constants
+        )
+    else:
+        y = bodies.conv(emitter, op, plan, x.name, Form(out_channels), constants)
     return Value(y, out_channels)
+
+
+def _emit_upsampled(
+    emitter: Emitter,
+    scene: Scene,
+    op: QConv,
+    plan: bodies.ConvPlan,
+    x: str,
+    channels: Pair,
+    constants: bodies.ConvConstants,
+) -> str:
+    """A transposed convolution: by phases where it has them, else with zeros between pixels."""
+    (_, *in_hw), (_, *out_hw) = scene.shape_chw(op.x), scene.shape_chw(op.y)
+    found = phases.find_phases(op, (in_hw[0], in_hw[1]), (out_hw[0], out_hw[1]))
+    if found is None or plan.parts is not None:
+        spread = bodies.zeros_between(emitter, x, op.upsample_hw, (in_hw[0], in_hw[1]))
+        return bodies.conv(emitter, op, plan, spread, Form(channels[0]), constants)
+    each = phases.phased_op(op, found)
+    repeated = phases.phased_plan(plan, found)
+    gathered = phases.PhasedConstants(emitter, constants, found, op.kernel_hw, channels)
+    form = Form(channels[0] * found.repeat)
+    y = bodies.conv(emitter, each, repeated, x, form, gathered)
+    return phases.unfold(emitter, y, found)
 
 
 def emit_eltwise(emitter: Emitter, scene: Scene, op: QEltwise, operands: list[Value]) -> Value:
