@@ -26,6 +26,7 @@ from bpu_common.board import (
     describe_model,
 )
 from bpu_common.errors import CapacityError
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import TaskControl
 from bpu_common.telemetry import TELEMETRY_PERIOD_NS, TelemetryFrame
@@ -36,6 +37,7 @@ MAX_MEASUREMENTS = 4
 """Perf calls at once; one more is refused rather than queued."""
 
 _LEAST_PERIOD_MS = 10
+_CLOCKS_AGREE_S = 0.02
 _CONTROL_THREADS = 4
 
 _T = TypeVar("_T")
@@ -80,7 +82,7 @@ class RuntimeServicer(BoardServicer):
         frame = _Frame(self._runtime, request, left_s)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._frames, frame.run)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # the caller is gone, or its deadline has passed
             frame.cancel()
             raise
 
@@ -111,10 +113,11 @@ class RuntimeServicer(BoardServicer):
 
     async def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
         period_s = max(period_ms or TELEMETRY_PERIOD_NS // 1_000_000, _LEAST_PERIOD_MS) / 1000
+        watch = await self._run(self._runtime.watch)
         due_s = time.monotonic()
         sent = 0
         while not self._stopping.is_set():
-            yield await self._run(self._runtime.telemetry)
+            yield await self._run(lambda: self._runtime.telemetry(watch))
             sent += 1
             if sent == frame_count:
                 return
@@ -122,6 +125,15 @@ class RuntimeServicer(BoardServicer):
             # The class of the time-out is another one before Python 3.11.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), due_s - time.monotonic())
+
+    async def start_load(self, request: LoadRequest) -> LoadState:
+        return await self._run(lambda: self._runtime.start_load(request))
+
+    async def stop_load(self, name: str) -> LoadState:
+        return await self._run(lambda: self._runtime.stop_load(name))
+
+    async def loads(self) -> tuple[LoadState, ...]:
+        return self._runtime.loads()
 
     async def capabilities(self) -> BoardInfo:
         device = self._runtime.device.capabilities
@@ -149,7 +161,7 @@ class _Frame:
     def __init__(self, runtime: Runtime, request: InferRequest, left_s: float | None) -> None:
         self._runtime = runtime
         self._request = request
-        self._left_s = left_s
+        self._ends_s = None if left_s is None else time.monotonic() + left_s
         self._lock = threading.Lock()
         self._pending: Pending | None = None
         self._cancelled = False
@@ -159,16 +171,16 @@ class _Frame:
         request = self._request
         start_ns = time.perf_counter_ns()
         deadline_ns = None
-        if self._left_s is not None:  # the call's deadline is the frame's, in device time
-            deadline_ns = self._runtime.device.now_ns() + int(self._left_s * 1e9)
+        if self._ends_s is not None:  # the call's deadline is the frame's, in device time
+            deadline_ns = self._runtime.device.now_ns() + int(self._left_s() * 1e9)
         control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
         pending = self._runtime.submit(request.model, request.inputs, control)
         with self._lock:
             self._pending = pending
             cancelled = self._cancelled
         if cancelled:
-            pending.cancel()
-        result = pending.result(self._left_s)
+            pending.cancel(self._missed())
+        result = pending.result(None if self._ends_s is None else self._left_s())
         return result, time.perf_counter_ns() - start_ns
 
     def cancel(self) -> None:
@@ -177,4 +189,13 @@ class _Frame:
             self._cancelled = True
             pending = self._pending
         if pending is not None:
-            pending.cancel()
+            pending.cancel(self._missed())
+
+    def _left_s(self) -> float:
+        """Until the call's deadline; the time that passed here counts."""
+        assert self._ends_s is not None
+        return max(0.0, self._ends_s - time.monotonic())
+
+    def _missed(self) -> bool:
+        """The deadline has passed, as far as two clocks can agree on it."""
+        return self._ends_s is not None and time.monotonic() > self._ends_s - _CLOCKS_AGREE_S

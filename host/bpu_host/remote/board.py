@@ -12,6 +12,7 @@ import numpy as np
 
 from bpu_common.board import BoardInfo, DeployResult, InferRequest, ModelEntry, ModelInfo
 from bpu_common.errors import BoardUnreachable, DeadlineExceeded, DeviceFault, InputError
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
 from bpu_common.telemetry import TelemetryFrame
@@ -188,6 +189,44 @@ class Board:
     def telemetry(self, period_ms: int = 100, frame_count: int = 0) -> Iterator[TelemetryFrame]:
         """The board's visible state, a frame each period, until the iteration is left."""
         return self._client.telemetry(period_ms, frame_count)
+
+    def start_load(
+        self,
+        model: str,
+        *,
+        name: str = "",
+        threads: int = 1,
+        rate_hz: float = 0.0,
+        core_id: int = CORE_ANY,
+        priority: int = PRIORITY_LOWEST,
+        seed: int = 0,
+    ) -> LoadState:
+        """Let the board make frames of a model by itself until `stop_load`, so that one can watch.
+
+        Args:
+            name: of the load; empty: the board chooses (see the answer).
+            threads: frames in flight of a closed loop.
+            rate_hz: frames per second of an open loop; 0: closed loop.
+            seed: of an open loop's arrival times.
+
+        Raises:
+            UsageError: out of range, the name is taken, or the board's clock is virtual.
+            ModelNotFound, CapacityError: from the board.
+        """
+        request = LoadRequest(model, name, threads, rate_hz, core_id, priority, seed)
+        return self._client.start_load(request, _CALL_TIMEOUT_S)
+
+    def stop_load(self, name: str) -> LoadState:
+        """End a load; returns its last state.
+
+        Raises:
+            UsageError: no load of this name runs.
+        """
+        return self._client.stop_load(name, _CALL_TIMEOUT_S)
+
+    def loads(self) -> tuple[LoadState, ...]:
+        """The loads that run on the board, oldest first, whoever started them."""
+        return self._client.loads(_CALL_TIMEOUT_S)
 
     def _named(self, model: str, arrays: Arrays) -> dict[str, AnyArray]:
         """The arrays by input name, C-contiguous."""

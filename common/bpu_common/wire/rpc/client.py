@@ -18,10 +18,11 @@ from bpu_common.board import (
     UploadState,
 )
 from bpu_common.errors import InputError
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages import board, perf, telemetry
+from bpu_common.wire.messages import board, load, perf, telemetry
 from bpu_common.wire.rpc.address import Address
 from bpu_common.wire.rpc.calls import Stream, Unary, Upload
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
@@ -61,6 +62,9 @@ class BoardClient:
         self._capabilities = Unary(
             channel, _path("GetCapabilities"), pb.Capabilities.FromString, where
         )
+        self._start_load = Unary(channel, _path("StartLoad"), pb.LoadState.FromString, where)
+        self._stop_load = Unary(channel, _path("StopLoad"), pb.LoadState.FromString, where)
+        self._loads = Unary(channel, _path("ListLoads"), pb.ListLoadsResponse.FromString, where)
 
     def deploy(
         self, header: UploadHeader, chunks: Iterable[bytes] = (), timeout_s: float | None = None
@@ -106,6 +110,18 @@ class BoardClient:
     def telemetry_bytes(self, period_ms: int = 0) -> Iterator[bytes]:
         """As `telemetry` without end, each frame as the board sent it (see `frame_from_bytes`)."""
         return self._frames(pb.TelemetryRequest(period_ms=period_ms), None)
+
+    def start_load(self, request: LoadRequest, timeout_s: float | None = None) -> LoadState:
+        message = _in_range(load.load_request_to_pb, request)
+        return load.load_state_from_pb(self._start_load(message, timeout_s))
+
+    def stop_load(self, name: str, timeout_s: float | None = None) -> LoadState:
+        answer = self._stop_load(pb.StopLoadRequest(name=name), timeout_s)
+        return load.load_state_from_pb(answer)
+
+    def loads(self, timeout_s: float | None = None) -> tuple[LoadState, ...]:
+        answer = self._loads(pb.ListLoadsRequest(), timeout_s)
+        return tuple(load.load_state_from_pb(item) for item in answer.loads)
 
     def capabilities(self, timeout_s: float | None = None) -> BoardInfo:
         return board.capabilities_from_pb(

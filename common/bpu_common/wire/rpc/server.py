@@ -21,10 +21,11 @@ from bpu_common.board import (
     UploadState,
 )
 from bpu_common.errors import UsageError
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages import board, perf, telemetry
+from bpu_common.wire.messages import board, load, perf, telemetry
 from bpu_common.wire.rpc.client import SERVICE
 from bpu_common.wire.rpc.handlers import Context, many, one, serialize
 
@@ -65,6 +66,18 @@ class BoardServicer(abc.ABC):
         """Frames every `period_ms` (0: the default), `frame_count` of them (0: no end)."""
 
     @abc.abstractmethod
+    async def start_load(self, request: LoadRequest) -> LoadState:
+        """Let the board make frames by itself."""
+
+    @abc.abstractmethod
+    async def stop_load(self, name: str) -> LoadState:
+        """End a load; returns its last state."""
+
+    @abc.abstractmethod
+    async def loads(self) -> tuple[LoadState, ...]:
+        """The loads that run."""
+
+    @abc.abstractmethod
     async def capabilities(self) -> BoardInfo:
         """What this board is."""
 
@@ -86,6 +99,9 @@ def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
         "GetCapabilities": unary(
             one(calls.capabilities), pb.GetCapabilitiesRequest.FromString, serialize
         ),
+        "StartLoad": unary(one(calls.start_load), pb.StartLoadRequest.FromString, serialize),
+        "StopLoad": unary(one(calls.stop_load), pb.StopLoadRequest.FromString, serialize),
+        "ListLoads": unary(one(calls.loads), pb.ListLoadsRequest.FromString, serialize),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -135,6 +151,17 @@ class _Calls:
     ) -> AsyncIterator[pb.TelemetryFrame]:
         async for frame in self._servicer.telemetry(request.period_ms, request.frame_count):
             yield telemetry.frame_to_pb(frame)
+
+    async def start_load(self, request: pb.StartLoadRequest, _: Context) -> pb.LoadState:
+        state = await self._servicer.start_load(load.load_request_from_pb(request))
+        return load.load_state_to_pb(state)
+
+    async def stop_load(self, request: pb.StopLoadRequest, _: Context) -> pb.LoadState:
+        return load.load_state_to_pb(await self._servicer.stop_load(request.name))
+
+    async def loads(self, _: pb.ListLoadsRequest, __: Context) -> pb.ListLoadsResponse:
+        states = await self._servicer.loads()
+        return pb.ListLoadsResponse(loads=[load.load_state_to_pb(state) for state in states])
 
     async def capabilities(self, _: pb.GetCapabilitiesRequest, __: Context) -> pb.Capabilities:
         return board.capabilities_to_pb(await self._servicer.capabilities())
