@@ -1,0 +1,58 @@
+"""Where the host keeps what it knows about boards: folders of the user, 0700."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from bpu_common.errors import UsageError
+
+
+def config_folder() -> Path:
+    """Inventory and known host keys."""
+    return _private(_base("XDG_CONFIG_HOME", ".config") / "openbpu")
+
+
+def cache_folder() -> Path:
+    """What can be made again: wheels for boards."""
+    return _private(_base("XDG_CACHE_HOME", ".cache") / "openbpu")
+
+
+def state_folder() -> Path:
+    """What should outlive a restart but is nobody's configuration: the daemon's job log."""
+    return _private(_base("XDG_STATE_HOME", ".local/state") / "openbpu")
+
+
+def runtime_folder() -> Path:
+    """Sockets of running programs.
+
+    Raises:
+        UsageError: the folder belongs to somebody else.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if base and Path(base).is_dir():
+        return _private(Path(base) / "openbpu")
+    # The name in the shared folder is anybody's to take: see that it is ours.
+    return _private(Path(tempfile.gettempdir()) / f"openbpu-{os.getuid()}")
+
+
+def _base(variable: str, default: str) -> Path:
+    given = os.environ.get(variable, "")
+    return Path(given) if given.startswith("/") else Path.home() / default
+
+
+def _private(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise UsageError(f"cannot make the folder: {error.strerror}", where=str(path)) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UsageError(
+            "this is not a folder of yours", where=str(path), hint="remove it, or set XDG_* folders"
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path

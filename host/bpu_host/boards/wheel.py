@@ -1,0 +1,103 @@
+"""The wheel for boards, made in memory from the packages that this program runs from.
+
+No source tree is needed. The same packages give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from bpu_common import __version__
+
+PACKAGES = ("bpu_board", "bpu_common", "bpu_sim")
+REQUIREMENTS = (
+    "numpy",
+    "protobuf>=6.33,<8",
+    "grpcio>=1.81.1",
+    "grpcio-health-checking>=1.81.1",
+    "grpcio-reflection>=1.81.1",
+    "psutil",
+    "onnxruntime",
+)
+"""As in board/pyproject.toml, which an installed host package does not have."""
+
+SCRIPTS = {
+    "bpu-agent": "bpu_board.cli.agent:main",
+    "hrt_model_exec": "bpu_board.cli.hrt_model_exec:main",
+}
+PYTHON = (3, 10)
+"""The oldest interpreter that runs it."""
+
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
+_INFO = f"openbpu_board-{__version__}.dist-info"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel in memory."""
+
+    name: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@cache
+def board_wheel() -> Wheel:
+    """The wheel of this version."""
+    files = dict(sorted(_package_files()))
+    files[f"{_INFO}/METADATA"] = _metadata().encode()
+    files[f"{_INFO}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: openbpu\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    scripts = "".join(f"{name} = {where}\n" for name, where in SCRIPTS.items())
+    files[f"{_INFO}/entry_points.txt"] = f"[console_scripts]\n{scripts}".encode()
+    files[f"{_INFO}/RECORD"] = _record(files)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            member = zipfile.ZipInfo(name, _TIME)
+            member.external_attr = 0o100644 << 16
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(member, data)
+    return Wheel(f"openbpu_board-{__version__}-py3-none-any.whl", buffer.getvalue())
+
+
+def _package_files() -> Iterator[tuple[str, bytes]]:
+    for package in PACKAGES:
+        (root,) = (Path(each) for each in import_module(package).__path__)
+        for path in root.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+                yield f"{package}/{path.relative_to(root).as_posix()}", path.read_bytes()
+
+
+def _metadata() -> str:
+    lines = [
+        "Metadata-Version: 2.1",
+        "Name: openbpu-board",
+        f"Version: {__version__}",
+        "Summary: Runtime, agent and measuring tools of OpenBPU for the board",
+        "License: Apache-2.0",
+        f"Requires-Python: >={PYTHON[0]}.{PYTHON[1]}",
+        *(f"Requires-Dist: {requirement}" for requirement in REQUIREMENTS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _record(files: dict[str, bytes]) -> bytes:
+    lines = []
+    for name, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        lines.append(f"{name},sha256={digest},{len(data)}\n")
+    return ("".join(lines) + f"{_INFO}/RECORD,,\n").encode()

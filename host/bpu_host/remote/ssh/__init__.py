@@ -1,0 +1,30 @@
+"""SSH to boards: settings of the user, host keys, connections, tunnels to the agent."""
+
+from __future__ import annotations
+
+from bpu_host.remote.ssh.config import SshSettings, SshTarget, parse_target, read_settings
+from bpu_host.remote.ssh.connect import FirstContact, open_transport
+from bpu_host.remote.ssh.connection import Completed, Connection, NothingListens, SshConnection
+from bpu_host.remote.ssh.hostkeys import HostKey, HostKeys, Verdict
+from bpu_host.remote.ssh.openssh import OpenSshConnection, OpenSshTunnel
+from bpu_host.remote.ssh.tunnel import Route, Tunnel
+
+__all__ = [
+    "Completed",
+    "Connection",
+    "FirstContact",
+    "HostKey",
+    "HostKeys",
+    "NothingListens",
+    "OpenSshConnection",
+    "OpenSshTunnel",
+    "Route",
+    "SshConnection",
+    "SshSettings",
+    "SshTarget",
+    "Tunnel",
+    "Verdict",
+    "open_transport",
+    "parse_target",
+    "read_settings",
+]
