@@ -284,3 +284,12 @@ def test_optimizing_twice_gives_the_same_bytes() -> None:
         passes.optimize(model)
         both.append(ir.to_proto(model).SerializeToString(deterministic=True))
     assert both[0] == both[1]
+
+
+def test_average_pools_between_quantizers_run_in_onnxruntime() -> None:
+    """Its fusion into QLinearAveragePool fails on a `dilations` attribute, even on (1, 1)."""
+    net = Net([1, 3, 8, 8])
+    pool = net.add("AveragePool", "data", kernel_shape=[2, 2], strides=[2, 2])
+    _, model = optimized(net.model(pool))
+    (node,) = model.graph
+    assert "dilations" not in node.attributes
