@@ -43,6 +43,7 @@ from bpu_sim import arith
 
 Shape = tuple[int, int, int]
 
+FEW_CHANNELS = 4
 EXACT_LIMIT = 1 << 24
 """Sums of integers stay exact in float32 while every partial sum is below it."""
 
@@ -140,7 +141,35 @@ def conv(
     return requantized_wide(emitter, pieces, op.params, op.clamp)
 
 
+def is_mixing(op: QConv) -> bool:
+    """A mixing of a few channels (colour conversion): onnxruntime's blocks of 16 would be empty."""
+    return (
+        op.kernel_hw == op.stride_hw == op.upsample_hw == (1, 1)
+        and op.pads_tlbr == (0, 0, 0, 0)
+        and op.groups == 1
+        and max(op.weights.shape[0], op.weights.shape[3]) <= FEW_CHANNELS
+    )
+
+
+def mix(emitter: Emitter, op: QConv, operands: tuple[str, ...]) -> str:
+    """A 1x1 convolution as a matrix product; x (1, I, H, W) of any height."""
+    x, weights, *bias = operands
+    outputs, _, _, inputs = op.weights.shape
+    x_shape = emitter.add("Shape", x)
+    x = emitter.add("Reshape", x, emitter.param("flat", np.array([inputs, -1], np.int64)))
+    matrix = emitter.param("matrix", np.array([outputs, inputs], np.int64))
+    y = emitter.add("MatMul", emitter.add("Reshape", weights, matrix), x)
+    for each in bias:
+        column = emitter.add("Reshape", each, emitter.const([-1, 1], "int64"))
+        y = emitter.add("Add", y, column)
+    rows = emitter.add("Slice", x_shape, *(emitter.const([v], "int64") for v in (2, 4)))
+    counts = emitter.param("counts", np.array([1, outputs], np.int64))
+    return emitter.add("Reshape", y, emitter.add("Concat", counts, rows, axis=0))
+
+
 def _convolve(emitter: Emitter, op: QConv, operands: tuple[str, ...], form: Form) -> str:
+    if is_mixing(op):
+        return mix(emitter, op, operands)
     group = form.channels if is_depthwise(op) else op.groups
     return emitter.add(
         "Conv",
