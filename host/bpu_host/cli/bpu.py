@@ -15,17 +15,20 @@ from bpu_common import __version__
 from bpu_common.errors import BpuError
 
 COMMANDS = {
+    "boards": ("bpu_host.cli.bpu_boards", "Set up, list, examine and remove boards."),
     "deploy": ("bpu_host.cli.bpu_deploy", "Send a model file to a board."),
     "models": ("bpu_host.cli.bpu_models", "List a board's models, or describe one."),
     "perf": ("bpu_host.cli.bpu_perf", "Measure a model on a board."),
     "remove": ("bpu_host.cli.bpu_remove", "Delete a model from a board."),
     "run": ("bpu_host.cli.bpu_run", "Run a model on pictures or arrays."),
+    "top": ("bpu_host.cli.top", "Watch a board: models, cores, preemptions, live."),
 }
 """Command -> module that holds it as `command`, and its line in `bpu --help`."""
 
 _EXAMPLES = """\b
 Examples:
-  bpu deploy model_output/net.bin --board unix:/run/bpu/agent.sock
+  bpu boards add desk root@192.168.1.10
+  bpu deploy model_output/net.bin --board desk
   bpu run net photo.jpg --board 127.0.0.1:50551 --output results
   bpu perf net --board 127.0.0.1:50551 --threads 4
 """

@@ -81,7 +81,7 @@ def buckets(series: Series, count: int, span_ns: int = SERIES_NS) -> list[float]
 def sparkline(series: Series, width: int, span_ns: int = SERIES_NS) -> str:
     """One row of blocks, scaled from 0 to the largest value."""
     values = buckets(series, width, span_ns)
-    top = max((value for value in values if not math.isnan(value)), default=0.0)
+    top = 1.15 * max((value for value in values if not math.isnan(value)), default=0.0)
     if top <= 0:
         return " " * width
     return "".join(

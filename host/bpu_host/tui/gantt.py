@@ -11,9 +11,9 @@ from bpu_host.tui.draw import Canvas, gauge
 from bpu_host.tui.palette import (
     BACKGROUND,
     DIM,
+    GOOD,
     TEXT,
     TRACK,
-    load_colour,
     model_colour,
     shade,
     style,
@@ -61,7 +61,7 @@ def _figures(canvas: Canvas, y: int, core: CoreRow) -> None:
 
     write(f"core {core.index} ", style(TEXT, bold=True))
     bar = 12 if canvas.width < 100 else 20
-    write(gauge(core.utilisation, bar), style(load_colour(core.utilisation), TRACK))
+    write(gauge(core.utilisation, bar), style(GOOD, TRACK))
     write(f" {core.utilisation:5.1f} %", style(TEXT, bold=True))
     write(f"  {core.calls_per_s:.0f} calls/s", dim)
     write(f"  {core.preemptions} preemptions", dim)
@@ -100,12 +100,12 @@ class _Lane:
             return
         for name, first, end in self._runs():
             if end - first >= 4:
-                self._write(cells, first, y, name, end)
+                self._write(cells, first, y, name, end - 1)
         if rows > 1:
             for bar in self.core.bars:
                 first, end = self._inside(bar)
                 text = str(bar.call)
-                if end - first > len(text):
+                if end - first > len(text) + 1:
                     self._write(cells, first, y + 1, text, end)
 
     def marks(self, y: int) -> None:

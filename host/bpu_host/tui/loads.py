@@ -1,185 +1,144 @@
-"""Loads on a board's models, driven from here."""
+"""Loads on a board's models: commands and their state, without ever blocking the screen."""
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from typing import Protocol
 
-import numpy as np
-
-from bpu_common.errors import BpuError
-from bpu_common.perf import PerfRequest
-from bpu_common.tensor import AnyArray
+from bpu_common.errors import BoardUnreachable, BpuError
+from bpu_common.load import LoadRequest, LoadState
 from bpu_host.remote import Board
-from bpu_host.tui.state import Load
 
-ROUND_NS = 60_000_000_000
-"""A closed loop is asked for in rounds of this much device time."""
+_LOOK_S = 1.0
+"""The board is asked for its loads so often: others may start and stop some."""
 
-_RETRY_S = 1.0
-
-OnFailure = Callable[[Load, str], None]
-"""Called on another thread when a load ended by itself: why."""
+_END_S = 3.0
 
 
 class LoadControl(Protocol):
-    """Starts and stops loads. One model has one load at most."""
+    """Starts and stops loads; every method returns at once."""
 
-    def start(self, load: Load) -> None:
-        """Replace the model's load by this one; returns at once."""
+    def start(self, request: LoadRequest) -> None:
+        """Begin a load on a model."""
         ...
 
-    def stop(self, model: str) -> bool:
-        """End the model's load; False if it has none."""
+    def stop(self, model: str) -> None:
+        """End all loads on a model, whoever started them."""
         ...
 
-    def running(self) -> tuple[Load, ...]:
-        """The loads there are, by name of the model."""
+    def running(self) -> tuple[LoadState, ...]:
+        """The loads as last seen."""
+        ...
+
+    def models(self) -> tuple[str, ...]:
+        """Names of the board's models as last seen."""
+        ...
+
+    def take_failures(self) -> list[str]:
+        """Why commands failed, since the last call."""
         ...
 
     def close(self) -> None:
-        """End all."""
+        """End the loads that were started here."""
         ...
 
 
 class BoardLoads:
-    """Loads on the agent at an address; each has a connection of its own, whose end ends it."""
+    """Loads of the agent at an address, by a connection and a thread of its own."""
 
-    def __init__(self, address: str, on_failure: OnFailure) -> None:
+    def __init__(self, address: str) -> None:
+        """Nothing is dialled yet: `begin` does it, a failing board is tried again later."""
         self._address = address
-        self._on_failure = on_failure
-        self._lock = threading.Lock()
-        self._drivers: dict[str, _Driver] = {}
+        self._commands: queue.Queue[LoadRequest | str | None] = queue.Queue()
+        self._states: tuple[LoadState, ...] = ()
+        self._models: tuple[str, ...] = ()
+        self._failures: deque[str] = deque(maxlen=20)
+        self._own: set[str] = set()
+        self._board: Board | None = None
+        self._thread = threading.Thread(target=self._run, name="loads", daemon=True)
 
-    def start(self, load: Load) -> None:
-        driver = _Driver(self._address, load, self._failed)
-        with self._lock:
-            before = self._drivers.pop(load.model, None)
-            self._drivers[load.model] = driver
-        if before is not None:
-            before.stop()
-        driver.start()
+    def begin(self) -> BoardLoads:
+        """Start the thread; returns self."""
+        self._thread.start()
+        return self
 
-    def stop(self, model: str) -> bool:
-        with self._lock:
-            driver = self._drivers.pop(model, None)
-        if driver is None:
-            return False
-        driver.stop()
-        return True
+    def start(self, request: LoadRequest) -> None:
+        self._commands.put(request)
 
-    def running(self) -> tuple[Load, ...]:
-        with self._lock:
-            return tuple(self._drivers[name].load for name in sorted(self._drivers))
+    def stop(self, model: str) -> None:
+        self._commands.put(model)
+
+    def running(self) -> tuple[LoadState, ...]:
+        return self._states
+
+    def models(self) -> tuple[str, ...]:
+        return self._models
+
+    def take_failures(self) -> list[str]:
+        found = []
+        while self._failures:
+            found.append(self._failures.popleft())
+        return found
 
     def close(self) -> None:
-        for load in self.running():
-            self.stop(load.model)
-
-    def _failed(self, driver: _Driver, reason: str) -> None:
-        with self._lock:
-            if self._drivers.get(driver.load.model) is not driver:
-                return
-            del self._drivers[driver.load.model]
-        self._on_failure(driver.load, reason)
-
-
-class _Driver:
-    """One load on a thread of its own."""
-
-    def __init__(
-        self, address: str, load: Load, on_failure: Callable[[_Driver, str], None]
-    ) -> None:
-        self.load = load
-        self._address = address
-        self._on_failure = on_failure
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._board: Board | None = None
-        self._thread = threading.Thread(target=self._run, name=f"load {load.model}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Calls in flight are cancelled, which frees the cores."""
-        with self._lock:
-            self._stopped.set()
-            if self._board is not None:
-                self._board.close()
+        self._commands.put(None)
+        if self._thread.is_alive():
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
-        try:
-            board = Board.connect(self._address)
-            with self._lock:
-                self._board = board
-                if self._stopped.is_set():
-                    board.close()
-                    return
-            with board:
-                if self.load.rate_hz > 0:
-                    self._beat(board)
-                else:
-                    self._loop(board)
-        except BpuError as error:
-            reason = error.message
-        except ValueError as error:  # what a closed channel raises
-            reason = str(error)
-        else:
-            return
-        if not self._stopped.is_set():
-            self._on_failure(self, reason)
-
-    def _loop(self, board: Board) -> None:
-        """The next frame when one is done, on the board itself."""
-        load = self.load
-        request = PerfRequest(
-            model=load.model,
-            duration_ns=ROUND_NS,
-            thread_num=load.threads,
-            core_id=load.core_id,
-            priority=load.priority,
-        )
-        while not self._stopped.is_set():
-            board.perf(request)
-
-    def _beat(self, board: Board) -> None:
-        """A frame at each beat; one that finds all threads busy is left out."""
-        load = self.load
-        arrays = _noise(board, load.model)
-        free = threading.Semaphore(load.threads)
-        failed: list[BpuError | ValueError] = []
-
-        def one() -> None:
+        look_s = 0.0
+        command: LoadRequest | str | None = ""
+        while command is not None:
             try:
-                board.infer(load.model, arrays, core_id=load.core_id, priority=load.priority)
-            except (BpuError, ValueError) as error:
-                failed.append(error)
-            finally:
-                free.release()
+                command = self._commands.get(timeout=max(0.01, look_s - time.monotonic()))
+            except queue.Empty:
+                command = ""
+            look_s = time.monotonic() + _LOOK_S
+            try:
+                board = self._connected()
+                self._carry_out(board, command)
+                self._look(board)
+            except BpuError as error:
+                if command:
+                    self._failures.append(error.message)
+                if isinstance(error, BoardUnreachable):
+                    self._disconnect()
+        self._disconnect()
 
-        with ThreadPoolExecutor(load.threads) as pool:
-            due_s = time.monotonic()
-            while not self._stopped.is_set() and not failed:
-                if free.acquire(blocking=False):
-                    pool.submit(one)
-                due_s = max(due_s + 1 / load.rate_hz, time.monotonic() - _RETRY_S)
-                self._stopped.wait(max(0.0, due_s - time.monotonic()))
-        if failed:
-            raise failed[0]
+    def _carry_out(self, board: Board, command: LoadRequest | str | None) -> None:
+        if isinstance(command, LoadRequest):
+            state = board.start_load(
+                command.model,
+                threads=command.threads,
+                rate_hz=command.rate_hz,
+                core_id=command.core_id,
+                priority=command.priority,
+                seed=command.seed,
+            )
+            self._own.add(state.name)
+        elif command is None:
+            for state in board.loads():
+                if state.name in self._own:
+                    board.stop_load(state.name)
+        elif command:
+            for state in board.loads():
+                if state.request.model == command:
+                    board.stop_load(state.name)
 
+    def _look(self, board: Board) -> None:
+        self._states = board.loads()
+        self._models = tuple(entry.name for entry in board.models())
 
-def _noise(board: Board, model: str) -> dict[str, AnyArray]:
-    """Arrays for every input of a model; the same each time."""
-    random = np.random.default_rng(1)
-    arrays: dict[str, AnyArray] = {}
-    for each in board.model(model).inputs:
-        shape, dtype = each.caller_shape, each.caller_dtype.numpy
-        if each.input_type.is_image:
-            arrays[each.tensor.name] = random.integers(0, 256, shape, np.uint8)
-        else:
-            arrays[each.tensor.name] = random.standard_normal(shape).astype(dtype)
-    return arrays
+    def _connected(self) -> Board:
+        if self._board is None:
+            self._board = Board.connect(self._address)
+        return self._board
+
+    def _disconnect(self) -> None:
+        board, self._board = self._board, None
+        self._states = ()
+        if board is not None:
+            board.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bpu_host.tui.state import Link, Load
+from bpu_common.load import LoadRequest
+from bpu_host.tui.state import Link
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -33,7 +34,7 @@ class ModelRow:
         pending_ns, bpu_ns, cpu_ns: the p50 of each part; None as above.
         missed: frames dropped for their deadline, or late.
         failed: failed or refused.
-        load: of this program on the model.
+        loads: that the board runs on the model.
         p99: the sparkline, ms.
     """
 
@@ -55,7 +56,7 @@ class ModelRow:
     preempted: int
     missed: int
     failed: int
-    load: Load | None
+    loads: tuple[LoadRequest, ...]
     p99: Series
 
 

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from bpu_common.load import LoadState
+
 SPANS_NS = tuple(ms * 1_000_000 for ms in (20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000))
 """How much time the core timeline can show."""
 
@@ -31,24 +33,6 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """A load on a model that this program drives.
-
-    Attributes:
-        threads: frames in flight at most, 1..8.
-        core_id: 0 any core, 1 core 0, 2 core 1.
-        priority: 0..255; 255 preempts.
-        rate_hz: frames a second in a steady beat; 0 submits the next frame when one is done.
-    """
-
-    model: str
-    threads: int = 1
-    core_id: int = 0
-    priority: int = 0
-    rate_hz: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class UiState:
     """Everything that the keys change, and what is known besides the frames.
 
@@ -59,7 +43,7 @@ class UiState:
         behind_s: how much newer the newest frame is.
         selected: model whose details are shown; empty means the first.
         span_ns: width of the core timeline.
-        loads: driven from here.
+        loads: that run on the board.
         recording: name of the file that is written; empty if none.
         zone: of the times in header and log.
     """
@@ -71,7 +55,7 @@ class UiState:
     behind_s: float = 0.0
     selected: str = ""
     span_ns: int = DEFAULT_SPAN_NS
-    loads: tuple[Load, ...] = ()
+    loads: tuple[LoadState, ...] = ()
     notes: tuple[Note, ...] = ()
     recording: str = ""
     zone: tzinfo = field(default=UTC)

@@ -7,7 +7,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from bpu_common.telemetry import CallSlice, CoreSample, LatencySample, ModelSample, TelemetryFrame
+from bpu_common.load import LoadRequest
+from bpu_common.telemetry import (
+    CallSlice,
+    CoreSample,
+    LatencySample,
+    LogLine,
+    ModelSample,
+    TelemetryFrame,
+)
 from bpu_host.tui.scene import (
     Bar,
     CoreRow,
@@ -22,7 +30,7 @@ from bpu_host.tui.scene import (
     Timeline,
     View,
 )
-from bpu_host.tui.state import Load, UiState
+from bpu_host.tui.state import UiState
 
 RATE_WINDOW_NS = 2_000_000_000
 """Rates (frames and calls a second) are means over so much device time."""
@@ -51,7 +59,7 @@ def view(frames: Sequence[TelemetryFrame], ui: UiState) -> View:
     last = boot[-1]
     slots = {sample.name: slot for slot, sample in reversed(list(enumerate(last.models)))}
     recent = _since(boot, last.time_ns - SERIES_NS)
-    rows = _models(recent, {load.model: load for load in ui.loads})
+    rows = _models(recent, tuple(load.request for load in ui.loads))
     return View(
         header=_header(last, ui),
         models=rows,
@@ -96,7 +104,9 @@ def _header(last: TelemetryFrame | None, ui: UiState) -> Header:
     )
 
 
-def _models(frames: Sequence[TelemetryFrame], loads: dict[str, Load]) -> tuple[ModelRow, ...]:
+def _models(
+    frames: Sequence[TelemetryFrame], loads: tuple[LoadRequest, ...]
+) -> tuple[ModelRow, ...]:
     last = frames[-1]
     before = _since(frames, last.time_ns - RATE_WINDOW_NS)[0]
     earlier = {(item.name, item.digest): item for item in before.models}
@@ -128,7 +138,7 @@ def _models(frames: Sequence[TelemetryFrame], loads: dict[str, Load]) -> tuple[M
                 preempted=item.preempted,
                 missed=item.expired + item.late,
                 failed=item.failed + item.refused,
-                load=loads.get(item.name),
+                loads=tuple(load for load in loads if load.model in (item.name, item.digest)),
                 p99=_latency(frames, item, lambda latency: latency.p99_ns),
             )
         )
@@ -296,11 +306,12 @@ def _gauges(frames: Sequence[TelemetryFrame]) -> Gauges:
 def _events(frames: Sequence[TelemetryFrame], ui: UiState) -> tuple[Event, ...]:
     """The newest lines of the board's log and of this program's, by wall time."""
     found: list[tuple[int, str, str]] = []
+    told: set[tuple[str, LogLine]] = set()  # a new connection is told old lines once more
     for frame in reversed(frames):
-        found.extend(
-            (line.time_ns + frame.wall_offset_ns, line.level, line.text)
-            for line in reversed(frame.log)
-        )
+        for line in reversed(frame.log):
+            if (frame.boot_id, line) not in told:
+                told.add((frame.boot_id, line))
+                found.append((line.time_ns + frame.wall_offset_ns, line.level, line.text))
         if len(found) >= MAX_EVENTS:
             break
     end_ns = frames[-1].time_ns + frames[-1].wall_offset_ns if ui.paused and frames else None

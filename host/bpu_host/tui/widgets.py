@@ -14,6 +14,10 @@ from bpu_host.tui.scene import Histogram, Series, Timeline
 _Draw = Callable[[int, int], list[Strip]]
 
 
+def _nothing(width: int, height: int) -> list[Strip]:
+    return [Strip.blank(width)] * height
+
+
 class Plot(Widget):
     """A widget whose rows a function of its size draws, once a value or size."""
 
@@ -21,14 +25,14 @@ class Plot(Widget):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002  textual's name for it
         super().__init__(id=id)
-        self._draw: _Draw = lambda width, height: []
+        self._draw: _Draw = _nothing
         self._rows: list[Strip] = []
-        self._size = (-1, -1)
+        self._drawn = (-1, -1)
 
     def render_line(self, y: int) -> Strip:
         size = (self.size.width, self.size.height)
-        if size != self._size:
-            self._size = size
+        if size != self._drawn:
+            self._drawn = size
             self._rows = self._draw(*size)
         background = self.rich_style
         if y < len(self._rows):
@@ -37,7 +41,7 @@ class Plot(Widget):
 
     def _set(self, draw: _Draw) -> None:
         self._draw = draw
-        self._size = (-1, -1)
+        self._drawn = (-1, -1)
         self.refresh()
 
 

@@ -1,0 +1,154 @@
+"""Questions over the main screen: a load to start, and the help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.validation import Integer, Number
+from textual.widgets import Button, Input, Label, Select, Static
+
+from bpu_common.load import MAX_RATE_HZ, LoadRequest
+from bpu_common.perf import MAX_THREADS
+from bpu_host.tui.palette import ACCENT, DIM, TEXT, style
+from bpu_host.tui.view import plain
+
+KEYS = (
+    ("space", "pause, and go on at the newest frame"),
+    ("← →", "step back and forward by one frame (100 ms)"),
+    ("[ ]", "step by one second"),
+    ("home end", "oldest frame kept (10 minutes), newest"),
+    ("↑ ↓", "select a model; its latency and calls are drawn below"),
+    ("+ -", "show less or more time in the core timeline"),
+    ("s  x", "start a load on a model, stop those of the selected model"),
+    ("v", "on a narrow screen: latency, or durations of function calls"),
+    ("?  q", "this help, quit"),
+)
+
+MEANINGS = (
+    ("FPS", "frames done a second, mean of 2 s"),
+    ("p50 p99", "latency from submit to done, over the last 10 s"),
+    ("wait BPU CPU", "p50 of its parts: waiting, on a BPU core, on the CPU, ms"),
+    ("queue", "frames on the device + accepted but not yet on it"),
+    ("load", "▶ what the board submits by itself: threads×core, or frames a second"),
+    ("took lost", "preemptions since the board's start: took a core, lost one"),
+    ("miss", "deadlines missed, frames failed or refused"),
+    ("▲A", "in the core timeline: here model A lost the core to the next one"),
+    ("shades", "two in turn: each stripe of a bar is one function call"),
+)
+
+
+class LoadDialog(ModalScreen[LoadRequest | None]):
+    """Threads, core, priority and rate of a load; answers None if it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+
+    def __init__(self, suggestion: LoadRequest, models: Sequence[str]) -> None:
+        """`suggestion`: what the fields hold at first; `models`: what there is to choose."""
+        super().__init__()
+        self._load = suggestion
+        self._models = models
+
+    def compose(self) -> ComposeResult:
+        load = self._load
+        threads = Input(str(load.threads), id="threads", type="integer")
+        threads.validators = [Integer(1, MAX_THREADS)]
+        priority = Input(str(load.priority), id="priority", type="integer")
+        priority.validators = [Integer(0, 255)]
+        rate = Input(f"{load.rate_hz:g}", id="rate", type="number")
+        rate.validators = [Number(0, MAX_RATE_HZ)]
+        cores = Select(
+            [("any core", 0), ("core 0", 1), ("core 1", 2)],
+            value=load.core_id,
+            allow_blank=False,
+            id="core",
+        )
+        models = Select(
+            [(plain(name), name) for name in self._models],
+            value=load.model,
+            allow_blank=False,
+            id="model",
+        )
+        with Vertical(id="dialog") as box:
+            box.border_title = "Start a load"
+            for label, field, meaning in (
+                ("model", models, ""),
+                ("threads", threads, f"frames in flight, 1-{MAX_THREADS}"),
+                ("core", cores, ""),
+                ("priority", priority, "0-255; 255 preempts"),
+                ("rate", rate, "frames/s; 0: next when one is done"),
+            ):
+                with Horizontal(classes="field"):
+                    yield Label(label)
+                    yield field
+                    yield Label(meaning, classes="meaning")
+            yield Label("", id="problem")
+            with Horizontal(id="buttons"):
+                yield Button("Start", variant="primary", id="start")
+                yield Button("Back", id="back")
+
+    def on_mount(self) -> None:
+        self.query_one("#threads", Input).focus()
+
+    def on_input_submitted(self) -> None:
+        self._start()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "start":
+            self._start()
+        else:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def _start(self) -> None:
+        for field in self.query(Input):
+            result = field.validate(field.value)
+            if result is not None and not result.is_valid:
+                reason = "; ".join(result.failure_descriptions)
+                self.query_one("#problem", Label).update(Text(f"{field.id}: {reason}"))
+                field.focus()
+                return
+        model = self.query_one("#model", Select).value
+        core = self.query_one("#core", Select).value
+        self.dismiss(
+            LoadRequest(
+                model if isinstance(model, str) else self._load.model,
+                threads=int(self.query_one("#threads", Input).value),
+                core_id=core if isinstance(core, int) else 0,
+                priority=int(self.query_one("#priority", Input).value),
+                rate_hz=float(self.query_one("#rate", Input).value),
+            )
+        )
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys, and what the columns mean."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,space,enter", "dismiss", "Back")
+    ]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="dialog") as box:
+            box.border_title = "bpu top"
+            box.border_subtitle = "esc: back"
+            yield Static(_table("Keys", KEYS))
+            yield Static(_table("Columns and signs", MEANINGS))
+
+
+def _table(title: str, rows: tuple[tuple[str, str], ...]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=13)
+    table.add_column()
+    table.add_row(Text(title, style(DIM)), "")
+    for key, meaning in rows:
+        table.add_row(Text(key, style(ACCENT, bold=True)), Text(meaning, style(TEXT)))
+    return table
