@@ -8,6 +8,7 @@ are computed twice; the bits are the same.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +18,16 @@ from bpu_common.program import Pair, Quad
 from bpu_host.compiler.lowered import BpuOp, QConv, op_inputs
 from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, emit_conv, is_int32
 from bpu_host.compiler.onnx_out.emitter import Emitter
+from bpu_host.compiler.onnx_out.requant import BLOCK
+from bpu_host.compiler.onnx_out.slices import can_slice, emit_slices
 
-LARGE_BYTES = 3 << 20
-"""A float32 tensor of this size or more inside a chain is worth strips."""
-STRIP_BYTES = 5 << 18
-"""What the largest tensor of a strip may take: two of them share two cores' second-level caches."""
+LARGE_BYTES = 3 << 18
+"""A float32 tensor of this size or more inside a chain is worth strips or slices."""
+STRIP_BYTES = 1 << 19
+"""What a tensor of a strip or slice may take: some of them share a second-level cache."""
+JOINED_BYTES = 1 << 21
+"""What a tensor may take that is joined from slices: it is written and read once."""
+LEAST_SLICE = 32
 LEAST_ROWS = 4
 
 
@@ -55,9 +61,7 @@ def find_chains(ops: Sequence[BpuOp], scene: Scene, outputs: Collection[str]) ->
             links.append(after)
         if len(links) > 1:
             taken |= {link.name for link in links}
-            chain = _with_rows(scene, tuple(links))
-            if chain is not None:
-                found.append(chain)
+            found.append(_with_rows(scene, tuple(links)))
     return found
 
 
@@ -70,11 +74,19 @@ def _bytes(scene: Scene, name: str) -> int:
     return scene.padded_channels(channels) * height * width * 4
 
 
-def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain | None:
-    """The chain with the most rows whose strips fit; None if one strip holds everything."""
+def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain:
+    """The chain with the most rows whose strips fit."""
     height = scene.shape_chw(ops[-1].y)[1]
-    inner = [op.y for op in ops[:-1]]
-    row_bytes = {name: _bytes(scene, name) // scene.shape_chw(name)[1] for name in inner}
+    paired = {a.y for a, b in itertools.pairwise(ops) if can_slice(scene, a, b)}
+    row_bytes: dict[str, float] = {}
+    for op in ops[:-1]:
+        channels = scene.padded_channels(op.weights.shape[0])
+        row = _bytes(scene, op.y) / scene.shape_chw(op.y)[1]
+        if op.y in paired:
+            row *= min(1.0, LEAST_SLICE / channels)
+        elif op.x in paired:
+            row *= STRIP_BYTES / JOINED_BYTES
+        row_bytes[op.y] = row
     rows = height
     while rows > LEAST_ROWS:
         middle = (height - rows) // 2
@@ -86,7 +98,7 @@ def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain | None:
         if max(sizes) <= STRIP_BYTES:
             break
         rows = -(-rows // 2)
-    return Chain(ops, rows) if rows < height else None
+    return Chain(ops, rows)
 
 
 def _ranges(scene: Scene, ops: tuple[QConv, ...], rows: Pair) -> list[tuple[Pair, Pair]]:
@@ -109,15 +121,46 @@ def emit_chain(
     """All strips of a chain, joined."""
     height = scene.shape_chw(chain.ops[-1].y)[1]
     strips: list[Value] = []
+    ready: dict[tuple[str, int, int], str] = {}
     axis = emitter.const([2], "int64")
     for first in range(0, height, chain.rows):
         ranges = _ranges(scene, chain.ops, (first, min(first + chain.rows, height)))
-        bounds = [emitter.const([row], "int64") for row in ranges[0][0]]
-        value = Value(emitter.add("Slice", x.name, *bounds, axis), x.channels)
-        for op, (_, (above, below)) in zip(chain.ops, ranges, strict=True):
-            _, left, _, right = op.pads_tlbr
-            pads: Quad = (above, left, below, right)
-            value = emit_conv(emitter, scene, replace(op, pads_tlbr=pads), value, make)
-        strips.append(value)
+        value = x
+        if chain.rows < height:
+            bounds = [emitter.const([row], "int64") for row in ranges[0][0]]
+            value = Value(emitter.add("Slice", x.name, *bounds, axis), x.channels)
+        strips.append(_emit_strip(emitter, scene, chain, value, make, ranges, ready))
+    if len(strips) == 1:
+        return strips[0]
     joined = emitter.add("Concat", *(strip.name for strip in strips), axis=2)
     return Value(joined, strips[0].channels)
+
+
+def _emit_strip(
+    emitter: Emitter,
+    scene: Scene,
+    chain: Chain,
+    x: Value,
+    make: MakeConstants,
+    ranges: list[tuple[Pair, Pair]],
+    ready: dict[tuple[str, int, int], str],
+) -> Value:
+    """One strip: pairs in slices of channels, the others whole."""
+    work: list[tuple[QConv, Quad]] = []
+    for op, (_, (above, below)) in zip(chain.ops, ranges, strict=True):
+        _, left, _, right = op.pads_tlbr
+        work.append((op, (above, left, below, right)))
+    index = 0
+    while index < len(work):
+        op, pads = work[index]
+        if index + 1 < len(work) and can_slice(scene, op, work[index + 1][0]):
+            first, last = ranges[index + 1][0]
+            pixel_bytes = (last - first) * scene.shape_chw(op.y)[2] * 4
+            width = max(STRIP_BYTES // pixel_bytes // BLOCK * BLOCK, BLOCK)
+            pair = (work[index], work[index + 1])
+            x = emit_slices(emitter, scene, pair, x, make, width, ready)
+            index += 2
+        else:
+            x = emit_conv(emitter, scene, replace(op, pads_tlbr=pads), x, make)
+            index += 1
+    return x
