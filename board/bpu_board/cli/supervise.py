@@ -20,6 +20,8 @@ commands:
   stop       end it
   status     one JSON object
   uninstall  end it and remove the service; models and environment stay
+  relay      join standard input and output to the agent's socket, for SSH servers that do not
+             forward to sockets
   run        the supervisor itself, in the foreground
 
 example:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(folder: Folder, options: argparse.Namespace, agent: tuple[str, ...]) -> int:
     from bpu_board.service import Supervisor, control
+    from bpu_board.service.relay import relay
 
     match options.command:
         case "run":
@@ -59,6 +62,8 @@ def _run(folder: Folder, options: argparse.Namespace, agent: tuple[str, ...]) ->
             control.stop(folder)
         case "uninstall":
             control.uninstall(folder)
+        case "relay":
+            relay(folder.socket)
     if options.command in {"install", "start", "status"}:
         print(json.dumps(control.status(folder)))
     return 0
@@ -72,7 +77,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = ("install", "start", "stop", "status", "uninstall", "run")
+    commands = ("install", "start", "stop", "status", "uninstall", "relay", "run")
     parser.add_argument("command", choices=commands)
     parser.add_argument("--folder", required=True, metavar="DIR", help="folder of the installation")
     parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="for the agent")

@@ -28,7 +28,7 @@ def install(folder: Folder, options: tuple[str, ...], *, plain: bool) -> None:
     chosen = Settings("supervisor") if plain else systemd.choose()
     # Who made the user's services outlive logins must stay known, or removal would forget it.
     lingers = chosen.lingers or (before.lingers and chosen.kind == "systemd-user")
-    folder.write(replace(chosen, options=options, lingers=lingers))
+    folder.write(replace(chosen, options=options, plain=plain, lingers=lingers))
     if chosen.kind != "supervisor":
         systemd.install(folder, chosen.kind)
 
@@ -81,6 +81,7 @@ def status(folder: Folder) -> dict[str, Any]:
     return {
         "version": __version__,
         "kind": settings.kind,
+        "plain": settings.plain,
         "options": list(settings.options),
         "running": found is not None,
         "answers": folder.answers(),

@@ -22,11 +22,13 @@ class Settings:
     Attributes:
         kind: "supervisor", "systemd" (of the system) or "systemd-user".
         options: of `bpu-agent`, beyond --listen and --store.
+        plain: the user chose the supervisor alone.
         lingers: this installation made the user's systemd outlive its logins.
     """
 
     kind: str = "supervisor"
     options: tuple[str, ...] = ()
+    plain: bool = False
     lingers: bool = False
 
 
@@ -76,7 +78,10 @@ class Folder:
         try:
             found = json.loads(self.settings_file.read_text())
             return Settings(
-                str(found["kind"]), tuple(map(str, found["options"])), bool(found["lingers"])
+                str(found["kind"]),
+                tuple(map(str, found["options"])),
+                bool(found["plain"]),
+                bool(found["lingers"]),
             )
         except FileNotFoundError:
             return Settings()

@@ -1,0 +1,8 @@
+"""The user's boards: which there are, how they are reached, how they come to run the agent."""
+
+from __future__ import annotations
+
+from bpu_host.boards.inventory import BoardEntry, Inventory
+from bpu_host.boards.resolve import is_name, resolve, route_to
+
+__all__ = ["BoardEntry", "Inventory", "is_name", "resolve", "route_to"]

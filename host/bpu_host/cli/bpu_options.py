@@ -13,13 +13,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def board_option(function: _F) -> _F:
-    """`--board ADDRESS`."""
+    """`--board BOARD`."""
     return click.option(
         "--board",
         "address",
         required=True,
-        metavar="ADDRESS",
-        help="Agent to talk to: unix:PATH or HOST:PORT.",
+        metavar="BOARD",
+        help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.",
     )(function)
 
 

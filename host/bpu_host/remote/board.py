@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import grpc
 import numpy as np
@@ -22,46 +23,73 @@ from bpu_common.wire.rpc.client import BoardClient, open_channel
 from bpu_common.wire.rpc.memory import keep_large_blocks
 from bpu_host.remote.upload import Progress, upload
 
+if TYPE_CHECKING:
+    from bpu_host.remote.ssh import Route
+
+_T = TypeVar("_T")
+
 Arrays: TypeAlias = "AnyArray | Sequence[AnyArray] | Mapping[str, AnyArray]"
 
 _CALL_TIMEOUT_S = 30.0
 """For calls that only look something up."""
+
+_RECOVER_S = 10.0
+"""For a connection that was lost to come back."""
 
 
 class Board:
     """An agent at an address; use it in a `with` block or call `close`.
 
     Every method may be called from any thread and raises a BpuError: the one the board raised, or
-    BoardUnreachable when nothing answers.
+    BoardUnreachable when nothing answers. When the connection is lost, calls that are safe to
+    repeat are repeated once: everything but `remove`, `perf` and `load`.
     """
 
-    def __init__(self, address: str) -> None:
-        """Prepare a connection; nothing is sent before the first call. See `connect`."""
+    def __init__(self, address: str, *, route: Route | None = None, name: str = "") -> None:
+        """Prepare a connection; nothing is sent before the first call. See `connect`.
+
+        Args:
+            route: a tunnel that ends at `address`; closed with the board.
+            name: what errors call the board; its address by default.
+        """
         self.address = address
+        self.name = name or address
+        self._route = route
+        self._answered = False
         self._channel: grpc.Channel = open_channel(parse_address(address))
-        self._client = BoardClient(self._channel, address)
+        self._client = BoardClient(self._channel, self.name)
         self._inputs: dict[str, tuple[str, ...]] = {}
 
     @classmethod
     def connect(cls, address: str, *, timeout_s: float = 10.0) -> Board:
-        """Connect to an agent at `unix:PATH` or `HOST:PORT` and see that it answers.
+        """Connect to an agent and see that it answers.
+
+        Args:
+            address: `unix:PATH`, `HOST:PORT`, or the name of a board of the inventory, which is
+                reached through SSH.
 
         Large message buffers are kept by this process from then on (see
         `bpu_common.wire.rpc.memory`), unless MALLOC_* variables say otherwise.
 
         Raises:
-            UsageError: not an address.
+            UsageError: not an address, and not the name of a board.
             BoardUnreachable: nothing answers there.
         """
         keep_large_blocks()
-        board = cls(address)
+        if ":" in address:
+            board = cls(address)
+        else:
+            from bpu_host.boards import route_to  # SSH only where it is needed: it is slow to load
+
+            route = route_to(address)
+            board = cls(route.address, route=route, name=address)
         try:
             board.info(timeout_s=timeout_s)
         except DeadlineExceeded as error:
             board.close()
             raise BoardUnreachable(
                 f"nothing answers within {timeout_s:g} s",
-                where=address,
+                where=board.name,
                 hint="check the address, and that the agent runs",
             ) from error
         except BaseException:
@@ -72,6 +100,8 @@ class Board:
     def close(self) -> None:
         """End the connection; calls in flight are cancelled."""
         self._channel.close()
+        if self._route is not None:
+            self._route.close()
 
     def __enter__(self) -> Self:
         return self
@@ -86,15 +116,15 @@ class Board:
 
     def info(self, *, timeout_s: float = _CALL_TIMEOUT_S) -> BoardInfo:
         """What this board is: chip, cores, versions, limits."""
-        return self._client.capabilities(timeout_s)
+        return self._repeat(lambda: self._client.capabilities(timeout_s))
 
     def models(self) -> tuple[ModelEntry, ...]:
         """Every model on the board."""
-        return self._client.list_models(_CALL_TIMEOUT_S)
+        return self._repeat(lambda: self._client.list_models(_CALL_TIMEOUT_S))
 
     def model(self, name: str) -> ModelInfo:
         """Inputs, outputs, segments and nodes of a model, by name or digest."""
-        return self._client.model_info(name, _CALL_TIMEOUT_S)
+        return self._repeat(lambda: self._client.model_info(name, _CALL_TIMEOUT_S))
 
     def remove(self, name: str) -> None:
         """Delete the file that holds a model."""
@@ -118,7 +148,7 @@ class Board:
             DeployError, CapacityError, BoardUnreachable: it is not on the board.
         """
         self._inputs.clear()
-        return upload(self._client, Path(path), progress, replace=replace)
+        return self._repeat(lambda: upload(self._client, Path(path), progress, replace=replace))
 
     def infer(
         self,
@@ -165,7 +195,15 @@ class Board:
     ) -> tuple[InferResult, int]:
         """As `infer`, with the wall time that the board's runtime took (ns)."""
         request = InferRequest(model, self._named(model, arrays), core_id, priority, custom_id)
-        return self._client.infer(request, timeout)
+        end_s = None if timeout is None else monotonic() + timeout
+
+        def call() -> tuple[InferResult, int]:
+            left_s = None if end_s is None else end_s - monotonic()
+            if left_s is not None and left_s <= 0:
+                raise DeadlineExceeded("the board did not answer in time", where=self.name)
+            return self._client.infer(request, left_s)
+
+        return self._repeat(call)
 
     def perf(
         self,
@@ -179,12 +217,19 @@ class Board:
         Args:
             progress: called once per 200 frames.
         """
-        for event in self._client.perf(request, timeout):
-            if isinstance(event, PerfResult):
-                return event
-            if progress is not None:
-                progress(event)
-        raise DeviceFault("the board ended the measurement without a result", where=self.address)
+        try:
+            for event in self._client.perf(request, timeout):
+                if isinstance(event, PerfResult):
+                    return event
+                if progress is not None:
+                    progress(event)
+        except BoardUnreachable as error:
+            raise BoardUnreachable(
+                f"the connection was lost during the measurement: {error.message}",
+                where=self.name,
+                hint="the board has ended it; measure again",
+            ) from None
+        raise DeviceFault("the board ended the measurement without a result", where=self.name)
 
     def telemetry(self, period_ms: int = 100, frame_count: int = 0) -> Iterator[TelemetryFrame]:
         """The board's visible state, a frame each period, until the iteration is left."""
@@ -226,7 +271,28 @@ class Board:
 
     def loads(self) -> tuple[LoadState, ...]:
         """The loads that run on the board, oldest first, whoever started them."""
-        return self._client.loads(_CALL_TIMEOUT_S)
+        return self._repeat(lambda: self._client.loads(_CALL_TIMEOUT_S))
+
+    def _repeat(self, call: Callable[[], _T]) -> _T:
+        """Call, and once more if the connection was lost."""
+        try:
+            answer = call()
+        except BoardUnreachable as error:
+            if not self._answered:
+                raise
+            self._recover(error)
+            answer = call()
+        self._answered = True
+        return answer
+
+    def _recover(self, error: BoardUnreachable) -> None:
+        """Have a connection again, or raise why there is none."""
+        if self._route is not None:
+            self._route.recover()
+            try:
+                grpc.channel_ready_future(self._channel).result(_RECOVER_S)
+            except grpc.FutureTimeoutError:
+                raise error from None
 
     def _named(self, model: str, arrays: Arrays) -> dict[str, AnyArray]:
         """The arrays by input name, C-contiguous."""

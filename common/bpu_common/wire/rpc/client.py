@@ -35,6 +35,8 @@ _Q = TypeVar("_Q", bound=Message)
 def open_channel(address: Address) -> grpc.Channel:
     """A plaintext channel; it connects with the first call."""
     options: list[tuple[str, int | str]] = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0)]
+    # An agent that was killed is back within a second or two: do not wait longer than that.
+    options += [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
     if address.path:  # else the percent-encoded path, which some servers refuse
         options.append(("grpc.default_authority", "localhost"))
     return grpc.insecure_channel(address.target, options=options)

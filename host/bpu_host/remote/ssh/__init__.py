@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bpu_host.remote.ssh.config import SshSettings, SshTarget, parse_target, read_settings
-from bpu_host.remote.ssh.connect import FirstContact, open_transport
+from bpu_host.remote.ssh.config import SshSettings, SshTarget, ask_ssh, parse_target, read_settings
+from bpu_host.remote.ssh.connect import FirstContact, open_transport, shown_key, verify_host
 from bpu_host.remote.ssh.connection import Completed, Connection, NothingListens, SshConnection
 from bpu_host.remote.ssh.hostkeys import HostKey, HostKeys, Verdict
 from bpu_host.remote.ssh.openssh import OpenSshConnection, OpenSshTunnel
@@ -24,7 +24,10 @@ __all__ = [
     "SshTarget",
     "Tunnel",
     "Verdict",
+    "ask_ssh",
     "open_transport",
     "parse_target",
     "read_settings",
+    "shown_key",
+    "verify_host",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterator, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 
@@ -88,7 +90,7 @@ def config_files() -> tuple[Path, ...]:
 
 
 def read_settings(target: SshTarget, files: Sequence[Path] | None = None) -> SshSettings:
-    """Look a host up; what the target says wins, then the first value found.
+    """Look a host up in the files; what the target says wins, then the first value found.
 
     Raises:
         UsageError: the configuration cannot be read.
@@ -101,6 +103,43 @@ def read_settings(target: SshTarget, files: Sequence[Path] | None = None) -> Ssh
             f"the ssh configuration has something that is not understood here: {error}",
             hint="add the board with `--transport openssh`, which leaves it to the ssh program",
         ) from None
+    return _settings(target, found)
+
+
+def ask_ssh(target: SshTarget) -> SshSettings:
+    """Have the ssh program look a host up: it understands everything that it uses.
+
+    Raises:
+        UsageError: there is no ssh program, or it refuses its configuration.
+    """
+    options = [*(["-p", str(target.port)] if target.port else [])]
+    options += ["-l", target.user] if target.user else []
+    try:
+        done = subprocess.run(
+            ["ssh", "-G", *options, "--", target.host],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_DEFAULT_TIMEOUT_S,
+        )
+    except FileNotFoundError:
+        raise UsageError(
+            "there is no ssh program", hint="install openssh-client, or use --transport paramiko"
+        ) from None
+    except subprocess.SubprocessError as error:
+        reason = str(getattr(error, "stderr", "") or error).strip()
+        raise UsageError(f"the ssh program refuses its configuration: {reason}") from None
+    found: dict[str, Any] = {"identityfile": []}
+    for line in done.stdout.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "identityfile":
+            found[key].append(value)
+        else:
+            found[key] = value
+    return _settings(target, found)
+
+
+def _settings(target: SshTarget, found: Mapping[str, Any]) -> SshSettings:
     user = target.user or str(found.get("user", "")) or getpass.getuser()
     host = str(found.get("hostname", target.host))
     port = target.port or _number(found.get("port"), DEFAULT_PORT)
@@ -147,7 +186,7 @@ def _included(pattern: Path, path: Path) -> list[Path]:
     return sorted(path.parent.glob(str(pattern)))
 
 
-def _proxy(found: paramiko.SSHConfigDict, host: str, port: int) -> str:
+def _proxy(found: Mapping[str, Any], host: str, port: int) -> str:
     command = str(found.get("proxycommand", "") or "")
     jump = str(found.get("proxyjump", "") or "")
     if command and command != "none":
@@ -163,7 +202,7 @@ def _proxy(found: paramiko.SSHConfigDict, host: str, port: int) -> str:
     return f"ssh {via}{login}-W {literal}:{port} {hop.host}"
 
 
-def _known_hosts(found: paramiko.SSHConfigDict) -> tuple[Path, ...]:
+def _known_hosts(found: Mapping[str, Any]) -> tuple[Path, ...]:
     user = str(found.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2"))
     system = str(
         found.get("globalknownhostsfile", "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2")

@@ -43,13 +43,38 @@ def open_transport(
     """
     transport = _start(_dial(settings), settings, keys)
     try:
-        _check_host(transport, settings, keys, board, first_contact)
+        _check_host(_key_of(transport), settings, keys, board, first_contact)
         _log_in(transport, settings)
     except BaseException:
         transport.close()
         raise
     transport.set_keepalive(_KEEPALIVE_S)
     return transport
+
+
+def verify_host(
+    settings: SshSettings, keys: HostKeys, board: str, first_contact: FirstContact | None = None
+) -> None:
+    """See that the host is the right one, without logging in. Raises as `open_transport`."""
+    _check_host(shown_key(settings, keys), settings, keys, board, first_contact)
+
+
+def shown_key(settings: SshSettings, keys: HostKeys) -> HostKey:
+    """The key that the host shows, unchecked.
+
+    Raises:
+        BoardUnreachable: no SSH server answers.
+    """
+    transport = _start(_dial(settings), settings, keys)
+    try:
+        return _key_of(transport)
+    finally:
+        transport.close()
+
+
+def _key_of(transport: paramiko.Transport) -> HostKey:
+    key = transport.get_remote_server_key()
+    return HostKey(key.get_name(), key.asbytes())
 
 
 def _dial(settings: SshSettings) -> socket.socket:
@@ -121,14 +146,12 @@ def _no_ssh(settings: SshSettings, error: Exception) -> BoardUnreachable:
 
 
 def _check_host(
-    transport: paramiko.Transport,
+    key: HostKey,
     settings: SshSettings,
     keys: HostKeys,
     board: str,
     first_contact: FirstContact | None,
 ) -> None:
-    shown = transport.get_remote_server_key()
-    key = HostKey(shown.get_name(), shown.asbytes())
     name = settings.known_as
     verdict, path = keys.check(name, key)
     if verdict is Verdict.KNOWN:

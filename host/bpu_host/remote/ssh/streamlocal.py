@@ -51,7 +51,7 @@ def open_streamlocal(
     inner._send_user_message(message)
     end_s = time.monotonic() + timeout_s
     while not answered.wait(_POLL_S):
-        if not transport.active:
+        if not transport.is_active():
             raise transport.get_exception() or paramiko.SSHException("the connection was lost")
         if time.monotonic() > end_s:
             raise paramiko.SSHException("no answer to the opening of a channel")
