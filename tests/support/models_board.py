@@ -87,14 +87,27 @@ def tiny_model(
     )
 
 
-def slow_model(name: str = "slow", calls: int = 50) -> BpuModel:
-    """The tiny model with its work repeated in many function calls."""
+def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
+    """The tiny model with its work repeated in many function calls.
+
+    Args:
+        work: convolutions in a call, each taking some 6 us on X3.
+    """
     model = tiny_model(name)
     segment = model.segments[0]
     assert isinstance(segment, BpuSegment)
-    repeated = tuple(segment.program.calls[index % _CALLS] for index in range(calls))
-    program = replace(segment.program, calls=repeated)
+    heavier = tuple(_heavier(call, work) for call in segment.program.calls)
+    repeated = tuple(heavier[index % _CALLS] for index in range(calls))
+    program = replace(segment.program, calls=repeated, layers=("conv", "again"))
     return replace(model, segments=(replace(segment, program=program),))
+
+
+def _heavier(call: FunctionCall, times: int) -> FunctionCall:
+    """The convolution repeated, for two layers in turn: the engine is set up again each time."""
+    *loads, conv, store = call.instructions
+    convs = tuple(replace(conv, layer=index % 2) for index in range(times))
+    waits = (len(loads) + times - 1,)
+    return replace(call, instructions=(*loads, *convs, replace(store, waits=waits)))
 
 
 def _bpu_segment(name: str, input_type: InputType, seed: int) -> BpuSegment:

@@ -83,11 +83,6 @@ class Job:
         deadline_ns = self.control.deadline_ns
         return deadline_ns is not None and self.done_ns > deadline_ns
 
-    def late_now(self, now_ns: int) -> bool:
-        """Its deadline has passed."""
-        deadline_ns = self.control.deadline_ns
-        return deadline_ns is not None and now_ns >= deadline_ns
-
 
 class Dispatcher:
     """The runtime's queue in front of one device; thread-safe."""

@@ -55,7 +55,8 @@ class Pending:
         """Wait for the end and return the outputs; call it once.
 
         Args:
-            timeout_s: wall time to wait at most; when it is over the frame is cancelled.
+            timeout_s: wall time to wait at most; when it is over the frame is cancelled, and
+                counted as a missed deadline if it has one.
 
         Raises:
             DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
@@ -64,7 +65,7 @@ class Pending:
         """
         job, name = self._job, self._session.model.name
         if not self._dispatcher.wait(job, timeout_s):
-            self.cancel(job.late_now(self._device.now_ns()))
+            self.cancel(deadline_missed=job.control.deadline_ns is not None)
             raise DeadlineExceeded(
                 f"model {name} gave no result within {timeout_s:g} s; the frame was cancelled",
                 hint="allow more time, or give the frame a higher priority",
