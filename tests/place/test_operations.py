@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from bpu_common.program import EltwiseKind, ResizeMode
+from bpu_common.program import Conv, EltwiseKind, ResizeMode
 from bpu_common.tensor import InputType
 from bpu_host.compiler.place import EmitOptions
 from tests.support.nets_place import LoweredNet, check_program, small_machine
@@ -172,3 +172,27 @@ def test_machine_equals_reference(name: str, level: str) -> None:
         net = LoweredNet(seed=len(name))
         y = CASES[name](net)
         check_program(net.graph(y), small_machine(sram_bytes), EmitOptions(level))
+
+
+def test_blocks_of_a_grouped_convolution_respect_its_groups() -> None:
+    """11 channels a group have no multiple of 8: blocks are whole groups or parts of one."""
+    net = LoweredNet(seed=9)
+    y = net.conv(net.codes((12, 6, 28)), 22, (4, 4), groups=2)
+    for sram_bytes in (3_072, 4_096, 8_192):
+        check_program(net.graph(y), small_machine(sram_bytes), EmitOptions())
+
+
+def test_a_fused_grouped_convolution_keeps_all_its_channels() -> None:
+    """10 channels, not a multiple of 8, are one block wherever they fit."""
+    net = LoweredNet(seed=10)
+    x = net.conv(net.codes((18, 18, 8)), 10, (1, 4), pads=(2, 2, 0, 0), groups=2)
+    y = net.conv(net.resize(x, (14, 9), ResizeMode.BILINEAR), 10, (2, 2), pads=(0, 0, 0, 0))
+    for sram_bytes in (4_096, 6_144, 1 << 20):
+        options = EmitOptions(compile_mode="bandwidth")
+        program = check_program(net.graph(y), small_machine(sram_bytes), options)
+    assert all(
+        instruction.y.shape_hwc[2] == 10
+        for call in program.calls
+        for instruction in call.instructions
+        if isinstance(instruction, Conv)
+    )

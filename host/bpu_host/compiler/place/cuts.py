@@ -8,7 +8,7 @@ from bpu_host.compiler.lowered import QConv
 from bpu_host.compiler.place.evaluate import Choice
 from bpu_host.compiler.place.memory import Box, Range, blocks, whole
 from bpu_host.compiler.place.planner import Plan, Planner
-from bpu_host.compiler.place.units import Unit, channel_quantum, sees_input
+from bpu_host.compiler.place.units import Unit, channel_blocks, sees_input
 from bpu_host.compiler.place.windows import COMPUTE_OPS
 
 MARGIN = 0.85
@@ -72,8 +72,7 @@ def _divide(planner: Planner, unit: Unit, choice: Choice, pieces: int) -> None:
     rows, chans = unit.rows[1] - unit.rows[0], unit.chans[1] - unit.chans[0]
     op = planner.graph.ops[unit.last]
     width = -(-chans // pieces)
-    quantum = channel_quantum(op, planner.spec.out_channel_align, width)
-    by_channels = blocks(unit.chans, width, quantum)
+    by_channels = channel_blocks(op, unit.chans, width, planner.spec.out_channel_align)
     by_rows = _row_pieces(planner, unit, -(-rows // pieces))
     channels_first = isinstance(op, QConv) and len(plan.chans) > 1 and len(by_channels) > 1
     if len(by_rows) < 2 or channels_first:

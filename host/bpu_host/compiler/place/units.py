@@ -63,17 +63,22 @@ class TilePlan:
         return tuple(Box(r, w, c) for r, w in spatial for c in self.chans)
 
 
-def channel_quantum(op: BpuOp, align: int, width: int) -> int:
-    """Channel blocks of about `width` channels are multiples of this.
+def channel_blocks(op: BpuOp, span: Range, width: int, align: int) -> tuple[Range, ...]:
+    """Cut channels into blocks of at most `width`, or of one group's equal parts.
 
-    The array's alignment where it can be; fewer only when `width` asks for it. Blocks of a grouped
-    convolution are whole groups, or equal parts of one group.
+    Blocks are multiples of `align` where `width` leaves room for that. A block of a grouped
+    convolution is whole groups or lies inside one group.
     """
+    if width >= span[1] - span[0]:
+        return (span,)
     if isinstance(op, QConv) and op.groups > 1:
         per_group = int(op.weights.shape[0]) // op.groups
+        if per_group > width:
+            part = max(n for n in range(1, width + 1) if per_group % n == 0)
+            return blocks(span, part, part)
         if per_group > 1:
-            return max(n for n in range(1, per_group + 1) if per_group % n == 0 and n <= width)
-    return min(align, width)
+            return blocks(span, width, per_group)
+    return blocks(span, width, min(align, width))
 
 
 def whole_unit(graph: PartGraph, ops: tuple[int, ...]) -> Unit:
@@ -86,8 +91,7 @@ def plan_tiles(graph: PartGraph, unit: Unit, tiling: Tiling, align: int) -> Tile
     """Blocks of the unit's result; blocks that would see padding only are merged with another."""
     op = graph.ops[unit.last]
     cols = whole(graph.tensors[op.y].shape_hwc).cols
-    quantum = channel_quantum(op, align, min(tiling.chans, unit.chans[1] - unit.chans[0]))
-    chans = blocks(unit.chans, tiling.chans, quantum)
+    chans = channel_blocks(op, unit.chans, tiling.chans, align)
     row_blocks = blocks(unit.rows, tiling.rows)
     col_blocks = blocks(cols, tiling.cols)
     if isinstance(op, COMPUTE_OPS):
