@@ -197,7 +197,7 @@ def test_help_of_every_command(bpu) -> None:
         one = bpu(name, "--help")
         assert one.status == 0
         assert "Examples:" in one.out
-        assert "--board" in one.out
+        assert "--board" in one.out or name == "boards"
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from bpu_host.remote.ssh.config import SshSettings, SshTarget, ask_ssh, parse_target, read_settings
 from bpu_host.remote.ssh.connect import FirstContact, open_transport, shown_key, verify_host
 from bpu_host.remote.ssh.connection import Completed, Connection, NothingListens, SshConnection
@@ -31,3 +33,6 @@ __all__ = [
     "shown_key",
     "verify_host",
 ]
+
+# What fails here is raised as an error that says what to do; paramiko's lines would only add noise.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
