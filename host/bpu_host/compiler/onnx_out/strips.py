@@ -23,9 +23,9 @@ from bpu_host.compiler.onnx_out.slices import can_slice, emit_slices
 
 LARGE_BYTES = 3 << 18
 """A float32 tensor of this size or more inside a chain is worth strips or slices."""
-STRIP_BYTES = 1 << 19
+STRIP_BYTES = 3 << 18
 """What a tensor of a strip or slice may take: some of them share a second-level cache."""
-JOINED_BYTES = 1 << 21
+JOINED_BYTES = 3 << 20
 """What a tensor may take that is joined from slices: it is written and read once."""
 LEAST_SLICE = 32
 LEAST_ROWS = 4
