@@ -63,6 +63,7 @@ def _run(folder: Folder, options: argparse.Namespace, agent: tuple[str, ...]) ->
         case "uninstall":
             control.uninstall(folder)
         case "relay":
+            control.start(folder, options.wait)
             relay(folder.socket)
     if options.command in {"install", "start", "status"}:
         print(json.dumps(control.status(folder)))

@@ -44,8 +44,8 @@ umask 077
 cd {folder}
 rm -rf {env}
 {python} -m venv {venv_options} {env} >&2
-PIP_NO_INPUT=1 {env}/bin/python {pip} install --quiet --no-compile --disable-pip-version-check \\
-  {options} wheels/{wheel} >&2
+PIP_NO_INPUT=1 {env}/bin/python {pip} install --quiet --no-compile --no-cache-dir \\
+  --disable-pip-version-check {options} wheels/{wheel} >&2
 touch {env}/complete
 echo '{{}}'
 """
@@ -164,7 +164,7 @@ def _make_environment(
         "python": shlex.quote(facts.python),
         "wheel": wheel.name,
     }
-    if not bundle:
+    if not bundle and not _was_bundled(connection, folder, facts):
         report("installing what it requires from the board's package index")
         script = _ENVIRONMENT.format(
             **values, venv_options="", pip="-m pip", options="--retries 1 --timeout 10"
@@ -224,6 +224,11 @@ def _send(
                 where=connection.where,
                 hint="repeat the command",
             )
+
+
+def _was_bundled(connection: Connection, folder: str, facts: Facts) -> bool:
+    """The board has the wheels of an earlier bundle: what it lacks is less than it would fetch."""
+    return any(name.startswith("pip-") for name in _digests(connection, facts, f"{folder}/wheels"))
 
 
 def _digests(connection: Connection, facts: Facts, wheels: str) -> dict[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bpu_common.errors import UsageError
-from bpu_host.boards.access import open_route
-from bpu_host.boards.inventory import Inventory
-from bpu_host.remote.ssh import Route
+from bpu_host.boards.inventory import BoardEntry, Inventory
+
+if TYPE_CHECKING:
+    from bpu_host.remote.ssh import Route
 
 
 def is_name(address: str) -> bool:
@@ -16,8 +19,35 @@ def is_name(address: str) -> bool:
     return ":" not in address
 
 
+@dataclass(frozen=True, slots=True)
+class DirectRoute:
+    """To an agent that can be dialled as it is, on this machine."""
+
+    address: str
+    alive: bool = True
+
+    def recover(self) -> None:
+        """Nothing lies between."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def open_entry(entry: BoardEntry) -> Route:
+    """A route to a board by this process itself; close it.
+
+    Raises:
+        BpuError: it cannot be reached.
+    """
+    if entry.address:
+        return DirectRoute(entry.address)
+    from bpu_host.boards.access import open_route  # SSH only where it is needed: it is slow to load
+
+    return open_route(entry)
+
+
 def route_to(name: str) -> Route:
-    """A route to a board of the inventory; close it.
+    """A route to a board of the inventory, the daemon's if it runs; close it.
 
     Raises:
         BpuError: there is no such board, or it cannot be reached.
@@ -29,7 +59,12 @@ def route_to(name: str) -> Route:
             f"{name!r} is not the address of an agent, and there are no boards",
             hint=f"give unix:PATH or HOST:PORT, or add a board: `bpu boards add {name} USER@HOST`",
         )
-    return open_route(inventory.get(name))
+    entry = inventory.get(name)
+    if entry.address:
+        return DirectRoute(entry.address)
+    from bpu_host.daemon.route import daemon_route  # which needs this package
+
+    return daemon_route(entry) or open_entry(entry)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,6 @@ from bpu_host.remote.ssh.streamlocal import open_streamlocal
 
 _CHUNK_BYTES = 1 << 17
 _OPEN_TIMEOUT_S = 10.0
-_NOT_ALLOWED = 1  # OPEN_ADMINISTRATIVELY_PROHIBITED
-_UNKNOWN_KIND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class SshConnection:
         self._where = where
         self._lock = threading.Lock()
         self._held: paramiko.Channel | None = None
-        self._relays = False
+        self.relays = False  # this server does not forward to sockets: see `open`
 
     @property
     def where(self) -> str:
@@ -103,25 +101,23 @@ class SshConnection:
         """Connect to a unix socket of the board.
 
         Args:
-            relay: command that joins its input and output to the socket, for boards whose SSH
-                server does not forward to sockets.
+            relay: command that joins its input and output to the socket; used once `relays` is
+                set, for servers that do not forward to sockets.
 
         Raises:
-            NothingListens: the connection is good, the socket is not.
+            NothingListens: refused. Servers answer alike when nothing listens and when they do not
+                forward.
             BoardUnreachable: the connection was lost.
         """
         self._hold_terminal()
         try:
-            if not self._relays:
-                try:
-                    return open_streamlocal(self._transport, path, _OPEN_TIMEOUT_S)
-                except paramiko.ChannelException as error:
-                    if error.code not in {_NOT_ALLOWED, _UNKNOWN_KIND}:
-                        raise NothingListens("no agent listens", where=self._where) from None
-                    self._relays = True
+            if not self.relays:
+                return open_streamlocal(self._transport, path, _OPEN_TIMEOUT_S)
             channel = self._transport.open_session(timeout=_OPEN_TIMEOUT_S)
             channel.exec_command(shell(relay))
             return channel
+        except paramiko.ChannelException:
+            raise NothingListens("no agent listens", where=self._where) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._lost(error) from None
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 18
 _BACKLOG = 64
+_RELAY_S = 60.0  # it starts the agent if need be
 _MAX_STREAMS = 64
 """Streams at once through one tunnel; one more is refused."""
 
@@ -57,7 +58,7 @@ class Tunnel:
     Args:
         dial: makes the SSH connection.
         remote_path: the agent's socket on the board.
-        relay: see `SshConnection.open`.
+        relay: see `SshConnection.open`; it starts the agent itself if need be.
         mend: starts the agent on the board; called when nothing listens there.
         folder: private folder for the local socket.
     """
@@ -102,7 +103,12 @@ class Tunnel:
         self._thread.start()
 
     def recover(self) -> None:
-        self._open().close()
+        channel = self._open()
+        try:
+            if self.connection().relays:
+                self._await_relay(channel)
+        finally:
+            channel.close()
 
     def connection(self) -> SshConnection:
         """The SSH connection, made again if it was lost.
@@ -149,7 +155,26 @@ class Tunnel:
             except NothingListens:
                 logger.info("starting the agent of %s", connection.where)
                 self._mend(connection)
-            return connection.open(self._remote_path, self._relay)
+            try:
+                return connection.open(self._remote_path, self._relay)
+            except NothingListens:  # it runs now: this server does not forward to sockets
+                logger.info("%s does not forward to sockets: using a relay", connection.where)
+                connection.relays = True
+                return connection.open(self._remote_path, self._relay)
+
+    def _await_relay(self, channel: paramiko.Channel) -> None:
+        """Wait until a relay has reached the agent, which speaks first (HTTP/2 settings)."""
+        channel.settimeout(_RELAY_S)
+        try:
+            if channel.recv(1):
+                return
+            reason = channel.recv_stderr(_CHUNK_BYTES).decode("utf-8", "replace").strip()
+        except TimeoutError:
+            reason = f"no answer within {_RELAY_S:g} s"
+        raise BoardUnreachable(
+            f"the relay on the board does not reach the agent: {reason}",
+            where=self.connection().where,
+        )
 
     def _accept(self) -> None:
         while True:
