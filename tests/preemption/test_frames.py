@@ -155,7 +155,7 @@ def test_frames_equal_the_event_log(jobs: list[tuple[str, int, int, int, bool]])
     frames, pending = [], []
     for name, priority, core, pause_ns, cancel in jobs:
         pending.append(runtime.submit(name, ZEROS, TaskControl(core, priority)))
-        device._chip.run_until(device.now_ns() + pause_ns)
+        device.run_until(device.now_ns() + pause_ns)
         if cancel:
             pending[-1].cancel()
         frames.append(runtime.telemetry())
@@ -222,7 +222,7 @@ def test_the_log_tells_what_happened() -> None:
         each.result()
     for _ in range(3):
         low = [runtime.submit("slow", ZEROS) for _ in range(2)]
-        runtime.device._chip.run_until(runtime.device.now_ns() + 100_000)
+        runtime.device.run_until(runtime.device.now_ns() + 100_000)
         runtime.infer("tiny", ZEROS, TaskControl(priority=255))
         for each in low:
             each.result()
@@ -237,7 +237,7 @@ def test_the_log_tells_what_happened() -> None:
         "tiny unloaded",
     ]
     assert [line.level for line in lines] == ["info", "info", "warning", "info", "info"]
-    runtime.device._chip.run_until(runtime.device.now_ns() + 2_000_000_000)
+    runtime.device.run_until(runtime.device.now_ns() + 2_000_000_000)
     later = [line.text for line in runtime.telemetry().log]
     assert later == [
         "tiny missed a deadline, the frame was dropped (4 more times)",

@@ -184,6 +184,11 @@ class SimDevice:
             slice_ns = min(2 * slice_ns, _LAST_SLICE_NS)
         return True
 
+    def run_until(self, time_ns: int) -> None:
+        """Let virtual time pass up to `time_ns` (a paced device: wait for it)."""
+        with self._driving:
+            self._chip.run_until(time_ns)
+
     def now_ns(self) -> int:
         return self._chip.now_ns()
 
