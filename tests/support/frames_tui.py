@@ -219,7 +219,7 @@ def _model(log: Log, net: Net, now_ns: int) -> ModelSample:
     tasks = [task for task in log.tasks if task.net is net and task.submitted_ns <= now_ns]
     done = [task for task in tasks if 0 <= task.done_ns <= now_ns]
     recent = [task for task in done if task.done_ns > now_ns - LATENCY_WINDOW_NS]
-    alive = [task for task in tasks if task not in done]
+    alive = [task for task in tasks if not 0 <= task.done_ns <= now_ns]
     running = [task for task in alive if 0 <= task.started_ns <= now_ns]
     mine = [call for call in log.calls if call.model == net.name and call.start_ns <= now_ns]
     owner = {task.number: task.net.name for task in log.tasks}

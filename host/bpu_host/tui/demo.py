@@ -96,12 +96,14 @@ def prepare(report: Report) -> tuple[Path, ...]:
     for number, recipe in enumerate(RECIPES, 1):
         path = folder / f"{recipe.name}.bin"
         if not _usable(path):
-            label = f"compiling {recipe.name} ({number} of {len(RECIPES)})"
-            write_atomic(
-                path, _compiled(recipe, lambda step, label=label: report(f"{label}: {step}"))
-            )
+            step = f"compiling {recipe.name} ({number} of {len(RECIPES)})"
+            write_atomic(path, _compiled(recipe, _prefixed(report, step)))
         found.append(path)
     return tuple(found)
+
+
+def _prefixed(report: Report, prefix: str) -> Report:
+    return lambda text: report(f"{prefix}: {text}")
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from bpu_common.tensor import F64
 
 _CLASSES = 10
 
@@ -17,9 +19,10 @@ def network(name: str, side: int, stages: tuple[tuple[int, int], ...]) -> bytes:
     by a ReLU; the weights keep the variance (He) and depend on `name` only.
     """
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    nodes, constants = [], []
+    nodes: list[NodeProto] = []
+    constants: list[TensorProto] = []
 
-    def constant(label: str, values: np.ndarray) -> str:
+    def constant(label: str, values: F64) -> str:
         constants.append(numpy_helper.from_array(values.astype(np.float32), label))
         return label
 

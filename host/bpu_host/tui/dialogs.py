@@ -24,23 +24,23 @@ KEYS = (
     ("← →", "step back and forward by one frame (100 ms)"),
     ("[ ]", "step by one second"),
     ("home end", "oldest frame kept (10 minutes), newest"),
-    ("↑ ↓", "select a model; its latency and calls are drawn below"),
+    ("↑ ↓", "select a model, to be drawn below"),
     ("+ -", "show less or more time in the core timeline"),
-    ("s  x", "start a load on a model, stop those of the selected model"),
-    ("v", "on a narrow screen: latency, or durations of function calls"),
+    ("s  x", "start a load, stop those of the selected model"),
+    ("v", "on a narrow screen: latency or function calls"),
     ("?  q", "this help, quit"),
 )
 
 MEANINGS = (
     ("FPS", "frames done a second, mean of 2 s"),
     ("p50 p99", "latency from submit to done, over the last 10 s"),
-    ("wait BPU CPU", "p50 of its parts: waiting, on a BPU core, on the CPU, ms"),
+    ("wait BPU CPU", "p50 of its parts: waiting, on a BPU core, on the CPU"),
     ("queue", "frames on the device + accepted but not yet on it"),
-    ("load", "▶ what the board submits by itself: threads×core, or frames a second"),
-    ("took lost", "preemptions since the board's start: took a core, lost one"),
+    ("load", "▶ what the board itself submits: threads×core, or rate"),
+    ("took lost", "preemptions so far: it took a core, it lost one"),
     ("miss", "deadlines missed, frames failed or refused"),
-    ("▲A", "in the core timeline: here model A lost the core to the next one"),
-    ("shades", "two in turn: each stripe of a bar is one function call"),
+    ("▲A", "model A lost the core here, to the one that follows"),
+    ("shades", "of a bar: each stripe is one function call"),
 )
 
 
@@ -141,7 +141,7 @@ class HelpScreen(ModalScreen[None]):
             box.border_title = "bpu top"
             box.border_subtitle = "esc: back"
             yield Static(_table("Keys", KEYS))
-            yield Static(_table("Columns and signs", MEANINGS))
+            yield Static(_table("Meaning", MEANINGS))
 
 
 def _table(title: str, rows: tuple[tuple[str, str], ...]) -> Table:

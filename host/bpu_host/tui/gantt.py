@@ -27,6 +27,9 @@ _PARTS = 8
 _LEFT_BLOCKS = " ▏▎▍▌▋▊▉"
 _IDLE = 0
 
+_LEAST_NAME = 6
+"""Cells of a name that are worth showing."""
+
 
 def core_timeline(timeline: Timeline, width: int, height: int, *, mono: bool) -> list[Strip]:
     """Per core: figures, its bars, marks below; a time scale at the bottom.
@@ -99,7 +102,7 @@ class _Lane:
         if self.mono:
             return
         for name, first, end in self._runs():
-            if end - first >= 4:
+            if end - first > min(len(name), _LEAST_NAME):
                 self._write(cells, first, y, name, end - 1)
         if rows > 1:
             for bar in self.core.bars:

@@ -29,9 +29,11 @@ class Column:
 
 
 def load_text(load: LoadRequest) -> str:
-    """`4×any`, `1×core 0`, `30/s any`."""
-    much = f"{load.rate_hz:g}/s " if load.rate_hz else f"{load.threads}×"
-    return much + CORE_NAMES[load.core_id]
+    """`4×any`, `1×core 0`, `30/s`, `30/s core 1`."""
+    core = CORE_NAMES[load.core_id]
+    if not load.rate_hz:
+        return f"{load.threads}×{core}"
+    return f"{load.rate_hz:g}/s" + (f" {core}" if load.core_id else "")
 
 
 def _loads(row: ModelRow, width: int) -> Text:
@@ -40,7 +42,7 @@ def _loads(row: ModelRow, width: int) -> Text:
     more = f" +{len(row.loads) - 1}" if len(row.loads) > 1 else ""
     text = load_text(row.loads[0])
     if len(text) + len(more) + 2 > width:
-        text = text.replace("core ", "c").replace(" ", "")
+        text = text.replace("core ", "c")
     return Text(f"▶ {text}{more}"[:width], style(GOOD))
 
 
