@@ -60,7 +60,7 @@ def _shorten(
             spent += choice.cycles
     unit, choice = group[0]
     if len(unit.ops) > 1:
-        planner.unfused.update(unit.ops)
+        planner.unfused.add(unit.ops[len(unit.ops) // 2 - 1])
         return
     pieces = max(2, -(-cycles // max(1, int(limit_cycles * MARGIN))))
     _divide(planner, unit, choice, pieces)
