@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
 
 from bpu_common import __version__
-from bpu_common.errors import BpuError
+from bpu_host.cli.outcome import run_command
 
 COMMANDS = {
     "boards": ("bpu_host.cli.bpu_boards", "Set up, list, examine and remove boards."),
     "deploy": ("bpu_host.cli.bpu_deploy", "Send a model file to a board."),
+    "jobs": ("bpu_host.cli.bpu_jobs", "List or cancel measurements of the daemon."),
     "models": ("bpu_host.cli.bpu_models", "List a board's models, or describe one."),
     "perf": ("bpu_host.cli.bpu_perf", "Measure a model on a board."),
     "remove": ("bpu_host.cli.bpu_remove", "Delete a model from a board."),
@@ -79,45 +78,7 @@ def bpu() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status. No traceback reaches the user."""
-    try:
-        status = bpu.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="bpu",
-            standalone_mode=False,
-        )
-    except BpuError as error:
-        _debug()
-        click.echo(f"error: {error}", err=True)
-        return error.exit_status
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"\n  hint: `{context.command_path} --help` shows the options" if context else ""
-        click.echo(f"error: {error.format_message()}{hint}", err=True)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  else the flush at exit fails too
-        return 1
-    except OSError as error:
-        _debug()
-        click.echo(f"error: {error.strerror}: {error.filename or ''}", err=True)
-        return 1
-    except Exception as error:  # noqa: BLE001  the last resort of a program
-        _debug()
-        click.echo(
-            f"error: {type(error).__name__}: {error}\n  hint: this is a bug in OpenBPU; "
-            "BPU_LOG=debug shows where",
-            err=True,
-        )
-        return 1
-    return status if isinstance(status, int) else 0
-
-
-def _debug() -> None:
-    if os.environ.get("BPU_LOG") == "debug":
-        traceback.print_exc()
+    return run_command(bpu, "bpu", arguments)
 
 
 if __name__ == "__main__":

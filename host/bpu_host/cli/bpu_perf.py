@@ -15,7 +15,10 @@ from bpu_host.cli.bpu_options import (
 )
 
 if TYPE_CHECKING:
-    from bpu_common.perf import PerfResult
+    from collections.abc import Callable
+
+    from bpu_common.daemon import Job
+    from bpu_common.perf import PerfProgress, PerfRequest, PerfResult
 
 _EXAMPLES = """\b
 Examples:
@@ -38,6 +41,13 @@ Examples:
     "--input", "inputs", multiple=True, metavar="FILE", help="One per input; else random values."
 )
 @click.option("--profile", is_flag=True, help="Show the time of every node.")
+@click.option(
+    "--job-priority",
+    type=click.IntRange(0, 255),
+    default=0,
+    show_default=True,
+    help="Place in the daemon's queue for the board: larger first.",
+)
 @json_option
 def command(
     model: str,
@@ -49,14 +59,16 @@ def command(
     priority: int,
     inputs: tuple[str, ...],
     profile: bool,
+    job_priority: int,
     as_json: bool,
 ) -> None:
     """Measure MODEL on a board: latency and frame rate, in device time.
 
     Each thread submits its next frame when the last one is done. One thread shows the latency of a
-    frame, eight threads show what the chip can do.
+    frame, eight threads show what the chip can do. While the daemon (`bpud`) runs, measurements on
+    a board of the inventory take turns.
     """
-    from bpu_common.perf import PerfProgress, PerfRequest
+    from bpu_common.perf import PerfRequest
     from bpu_host.remote import Board
 
     line = ProgressLine("measuring", "frames", quiet=as_json)
@@ -82,7 +94,9 @@ def command(
             inputs=arrays,
         )
         try:
-            result = board.perf(request, report)
+            result = _in_turn(address, request, report, job_priority, quiet=as_json)
+            if result is None:
+                result = board.perf(request, report)
         finally:
             line.close()
     if as_json:
@@ -91,6 +105,27 @@ def command(
         print_json({**asdict(result), "average_ns": result.average_ns, "fps": result.fps})
     else:
         _show(result)
+
+
+def _in_turn(
+    address: str,
+    request: PerfRequest,
+    report: Callable[[PerfProgress], None],
+    priority: int,
+    *,
+    quiet: bool,
+) -> PerfResult | None:
+    """The measurement in the daemon's queue; None if there is no daemon that knows the board."""
+    if ":" in address:
+        return None
+    from bpu_host.daemon.client import measure
+
+    def tell(job: Job) -> None:
+        if job.waits_for and not quiet:
+            others = ", ".join(str(number) for number in job.waits_for)
+            click.echo(f"job {job.id} waits for {others}; see `bpu jobs`", err=True)
+
+    return measure(address, request, report, tell, priority=priority)
 
 
 def _show(result: PerfResult) -> None:
