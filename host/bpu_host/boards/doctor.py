@@ -15,6 +15,7 @@ from bpu_host.boards import access
 from bpu_host.boards.install import current
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.boards.probe import probe
+from bpu_host.boards.resolve import open_entry
 from bpu_host.boards.wheel import board_wheel
 from bpu_host.remote.board import Board
 from bpu_host.remote.ssh import Connection, Verdict, shown_key
@@ -54,6 +55,9 @@ class Finding:
 
 def examine(entry: BoardEntry) -> Iterator[Finding]:
     """Look at one link after the other; what depends on a broken one is left out."""
+    if entry.address:
+        yield _agent(entry)
+        return
     try:
         yield from _host(entry)
         connection = access.connect(entry)
@@ -117,7 +121,7 @@ def _board(connection: Connection, entry: BoardEntry) -> Iterator[Finding]:
 
 def _agent(entry: BoardEntry) -> Finding:
     try:
-        route = access.open_route(entry)
+        route = open_entry(entry)
         try:
             with Board.connect(route.address) as board:
                 board.info()

@@ -54,7 +54,9 @@ class BoardEntry:
 
     @property
     def target(self) -> str:
-        """user@host:port, as far as they are given."""
+        """user@host:port, as far as they are given; or the address of a local agent."""
+        if self.address:
+            return self.address
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = f"{self.user}@" if self.user else ""
         return f"{user}{host}" + (f":{self.port}" if self.port else "")

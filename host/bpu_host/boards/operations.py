@@ -12,6 +12,7 @@ from bpu_host.boards import access
 from bpu_host.boards.install import InstallOptions, install
 from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.boards.probe import probe
+from bpu_host.boards.resolve import open_entry
 from bpu_host.remote.board import Board
 from bpu_host.remote.ssh import Connection, FirstContact, HostKey, shown_key
 from bpu_host.remote.ssh.hostkeys import check_fingerprint
@@ -85,7 +86,7 @@ def add(
 
 def upgrade(name: str, options: InstallOptions, report: Report) -> BoardStatus:
     """Bring a board to this version. Raises as `add`."""
-    entry = Inventory().get(name)
+    entry = _behind_ssh(Inventory().get(name))
     return add(entry, options, _nobody, report)
 
 
@@ -108,6 +109,9 @@ def remove(name: str, *, forget: bool, inventory: Inventory | None = None) -> No
     """
     inventory = inventory or Inventory()
     entry = inventory.get(name)
+    if entry.address:
+        inventory.remove(name)
+        return
     if not forget:
         connection = access.connect(entry)
         try:
@@ -116,7 +120,8 @@ def remove(name: str, *, forget: bool, inventory: Inventory | None = None) -> No
             connection.close()
     inventory.remove(name)
     settings = access.settings_of(entry)
-    if all(access.settings_of(each).known_as != settings.known_as for each in inventory.entries()):
+    others = [access.settings_of(each) for each in inventory.entries() if not each.address]
+    if all(each.known_as != settings.known_as for each in others):
         access.host_keys(settings).forget(settings.known_as)
 
 
@@ -128,7 +133,7 @@ def trust(name: str, fingerprint: str) -> None:
         BoardUnreachable: it cannot be asked.
     """
     wanted = check_fingerprint(fingerprint)
-    entry = Inventory().get(name)
+    entry = _behind_ssh(Inventory().get(name))
     settings = access.settings_of(entry)
     keys = access.host_keys(settings)
     key = shown_key(settings, keys)
@@ -139,6 +144,12 @@ def trust(name: str, fingerprint: str) -> None:
             hint="look at its key on the board itself before you trust it",
         )
     keys.trust(settings.known_as, key)
+
+
+def _behind_ssh(entry: BoardEntry) -> BoardEntry:
+    if entry.address:
+        raise UsageError(f"{entry.name} is an agent at {entry.address}, not a board behind SSH")
+    return entry
 
 
 def _nobody(_host: str, _key: HostKey) -> bool:
@@ -152,7 +163,7 @@ def _must_work(entry: BoardEntry) -> BoardStatus:
     Raises:
         BpuError: it does not.
     """
-    route = access.open_route(entry)
+    route = open_entry(entry)
     try:
         with Board.connect(route.address) as board:
             info = board.info()

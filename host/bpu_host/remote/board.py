@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -52,12 +53,11 @@ class Board:
             route: a tunnel that ends at `address`; closed with the board.
             name: what errors call the board; its address by default.
         """
-        self.address = address
         self.name = name or address
         self._route = route
         self._answered = False
-        self._channel: grpc.Channel = open_channel(parse_address(address))
-        self._client = BoardClient(self._channel, self.name)
+        self._recovering = Lock()
+        self._dial(address)
         self._inputs: dict[str, tuple[str, ...]] = {}
 
     @classmethod
@@ -285,10 +285,20 @@ class Board:
         self._answered = True
         return answer
 
+    def _dial(self, address: str) -> None:
+        self.address = address
+        self._channel: grpc.Channel = open_channel(parse_address(address))
+        self._client = BoardClient(self._channel, self.name)
+
     def _recover(self, error: BoardUnreachable) -> None:
         """Have a connection again, or raise why there is none."""
-        if self._route is not None:
+        if self._route is None:
+            return
+        with self._recovering:
             self._route.recover()
+            if self._route.address != self.address:
+                self._channel.close()
+                self._dial(self._route.address)
             try:
                 grpc.channel_ready_future(self._channel).result(_RECOVER_S)
             except grpc.FutureTimeoutError:
