@@ -110,7 +110,10 @@ def test_sums_beyond_24_bits(bias: int, int32: bool) -> None:
     shift = max(bias.bit_length() - 15, 0)
     fixed = [np.full(16, v, np.int32) for v in (bias >> shift, shift, 9, 20000, 22)]
     x = net.input("x", (3, 2, depth))
-    check(net, net.conv(x, 16, params=ChannelParams(*fixed), weights=weights, int32=int32))
+    y = net.conv(x, 16, params=ChannelParams(*fixed), weights=weights, int32=int32)
+    check(net, y)
+    graph = fast_segment(net.lowered(y)).fast_path
+    assert len(graph) < weights.nbytes, "the graph must not hold another copy of the weights"
 
 
 @few

@@ -62,7 +62,7 @@ class ConvPlan:
     Attributes:
         stage: proved float32 constants; None for int32 results and where none exist.
         int32: the result is the accumulator itself.
-        parts: masks (P, O, kh, kw, I/g) that cut the sum into exact pieces; None: one exact sum.
+        parts: masks (P, I/g) of input channels that cut the sum into exact pieces; None: one sum.
     """
 
     stage: Stage | None
@@ -99,12 +99,20 @@ def plan_conv(op: QConv, x_range: Pair, dtype: DType) -> ConvPlan:
 
 
 def _parts(weights: I8) -> I8:
-    """Masks that cut each channel's weights into pieces with exact sums."""
-    flat = np.abs(weights.reshape(len(weights), -1).astype(np.int64)) * 128
-    piece = (np.cumsum(flat, axis=1) - 1) // (EXACT_LIMIT // 2)
-    count = int(piece.max(initial=0)) + 1
-    masks = np.stack([piece == index for index in range(count)]).astype(np.int8)
-    return masks.reshape(count, *weights.shape)
+    """Masks of input channels (P, I/g) that cut every output channel's sum into exact pieces.
+
+    One input channel alone always fits: a window has at most 14 x 14 positions.
+    """
+    reach = np.abs(weights.astype(np.int64)).sum(axis=(1, 2)) * 128  # (O, I/g)
+    masks = [np.zeros(reach.shape[1], np.int8)]
+    total = np.zeros(len(reach), np.int64)
+    for index, column in enumerate(reach.T):
+        total += column
+        if total.max(initial=0) >= EXACT_LIMIT and masks[-1].any():
+            masks.append(np.zeros_like(masks[0]))
+            total = column.copy()
+        masks[-1][index] = 1
+    return np.stack(masks)
 
 
 def conv(
@@ -133,8 +141,8 @@ def conv(
     codes = constants.weights(None)
     pieces = []
     for mask in plan.parts:
-        oihw = np.ascontiguousarray(mask.transpose(0, 3, 1, 2)).astype(np.float32)
-        masked = emitter.add("Mul", codes, emitter.param("mask", oihw))
+        channels = mask.astype(np.float32).reshape(1, -1, 1, 1)
+        masked = emitter.add("Mul", codes, emitter.param("mask", channels))
         pieces.append(_convolve(emitter, op, (x, masked), form))
     if plan.int32:
         return sum_wide(emitter, pieces, op.params.bias)
