@@ -58,7 +58,7 @@ def idle() -> tuple[TelemetryFrame, ...]:
 
 def busy() -> tuple[TelemetryFrame, ...]:
     """Two models of low priority share the cores."""
-    nets = (DEMO[0], replace(DEMO[1], threads=2))
+    nets = (DEMO[0], replace(DEMO[1], priority=0, threads=2))
     return tuple(frames(play(nets, NOW_NS + 50 * MS), NOW_NS, lines=LINES[:2]))
 
 

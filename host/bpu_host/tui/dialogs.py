@@ -34,9 +34,9 @@ KEYS = (
 MEANINGS = (
     ("FPS", "frames done a second, mean of 2 s"),
     ("p50 p99", "latency from submit to done, over the last 10 s"),
-    ("wait BPU CPU", "p50 of its parts: waiting, on a BPU core, on the CPU"),
+    ("wait BPU CPU", "p50 of its parts: waiting, BPU cores, CPU"),
     ("queue", "frames on the device + accepted but not yet on it"),
-    ("load", "▶ what the board itself submits: threads×core, or rate"),
+    ("load", "▶ submitted by the board: threads×core, or rate"),
     ("took lost", "preemptions so far: it took a core, it lost one"),
     ("miss", "deadlines missed, frames failed or refused"),
     ("▲A", "model A lost the core here, to the one that follows"),

@@ -78,14 +78,15 @@ def buckets(series: Series, count: int, span_ns: int = SERIES_NS) -> list[float]
     return found
 
 
-def sparkline(series: Series, width: int, span_ns: int = SERIES_NS) -> str:
-    """One row of blocks, scaled from 0 to the largest value."""
+def sparkline(series: Series, width: int, top: float = 0.0, span_ns: int = SERIES_NS) -> str:
+    """One row of blocks, scaled from 0 to `top` (0: a little above the largest value)."""
     values = buckets(series, width, span_ns)
-    top = 1.15 * max((value for value in values if not math.isnan(value)), default=0.0)
+    top = top or 1.15 * max((each for each in values if not math.isnan(each)), default=0.0)
     if top <= 0:
         return " " * width
     return "".join(
-        " " if math.isnan(value) else BLOCKS[max(1, round(value / top * 8))] for value in values
+        " " if math.isnan(value) else BLOCKS[min(8, max(1, round(value / top * 8)))]
+        for value in values
     )
 
 
@@ -115,8 +116,8 @@ def braille_plot(
     if rows > 1:
         canvas.put(0, rows - 1, f"{'0':>5} ┤", dim)
     canvas.put(GUTTER - 1, rows, "└" + "─" * columns, dim)
-    canvas.put(GUTTER, rows, "-60 s", dim)
-    canvas.put(width - 3, rows, "now", dim)
+    canvas.put(GUTTER, rows, "-60 s ", dim)
+    canvas.put(width - 4, rows, " now", dim)
     bits = [[0] * columns for _ in range(rows)]
     for line, (_, colour) in zip(values, lines, strict=True):
         look = style(colour)
@@ -154,23 +155,20 @@ def histogram_plot(histogram: Histogram, slot: int, width: int, height: int) -> 
     if not counts:
         canvas.put(0, max(0, rows // 2), "no function calls yet", dim)
         return canvas.strips()
-    per = max(1, math.ceil(len(counts) / width))
-    merged = [sum(counts[at : at + per]) for at in range(0, len(counts), per)]
-    cells = max(1, width // len(merged))
-    most = max(merged)
+    most = max(counts)
     look = style(model_colour(slot))
-    for index, count in enumerate(merged):
+    for x in range(width):
+        first = x * len(counts) // width
+        count = max(counts[first : max(first + 1, (x + 1) * len(counts) // width)])
         eighths = math.ceil(count / most * rows * 8)
         for row in range(rows):
             part = min(8, max(0, eighths - 8 * row))
             if part:
-                wide = max(1, cells - (cells > 2))
-                canvas.put(index * cells, rows - 1 - row, BLOCKS[part] * wide, look)
-    used = cells * len(merged)
-    canvas.put(0, rows, "─" * used, dim)
-    canvas.put(0, rows, "0", dim)
-    top = f"{milliseconds(histogram.top_ns)} ms"
-    canvas.put(used - len(top), rows, top, dim)
+                canvas.put(x, rows - 1 - row, BLOCKS[part], look)
+    canvas.put(0, rows, "─" * width, dim)
+    canvas.put(0, rows, "0 ", dim)
+    top = f" {milliseconds(histogram.top_ns)} ms"
+    canvas.put(width - len(top), rows, top, dim)
     return canvas.strips()
 
 

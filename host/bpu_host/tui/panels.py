@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.style import Style
 from rich.text import Text
 
-from bpu_host.tui.draw import gauge
+from bpu_host.tui.draw import gauge, sparkline
 from bpu_host.tui.palette import BAD, DIM, GOOD, TEXT, TRACK, WARN, load_colour, style
 from bpu_host.tui.scene import Event, Gauges, Header
 from bpu_host.tui.state import Link
@@ -50,7 +50,7 @@ def gauges_text(gauges: Gauges | None, width: int) -> Text:
     memory = 100 * gauges.memory_used / gauges.memory_total if gauges.memory_total else 0.0
     queue = 100 * gauges.running / gauges.running_limit if gauges.running_limit else 0.0
     lines = [
-        _gauge("CPU", gauges.cpu, bar, f"{gauges.cpu:.0f} % ×{gauges.cpu_count}"),
+        _gauge("CPU", gauges.cpu, bar, f"{gauges.cpu:.0f} %, {gauges.cpu_count} CPUs"),
         _gauge("mem", memory, bar, f"{memory:.0f} % {size(gauges.memory_total)}"),
         _gauge("tasks", queue, bar, f"{gauges.running}/{gauges.running_limit} running", TEXT),
         Text.assemble(
@@ -63,6 +63,8 @@ def gauges_text(gauges: Gauges | None, width: int) -> Text:
         hot = BAD if degrees >= 85 else WARN if degrees >= 70 else TEXT
         lines.append(Text.assemble((f"{name} ", style(DIM)), (f"{degrees:.1f} °C", style(hot))))
     lines.append(Text.assemble(("agent ", style(DIM)), (size(gauges.process_bytes), style(TEXT))))
+    past = sparkline(gauges.cpu_series, max(1, width - 11), top=100.0)
+    lines.append(Text.assemble(("CPU, 60 s  ", style(DIM)), (past, style(GOOD))))
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Text("\n").join(lines)
