@@ -154,7 +154,9 @@ def _open(path: Path) -> sqlite3.Connection:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
-        connection.execute(f"SELECT {_COLUMNS} FROM jobs LIMIT 0")
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(jobs)")}
+        if not columns >= set(_COLUMNS.split(", ")):
+            raise sqlite3.DatabaseError("it has another form")
     except BaseException:
         connection.close()
         raise
