@@ -32,6 +32,8 @@ from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
 
+_SHOWN_REASONS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentEstimate:
@@ -212,10 +214,19 @@ class _Job:
             raise ModelUnsupported(
                 "no node of the model can be quantized for the BPU",
                 where=self.config.model_path.name,
-                hint="the model must hold at least one supported Conv; hb_mapper checker prints "
-                "why each node stays on the CPU",
+                hint=f"the model must hold at least one supported Conv; {self._some_reasons()}",
             )
         return lowered
+
+    def _some_reasons(self) -> str:
+        """Why the first nodes stay on the CPU."""
+        found = [
+            f"{name}: {verdict.reason}"
+            for name, verdict in self.verdicts.items()
+            if verdict.on == "CPU" and verdict.reason
+        ]
+        more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
+        return "; ".join(found[:_SHOWN_REASONS]) + more
 
     def emit(
         self, lowered: LoweredGraph, nodes: tuple[NodeInfo, ...], calibration: Calibration

@@ -25,14 +25,21 @@ def load_external_data(model: onnx.ModelProto, path: Path, limit_bytes: int) -> 
         info = onnx.external_data_helper.ExternalDataInfo(tensor)
         place = f"{path.name}: tensor '{tensor.name}'"
         location = Path(info.location)
-        target = (folder / location).resolve()
+        try:
+            target = (folder / location).resolve()
+            found = target.is_file()
+        except OSError as error:
+            raise ModelFormatError(
+                f"external data '{info.location[:80]}' cannot be opened: {error.strerror}",
+                where=place,
+            ) from error
         if location.is_absolute() or not target.is_relative_to(folder):
             raise ModelFormatError(
                 f"external data '{info.location}' lies outside the model's folder",
                 where=place,
                 hint="put the data file beside the model",
             )
-        if not target.is_file():
+        if not found:
             raise ModelFormatError(
                 f"external data file '{info.location}' is missing",
                 where=place,
@@ -52,9 +59,15 @@ def load_external_data(model: onnx.ModelProto, path: Path, limit_bytes: int) -> 
             raise ModelFormatError(
                 f"more than {limit_bytes >> 20} MiB of external data", where=str(path)
             )
-        with target.open("rb") as file:
-            file.seek(offset)
-            tensor.raw_data = file.read(length)
+        try:
+            with target.open("rb") as file:
+                file.seek(offset)
+                tensor.raw_data = file.read(length)
+        except OSError as error:
+            raise ModelFormatError(
+                f"external data file '{info.location}' cannot be read: {error.strerror}",
+                where=place,
+            ) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
 

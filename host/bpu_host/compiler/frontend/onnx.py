@@ -7,6 +7,7 @@ the form the passes work on. `load_onnx` does all of it.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
+from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
 from bpu_host.compiler.frontend.opset import TARGET_OPSET, to_target_opset
 
@@ -69,7 +71,12 @@ def _damage(file: str) -> Iterator[None]:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size = status.st_size
+        if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise ModelFormatError(  # reading a pipe would wait for a writer
+                "the model is no regular file", where=str(path), hint="give an .onnx file"
+            )
         if size > MAX_BYTES:
             raise ModelFormatError("ONNX files end at 2 GiB", where=str(path))
         data = path.read_bytes()
@@ -87,7 +94,8 @@ def _read(path: Path) -> onnx.ModelProto:
             hint="download or export it again; Caffe and .bin files are no ONNX models",
         ) from error
     if not model.HasField("graph") or not model.opset_import:
-        raise ModelFormatError("not an ONNX model: it holds no graph", where=str(path))
+        missing = "graph" if not model.HasField("graph") else "opset version"
+        raise ModelFormatError(f"not an ONNX model: it holds no {missing}", where=str(path))
     load_external_data(model, path, MAX_BYTES)
     _check_structure(model, path.name)
     _drop_constant_inputs(model.graph)
@@ -148,7 +156,7 @@ def _prepare(
     _drop_unread_constants(model.graph)
     model.ir_version = 10
     prepared = ir.from_proto(model)
-    _check_channels(prepared.graph, file)
+    check_graph(prepared.graph, file)
     if not prepared.graph.name:
         prepared.graph.name = "main_graph"
     return prepared
@@ -338,30 +346,17 @@ def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
             raise ModelUnsupported(
                 f"Unsupported op: {unknown[1]} is no operator of the model's opset", where=place
             ) from error
+        unmade = re.search(r"topologically sorted, however input '(.*)' of node", text)
+        if unmade:
+            raise ModelFormatError(
+                f"no node before it makes its input '{unmade[1]}': the graph lacks a node or runs "
+                "in a circle",
+                where=place,
+                hint="export the model again",
+            ) from error
         raise ModelFormatError(f"the ONNX checker says: {_first_line(error)}", where=place) from (
             error
         )
-
-
-def _check_channels(graph: ir.Graph, file: str) -> None:
-    """ONNX's shape inference does not look at a convolution's channels."""
-    for node in graph:
-        if node.op_type not in ("Conv", "ConvTranspose") or len(node.inputs) < 2:
-            continue
-        x, weight = (value.shape if value is not None else None for value in node.inputs[:2])
-        group = node.attributes.get_int("group", 1)
-        if x is None or weight is None or len(x) < 2 or len(weight) < 2:
-            continue
-        wanted = weight[1] if node.op_type == "Conv" else weight[0]
-        if isinstance(wanted, int) and node.op_type == "Conv":
-            wanted *= group
-        if isinstance(wanted, int) and isinstance(x[1], int) and x[1] != wanted:
-            raise ModelUnsupported(
-                f"the shapes do not fit: its input has {x[1]} channels, its weights are for "
-                f"{wanted}",
-                where=f"{file}: node {node.name} ({node.op_type})",
-                hint="check input_shape (checker: --input-shape) against the model",
-            )
 
 
 def _first_line(error: Exception) -> str:

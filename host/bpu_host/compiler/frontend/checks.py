@@ -1,0 +1,123 @@
+"""What ONNX's checker and shape inference let through, and no later stage could name as well."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from bpu_common.container.check_model import MAX_DIMENSION, MAX_TENSOR_BYTES
+from bpu_common.errors import ModelUnsupported
+
+_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_WITH_WEIGHTS = _LINEAR | {"BatchNormalization", "PRelu"}
+_VARIANCE = 4  # input of BatchNormalization
+_OTHER_FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
+_SHAPE_HINT = "check input_shape (checker: --input-shape) against the model"
+
+
+def check_graph(graph: ir.Graph, file: str) -> None:
+    """Refuse a prepared graph with values that are too large, of other types or not finite.
+
+    Raises:
+        ModelUnsupported: `where` is the node, or the input or output by name.
+    """
+    names = [value.name for value in graph.outputs]
+    for value in graph.outputs:
+        if names.count(value.name) > 1:
+            raise ModelUnsupported(f"output '{value.name}' is listed twice", where=file)
+        if value.is_graph_input():
+            raise ModelUnsupported(
+                f"output '{value.name}' is an input of the model",
+                where=file,
+                hint="name the nodes whose results you need in output_nodes",
+            )
+    for value in graph.inputs:
+        place = f"{file}: input '{value.name}'"
+        _check_size(value, place)
+        _check_content(value, place)
+    for node in graph:
+        place = f"{file}: node {node.name} ({node.op_type})"
+        for value in node.outputs:
+            _check_size(value, place)
+        if node.domain:
+            continue
+        if node.op_type in _LINEAR:
+            _check_type(node, place)
+            _check_content(node.outputs[0], place)
+        if node.op_type in ("Conv", "ConvTranspose"):
+            _check_channels(node, place)
+        if node.op_type in _WITH_WEIGHTS:
+            _check_weights(node, place)
+
+
+def _check_size(value: ir.Value, place: str) -> None:
+    """The limits are those of the `.bin`, so that no long conversion ends at them."""
+    shape = _known(value)
+    size_bytes = math.prod(shape) * (value.dtype.itemsize if value.dtype else 4)
+    if size_bytes > MAX_TENSOR_BYTES or any(size > MAX_DIMENSION for size in shape):
+        raise ModelUnsupported(
+            f"'{value.name}' of shape {shape} is too large: at most {MAX_TENSOR_BYTES >> 20} MiB "
+            f"and {MAX_DIMENSION} in each dimension can be converted",
+            where=place,
+            hint=_SHAPE_HINT,
+        )
+
+
+def _check_content(value: ir.Value, place: str) -> None:
+    """Empty tensors are legal among shapes and indices, not here."""
+    shape = _known(value)
+    if any(size < 1 for size in shape):
+        raise ModelUnsupported(
+            f"'{value.name}' of shape {shape} is empty", where=place, hint=_SHAPE_HINT
+        )
+
+
+def _known(value: ir.Value) -> list[int]:
+    return [size for size in value.shape or () if isinstance(size, int)]
+
+
+def _check_type(node: ir.Node, place: str) -> None:
+    for value in (*node.inputs, *node.outputs):
+        if value is not None and value.dtype in _OTHER_FLOATS:
+            raise ModelUnsupported(
+                f"'{value.name}' is {str(value.dtype).lower()}; only float (32 bit) is converted",
+                where=place,
+                hint="export the model in single precision",
+            )
+
+
+def _check_channels(node: ir.Node, place: str) -> None:
+    """ONNX's shape inference does not look at a convolution's channels."""
+    x, weight = (value.shape if value is not None else None for value in node.inputs[:2])
+    if x is None or weight is None or len(x) < 2 or len(weight) < 2:
+        return
+    wanted = weight[1] if node.op_type == "Conv" else weight[0]
+    if isinstance(wanted, int) and node.op_type == "Conv":
+        wanted *= node.attributes.get_int("group", 1)
+    if isinstance(wanted, int) and isinstance(x[1], int) and x[1] != wanted:
+        raise ModelUnsupported(
+            f"the shapes do not fit: its input has {x[1]} channels, its weights are for {wanted}",
+            where=place,
+            hint=_SHAPE_HINT,
+        )
+
+
+def _check_weights(node: ir.Node, place: str) -> None:
+    for index, value in enumerate(node.inputs):
+        tensor = value.const_value if value is not None else None
+        if value is None or tensor is None:
+            continue
+        array = tensor.numpy()
+        reason = "" if np.isfinite(array).all() else "holds values that are not finite"
+        if node.op_type == "BatchNormalization" and index == _VARIANCE:
+            epsilon = node.attributes.get_float("epsilon", 1e-5)
+            if array.size and not float(array.min()) + epsilon > 0:
+                reason = "holds variances below 0"
+        if reason:
+            raise ModelUnsupported(
+                f"its constant '{value.name}' {reason}",
+                where=place,
+                hint="the training or the export went wrong; export the model again",
+            )
