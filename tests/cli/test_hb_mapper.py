@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -238,6 +239,42 @@ def test_failures_leave_nothing_behind(
     assert output.strip().endswith("ERROR exception in command: makertbin")
     target = folder / "model_output"
     assert not target.is_dir() or not list(target.iterdir())
+
+
+def test_without_bpu_nodes_the_reasons_are_given(folder: Path) -> None:
+    no_convolution(folder)
+    code, output = call("checker", "--model-type", "onnx", "--model", "net.onnx")
+    assert code == 1
+    assert "neg0: the BPU has no operator Neg; abs1: the BPU has no operator Abs" in output
+
+
+def test_not_enough_memory_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: object) -> None:
+        raise MemoryError("Unable to allocate 12.0 TiB")
+
+    monkeypatch.setattr("bpu_host.cli.mapper_commands.make", allocate)
+    code, output = convert(folder)
+    assert code == 1
+    assert "not enough memory on this computer: Unable to allocate 12.0 TiB" in output
+
+
+def test_libraries_speak_to_the_log_file_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def complain(*_: object) -> None:
+        logging.getLogger("onnx_ir.passes").warning("Model is left unchanged")
+
+    monkeypatch.setattr("bpu_host.cli.mapper_commands.make", complain)
+    assert "left unchanged" not in convert(folder)[1]
+    assert "left unchanged" in (folder / "hb_mapper_makertbin.log").read_text()
+
+
+def test_a_full_disk_under_the_log_file_costs_the_log_only(folder: Path) -> None:
+    (folder / "hb_mapper_makertbin.log").symlink_to("/dev/full")
+    code, output = convert(folder)
+    assert code == 0, output
+    assert output.count("the log file is not complete: No space left on device") == 1
+    assert "Logging error" not in output
 
 
 def test_a_failure_keeps_older_products(folder: Path) -> None:

@@ -278,6 +278,12 @@ def _guarded(command: str, run: Callable[[Progress], None]) -> int:
         except KeyboardInterrupt:
             logger.error("interrupted: nothing was written")
             return 130
+        except MemoryError as error:
+            logger.debug("out of memory", exc_info=True)
+            logger.error("not enough memory on this computer: %s", error)
+            logger.error("hint: choose a smaller input_shape, or a computer with more memory")
+            logger.error("exception in command: %s", command)
+            return 1
         except Exception as error:  # noqa: BLE001  (the last line of defence of a program)
             logger.debug("traceback", exc_info=True)
             logger.error("%s: %s", type(error).__name__, error)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,8 @@ from typing import Self
 from bpu_host.compiler.events import Advanced, Event, Note, StageDone, StageStarted
 
 _ROOT = "bpu_host"
+_LIBRARIES = ("onnx_ir",)
+"""Loggers of others: what they say, tracebacks too, goes to the log file only."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
 _BAR_WIDTH = 40
 HEARTBEAT_S = 20.0
@@ -31,6 +33,28 @@ class _FileFormatter(logging.Formatter):
         super().__init__(
             "%(asctime)s file: %(filename)s func: %(funcName)s line No: %(lineno)d %(message)s"
         )
+
+
+class _FileHandler(logging.FileHandler):
+    """The log file; a disk that is full or gone costs the rest of the log, not the conversion."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, mode="w", encoding="utf-8")
+        self.setFormatter(_FileFormatter())
+        self._broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Say it once, on the console."""
+        if not self._broken and isinstance(error := sys.exc_info()[1], OSError):
+            self._broken = True
+            logger.warning("the log file is not complete: %s", error.strerror)
+        elif not self._broken:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close; what cannot be written any more is lost."""
+        with suppress(OSError):
+            super().close()
 
 
 class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -140,14 +164,18 @@ def logging_to(file: Path) -> Iterator[Progress]:
     handlers[0].setLevel(logging.INFO)
     problem = ""
     try:
-        handlers.append(logging.FileHandler(file, mode="w", encoding="utf-8"))
-        handlers[1].setFormatter(_FileFormatter())
+        handlers.append(_FileHandler(file))
     except OSError as error:
         problem = f"no log file: {file.name} cannot be written ({error.strerror})"
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     for handler in handlers:
         logger.addHandler(handler)
+    libraries = [logging.getLogger(name) for name in _LIBRARIES]
+    quiet = handlers[1] if len(handlers) > 1 else logging.NullHandler()
+    for library in libraries:
+        library.addHandler(quiet)
+        library.propagate = False
     try:
         if problem:
             logger.warning(problem)
@@ -156,6 +184,9 @@ def logging_to(file: Path) -> Iterator[Progress]:
         yield progress
     finally:
         progress.clear()
+        for library in libraries:
+            library.removeHandler(quiet)
+            library.propagate = True
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()

@@ -68,7 +68,7 @@ def _normalize(node: ir.Node) -> int:
     ):
         node.attributes.add(ir.AttrInt64s(name, values))
     if node.op_type == "AveragePool" and dilations == (1, 1):
-        # onnxruntime's quantized kernel, which it makes of the calibrated model, knows no dilations.
+        # onnxruntime makes a QLinearAveragePool of it in the calibrated model: without dilations.
         del node.attributes["dilations"]
     return int(_differs(before, node))
 
