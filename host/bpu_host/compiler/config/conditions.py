@@ -28,6 +28,8 @@ TRAIN_TO_RT: dict[InputType, tuple[InputType, ...]] = {
 }
 """Which runtime types a training type can be fed with (the chapter's table)."""
 
+_MAX_FLOAT32 = 3.4e38
+_MAX_PREFIX_BYTES = 200
 _PYRAMID_TYPES = (InputType.NV12, InputType.GRAY)
 _MEANS = ("data_mean_and_scale", "data_mean")
 _SCALES = ("data_mean_and_scale", "data_scale")
@@ -62,11 +64,7 @@ def build(
         problems.append(
             Problem(f"Key 'model_parameters' error:\nMissing keys: 'onnx_model' ({where})")
         )
-    if "/" in model.output_model_file_prefix:
-        report.problem(
-            "model_parameters.output_model_file_prefix",
-            "is a file name prefix, without folders; use working_dir for the folder",
-        )
+    _check_prefix(model.output_model_file_prefix, report)
     items = _inputs(inputs, calibration, compiler, report)
     if calibration.max_percentile != 1.0 and calibration.calibration_type != "max":
         report.notes.append(
@@ -104,6 +102,22 @@ def build(
         locations=document.locations,
         file=document.file,
     )
+
+
+def _check_prefix(prefix: str, report: _Report) -> None:
+    key = "model_parameters.output_model_file_prefix"
+    if "/" in prefix:
+        report.problem(key, "is a name without folders; use working_dir for the folder")
+            key, "is a file name prefix, without folders; use working_dir for the folder"
+        )
+    if prefix in (".", ".."):
+        report.problem(key, f"'{prefix}' is no name")
+    if len(prefix.encode(errors="replace")) > _MAX_PREFIX_BYTES:
+        report.problem(
+            key,
+            f"is {len(prefix)} characters long; at most {_MAX_PREFIX_BYTES} bytes leave room for "
+            "the endings of the file names",
+        )
 
 
 def _inputs(
@@ -250,7 +264,7 @@ def _norm(
         values = tuple(float(part) for part in str(text).replace(",", " ").split())
     except ValueError:
         values = (math.nan,)
-    if not values or not all(math.isfinite(value) for value in values):
+    if not values or not all(abs(value) <= _MAX_FLOAT32 for value in values):
         report.problem(
             f"input_parameters.{key}",
             f"'{text}' of {label} is not a list of numbers separated by spaces",
@@ -298,7 +312,7 @@ def _sources(value: object, names: list[str], count: int, report: _Report) -> di
     if value is None:
         return {}
     allowed = {"ddr", "pyramid", "resizer"}
-    if not isinstance(value, dict) or not all(item in allowed for item in value.values()):
+    if not isinstance(value, dict) or not all(str(item) in allowed for item in value.values()):
         report.problem(
             key, 'must be a mapping from input names to ddr or pyramid, such as {"data": "ddr"}'
         )

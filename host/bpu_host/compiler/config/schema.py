@@ -6,6 +6,7 @@ values that this release cannot carry out stand in `refused.py`.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -44,7 +45,12 @@ def _split_upper(value: object) -> object:  # raw YAML
 def _text(value: object) -> object:  # raw YAML
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    return value.strip() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("control characters are not possible in a name or path")
+    return text
 
 
 def _flag(value: object) -> object:  # raw YAML
