@@ -22,7 +22,7 @@ from bpu_common.container.layout import (
     pack,
     unpack,
 )
-from bpu_common.errors import ModelFormatError
+from bpu_common.errors import InputError, ModelFormatError
 from bpu_common.wire.messages.model import SectionKind
 from tests.support.models_wire import small_model
 
@@ -232,6 +232,7 @@ def test_a_small_file_cannot_ask_for_much_memory(kind: str, unit: bytes, tmp_pat
         (b"<!DOCTYPE html><html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git-lfs"),
         (b"\x08\x08\x12\x07pytorch" + bytes(40), "ONNX"),
+        (b"\x08\x07:\xff\x01Conv" + bytes(40), "ONNX"),
         (b"\x00\x01\x02\x03" * 100, "unknown kind"),
     ],
 )
@@ -243,3 +244,9 @@ def test_foreign_files_are_named(data: bytes, says: str, tmp_path: Path) -> None
     assert says in caught.value.message
     assert str(path) in caught.value.where
     assert caught.value.hint
+
+
+def test_no_waiting_for_pipes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.bin")
+    with pytest.raises(InputError, match="no regular file"):
+        container.load(tmp_path / "pipe.bin")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def load(path: str | Path) -> tuple[BpuModel, ...]:
         InputError: the file cannot be opened.
     """
     try:
+        if stat.S_IFMT(Path(path).stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise InputError(  # opening a pipe would wait for a writer
+                "the model file is no regular file", where=str(path), hint="give a .bin file"
+            )
         with Path(path).open("rb") as file:
             size = file.seek(0, 2)
             if size > MAX_FILE_BYTES:
@@ -61,7 +66,11 @@ def load(path: str | Path) -> tuple[BpuModel, ...]:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
         return loads(data)
     except OSError as error:
-        raise InputError(f"cannot read the model file: {error.strerror}", where=str(path)) from None
+        raise InputError(
+            f"cannot read the model file: {error.strerror}",
+            where=str(path),
+            hint="give the .bin that hb_mapper makertbin wrote",
+        ) from None
     except ModelFormatError as error:
         where = f"{path}: {error.where}" if error.where else str(path)
         raise ModelFormatError(error.message, where=where, hint=error.hint) from None

@@ -20,6 +20,8 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"<", "a web page or XML (a failed download, perhaps)", "fetch the file again"),
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself", "run `git lfs pull`"),
 )
+_ONNX_MARKS = (b"onnx", b"pytorch", b"graph", b"Conv", b"Gemm", b"MatMul")
+"""Producers, and the operators that a network worth converting holds."""
 _VENDOR_MARKS = (
     b"hbm",
     b"HBM",
@@ -63,7 +65,7 @@ def _guess(head: bytes, magic: bytes) -> tuple[str, str]:
             "an ELF file: a program or library, or a model of the vendor's toolchain",
             _CONVERT,
         )
-    if head[0] == 0x08 and (b"onnx" in head or b"pytorch" in head or b"graph" in head):
+    if head[0] == 0x08 and any(mark in head for mark in _ONNX_MARKS):
         return "probably an ONNX model that has not been converted yet", _CONVERT
     return (
         "of an unknown kind; a .bin of raw values, or a model of another toolchain, perhaps",

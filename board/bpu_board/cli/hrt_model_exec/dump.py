@@ -57,15 +57,30 @@ def as_text(array: AnyArray, axis: int, precision: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_dump(model: BpuModel, options: Options) -> None:
+    """Whether `dump_frame` can write what is asked for; a run should not end with half of it.
+
+    Raises:
+        UsageError: an output is not 4-D although hybrid_dequantize_process is asked for.
+    """
+    for spec in model.outputs:
+        if options.hybrid_dequantize_process and len(spec.shape) != 4:
+            raise UsageError(
+                f"output {spec.name!r} has {len(spec.shape)} dimensions, "
+                "hybrid_dequantize_process handles models with 4 only",
+                hint="leave out --hybrid_dequantize_process",
+            )
+
+
 def dump_frame(
     model: BpuModel, inputs: dict[str, AnyArray], result: InferResult, options: Options
 ) -> list[Path]:
     """Write `model_infer_input_<i>` and `model_infer_output_<i>` to the current folder.
 
     Raises:
-        UsageError: an output is not 4-D although hybrid_dequantize_process is asked for, or a file
-            cannot be written.
+        UsageError: as `check_dump`, or a file cannot be written.
     """
+    check_dump(model, options)
     written = []
     for index, each in enumerate(model.inputs):
         array = inputs[each.tensor.name]
@@ -73,12 +88,6 @@ def dump_frame(
     for index, spec in enumerate(model.outputs):
         name, array = f"model_infer_output_{index}", result.outputs[spec.name]
         if options.hybrid_dequantize_process:
-            if array.ndim != 4:
-                raise UsageError(
-                    f"output {spec.name!r} has {array.ndim} dimensions, hybrid_dequantize_process "
-                    "handles models with 4 only",
-                    hint="leave out --hybrid_dequantize_process",
-                )
             written.append(_write(name, dequantize(array, spec), _TXT, options))
         else:
             written.append(_write(name, aligned(array, spec), options.dump_format, options))

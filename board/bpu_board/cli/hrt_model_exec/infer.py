@@ -31,6 +31,8 @@ def run(options: Options) -> int:
     if options.hybrid_dequantize_process and not options.enable_dump:
         raise UsageError("--hybrid_dequantize_process works only with --enable_dump=true")
     model = choose(load_models(options), options.model_name)
+    if options.enable_dump:
+        dump.check_dump(model, options)
     say = _Printer(silent=options.json)
     runtime = open_runtime(options, model)
     say.line("get model handle success")

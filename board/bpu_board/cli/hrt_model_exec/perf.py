@@ -13,6 +13,7 @@ from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtim
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.executor import random_inputs
+from bpu_common.errors import UsageError
 from bpu_common.perf import (
     DEFAULT_FRAME_COUNT,
     MINUTE_NS,
@@ -28,7 +29,7 @@ def run(options: Options) -> int:
     """Measure, print the result block, write the profile if a folder is given."""
     model = choose(load_models(options), options.model_name)
     runtime = open_runtime(options, model)
-    folder = options.profile_path or os.environ.get(_PROFILE_VARIABLE, "")
+    folder = _profile_folder(options.profile_path or os.environ.get(_PROFILE_VARIABLE, ""))
     inputs = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
     if options.dump_intermediate:
         dump.dump_segments(model, runtime.inspect(model.name, inputs), options)
@@ -39,19 +40,40 @@ def run(options: Options) -> int:
         thread_num=options.thread_num,
         core_id=options.core_id,
         priority=options.priority,
-        profile=bool(folder),
+        profile=folder is not None,
         exact=options.exact,
         inputs=inputs,
     )
     result = runtime.perf(request, None if options.json else _print_progress)
-    if folder:
-        write_profile(Path(folder), result)
+    if folder is not None:
+        write_profile(folder, result)
     if options.json:
         sys.stdout.write(json.dumps(report(result), indent=2) + "\n")
     else:
         sys.stdout.write(result_text(result))
     runtime.close()
     return 0
+
+
+def _profile_folder(text: str) -> Path | None:
+    """The folder of the profile, made if missing; before the run, which may take minutes.
+
+    Raises:
+        UsageError: it cannot be made or written.
+    """
+    if not text:
+        return None
+    folder, reason = Path(text), "it may not be written"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise UsageError(
+        f"cannot write the profile to {folder}: {reason}",
+        hint="give a folder that you may write to in profile_path",
+    )
 
 
 def _print_progress(progress: PerfProgress) -> None:
