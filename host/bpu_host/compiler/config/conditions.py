@@ -108,8 +108,6 @@ def _check_prefix(prefix: str, report: _Report) -> None:
     key = "model_parameters.output_model_file_prefix"
     if "/" in prefix:
         report.problem(key, "is a name without folders; use working_dir for the folder")
-            key, "is a file name prefix, without folders; use working_dir for the folder"
-        )
     if prefix in (".", ".."):
         report.problem(key, f"'{prefix}' is no name")
     if len(prefix.encode(errors="replace")) > _MAX_PREFIX_BYTES:
