@@ -38,9 +38,7 @@ def test_jobs_survive_and_active_ones_are_lost(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
     log = JobLog(path, 1)
     first, second, third = (log.add(replace(NEW, model=name)) for name in ("a", "b", "c"))
-    done = replace(
-        first, state=JobState.DONE, started_wall_ns=5, ended_wall_ns=6, result=RESULT
-    )
+    done = replace(first, state=JobState.DONE, started_wall_ns=5, ended_wall_ns=6, result=RESULT)
     log.update(done)
     log.update(replace(second, state=JobState.RUNNING, started_wall_ns=7))
     log.close()

@@ -117,8 +117,10 @@ def status(as_json: bool) -> int:
 def run(log: str | None, verbose: bool) -> None:
     """Be the daemon, in the foreground, until SIGTERM or SIGINT."""
     import asyncio
+    import logging
     import os
 
+    from bpu_common.errors import BpuError
     from bpu_common.wire.rpc.memory import keep_large_blocks
     from bpu_host.boards.inventory import Inventory
     from bpu_host.boards.resolve import open_entry
@@ -135,7 +137,13 @@ def run(log: str | None, verbose: bool) -> None:
         click.echo(f"bpud: process {record.process_id} on {files.address}")
         sys.stdout.flush()
 
-    if not asyncio.run(serve(files, Inventory(), open_entry, ready)):
+    try:
+        ended = asyncio.run(serve(files, Inventory(), open_entry, ready))
+    except BpuError as error:
+        if log is not None:  # nobody reads standard error then
+            logging.getLogger(__name__).error("%s", error)
+        raise
+    if not ended:
         os._exit(0)  # a thread hangs in the network; everything else is closed
 
 

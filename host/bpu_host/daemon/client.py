@@ -34,12 +34,12 @@ from bpu_host.daemon.spawn import revive
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_S = 3.0
+_ANSWER_S = 2.0
 """A daemon that does not answer within this time is not used."""
 
 _LIST_S = 10.0
 _CANCEL_S = 30.0
-_RESOLVE_WAIT_MS = 2000
+_RESOLVE_WAIT_MS = 1500
 
 
 class Daemon:

@@ -53,7 +53,7 @@ def spawn(files: DaemonFiles, wait_s: float = START_S) -> Record:
     raise BpuError(
         "the daemon did not start",
         where=os.fspath(files.log),
-        hint=f"its log ends so:\n{_tail(files.log)}",
+        hint=f"its log ends with:\n{_tail(files.log)}",
     )
 
 
