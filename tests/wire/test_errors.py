@@ -21,6 +21,7 @@ from bpu_common.errors import (
     UsageError,
     all_error_classes,
 )
+from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.rpc.address import Address, parse_address
@@ -68,6 +69,18 @@ class Failing(BoardServicer):
     async def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
         await self._fail()
         yield  # type: ignore[misc]
+
+    async def start_load(self, request: LoadRequest) -> LoadState:
+        await self._fail()
+        raise AssertionError
+
+    async def stop_load(self, name: str) -> LoadState:
+        await self._fail()
+        raise AssertionError
+
+    async def loads(self) -> tuple[LoadState, ...]:
+        await self._fail()
+        raise AssertionError
 
     async def capabilities(self) -> BoardInfo:
         await self._fail()

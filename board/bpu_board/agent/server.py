@@ -13,18 +13,25 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import grpc.aio
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from bpu_board.agent.reflected import Pools
 from bpu_board.agent.servicer import RuntimeServicer
 from bpu_board.runtime import Runtime
 from bpu_common.errors import UsageError
+from bpu_common.wire.messages import inference as messages
 from bpu_common.wire.rpc.address import Address
 from bpu_common.wire.rpc.client import SERVICE
+from bpu_common.wire.rpc.inference import add_inference_service
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.server import add_board_service
+
+_POOL = descriptor_pool.Default()
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +74,13 @@ async def serve(runtime: Runtime, address: Address, on_ready: Callable[[Address]
     server = grpc.aio.server(options=_SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
     servicer = RuntimeServicer(runtime)
     add_board_service(server, servicer)
+    add_inference_service(server, servicer.inference)
     vitals = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in its stubs
     health_pb2_grpc.add_HealthServicer_to_server(vitals, server)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    vitals_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    names = (SERVICE, messages.SERVICE, vitals_name)
+    pools = cast("descriptor_pool.DescriptorPool", Pools(_POOL, messages.POOL))
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server, pool=pools)
     bound = _bind(server, address)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

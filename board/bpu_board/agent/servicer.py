@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from bpu_board.agent.frame import Frame
+from bpu_board.agent.inference import RuntimeInference
 from bpu_board.agent.upload import Upload, receive
-from bpu_board.runtime import Pending, Runtime
+from bpu_board.runtime import Runtime
 from bpu_board.runtime.queue import ALIVE_LIMIT
 from bpu_board.runtime.store import MAX_MODEL_BYTES
 from bpu_common import __version__
@@ -28,7 +30,6 @@ from bpu_common.board import (
 from bpu_common.errors import CapacityError
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
-from bpu_common.task import TaskControl
 from bpu_common.telemetry import TELEMETRY_PERIOD_NS, TelemetryFrame
 from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
 from bpu_common.wire.rpc.server import BoardServicer
@@ -37,14 +38,17 @@ MAX_MEASUREMENTS = 4
 """Perf calls at once; one more is refused rather than queued."""
 
 _LEAST_PERIOD_MS = 10
-_CLOCKS_AGREE_S = 0.02
 _CONTROL_THREADS = 4
 
 _T = TypeVar("_T")
 
 
 class RuntimeServicer(BoardServicer):
-    """Serves one runtime until `stop`."""
+    """Serves one runtime until `stop`.
+
+    Attributes:
+        inference: the same board for clients of the Open Inference Protocol.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -54,6 +58,7 @@ class RuntimeServicer(BoardServicer):
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "control")
         self._running_perf: set[threading.Event] = set()
         self._stopping = asyncio.Event()
+        self.inference = RuntimeInference(runtime, self._frames, self._control)
 
     def stop(self) -> None:
         """End streams and measurements; calls in flight finish."""
@@ -79,12 +84,7 @@ class RuntimeServicer(BoardServicer):
         return describe_model(await self._run(lambda: self._runtime.info(model)))
 
     async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
-        frame = _Frame(self._runtime, request, left_s)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._frames, frame.run)
-        except asyncio.CancelledError:  # the caller is gone, or its deadline has passed
-            frame.cancel()
-            raise
+        return await Frame(self._runtime, request, left_s).run(self._frames)
 
     async def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
         if len(self._running_perf) == MAX_MEASUREMENTS:
@@ -153,49 +153,3 @@ class RuntimeServicer(BoardServicer):
 
     async def _run(self, function: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._control, function)
-
-
-class _Frame:
-    """One inference on its thread, which the event loop may cancel."""
-
-    def __init__(self, runtime: Runtime, request: InferRequest, left_s: float | None) -> None:
-        self._runtime = runtime
-        self._request = request
-        self._ends_s = None if left_s is None else time.monotonic() + left_s
-        self._lock = threading.Lock()
-        self._pending: Pending | None = None
-        self._cancelled = False
-
-    def run(self) -> tuple[InferResult, int]:
-        """The result, and the wall time the runtime took (ns)."""
-        request = self._request
-        start_ns = time.perf_counter_ns()
-        deadline_ns = None
-        if self._ends_s is not None:  # the call's deadline is the frame's, in device time
-            deadline_ns = self._runtime.device.now_ns() + int(self._left_s() * 1e9)
-        control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
-        pending = self._runtime.submit(request.model, request.inputs, control)
-        with self._lock:
-            self._pending = pending
-            cancelled = self._cancelled
-        if cancelled:
-            pending.cancel(self._missed())
-        result = pending.result(None if self._ends_s is None else self._left_s())
-        return result, time.perf_counter_ns() - start_ns
-
-    def cancel(self) -> None:
-        """Take the frame back: the running function call completes, the rest is dropped."""
-        with self._lock:
-            self._cancelled = True
-            pending = self._pending
-        if pending is not None:
-            pending.cancel(self._missed())
-
-    def _left_s(self) -> float:
-        """Until the call's deadline; the time that passed here counts."""
-        assert self._ends_s is not None
-        return max(0.0, self._ends_s - time.monotonic())
-
-    def _missed(self) -> bool:
-        """The deadline has passed, as far as two clocks can agree on it."""
-        return self._ends_s is not None and time.monotonic() > self._ends_s - _CLOCKS_AGREE_S

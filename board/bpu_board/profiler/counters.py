@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bpu_board.profiler.histogram import WindowedHistogram
+from bpu_common.inference import ModelTotals
 from bpu_common.task import TaskEventKind
 from bpu_common.telemetry import LATENCY_WINDOW_NS, ModelSample
 
@@ -15,6 +16,7 @@ class ModelCounters:
         running: tasks on the device.
         priority: of the task seen last.
         loads: loads that keep the model in use.
+        last_ns: device time at which the last frame was done, -1 before.
         latency_total_ns, pending_total_ns: of all frames that are done; the rest of the latency is
             work on the BPU and the CPU.
     """
@@ -28,6 +30,7 @@ class ModelCounters:
         "done",
         "expired",
         "failed",
+        "last_ns",
         "late",
         "latency",
         "latency_total_ns",
@@ -59,6 +62,7 @@ class ModelCounters:
         self.preempting = 0
         self.priority = 0
         self.loads = 0
+        self.last_ns = -1
         self.latency_total_ns = 0
         self.pending_total_ns = 0
         self.latency = WindowedHistogram(LATENCY_WINDOW_NS)
@@ -76,6 +80,7 @@ class ModelCounters:
         self.done += 1
         self.late += late
         pending_ns = latency_ns - bpu_ns - cpu_ns
+        self.last_ns = now_ns
         self.latency_total_ns += latency_ns
         self.pending_total_ns += pending_ns
         self.latency.add(now_ns, latency_ns)
@@ -91,6 +96,21 @@ class ModelCounters:
             self.cancelled += 1
         else:
             self.expired += 1
+
+    def totals(self, wall_offset_ns: int) -> ModelTotals:
+        """The figures since the model was loaded.
+
+        Args:
+            wall_offset_ns: what to add to device time to get ns since the Unix epoch.
+        """
+        return ModelTotals(
+            name=self.name,
+            done=self.done,
+            failed=self.failed + self.cancelled + self.expired,
+            latency_ns=self.latency_total_ns,
+            pending_ns=self.pending_total_ns,
+            last_ms=(self.last_ns + wall_offset_ns) // 1_000_000 if self.done else 0,
+        )
 
     def sample(self, now_ns: int) -> ModelSample:
         return ModelSample(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 from bpu_board.device import Device, SegmentValues
@@ -21,6 +22,7 @@ from bpu_common.errors import (
     DeviceFault,
     UsageError,
 )
+from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
@@ -267,6 +269,12 @@ class Runtime:
             self._sessions.counters(),
             self._dispatcher.locked(),
         )
+
+    def totals(self) -> tuple[ModelTotals, ...]:
+        """Cumulative figures of the loaded models."""
+        offset_ns = time.time_ns() - self.device.now_ns()
+        with self._dispatcher.locked():
+            return tuple(each.totals(offset_ns) for each in self._sessions.counters())
 
     @property
     def boot_id(self) -> str:
