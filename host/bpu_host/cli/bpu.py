@@ -30,6 +30,7 @@ Examples:
   bpu deploy model_output/net.bin --board desk
   bpu run net photo.jpg --board 127.0.0.1:50551 --output results
   bpu perf net --board 127.0.0.1:50551 --threads 4
+  bpu top --demo
 """
 
 

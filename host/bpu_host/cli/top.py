@@ -28,7 +28,11 @@ Examples:
 
 
 @click.command("top", epilog=_EXAMPLES)
-@click.option("--board", metavar="ADDRESS", help="Agent to watch: unix:PATH, HOST:PORT or a name.")
+@click.option(
+    "--board",
+    metavar="BOARD",
+    help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.",
+)
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -112,7 +116,7 @@ def _source(
     speed: float,
 ) -> tuple[FrameSource, str]:
     """The frames to watch, and the address that takes loads (empty if none does)."""
-    from bpu_host.tui.source import BoardSource, RecordingSource
+    from bpu_host.tui.source import BoardSource, NamedSource, RecordingSource
 
     if replay is not None:
         return RecordingSource(replay, speed=speed), ""
@@ -123,7 +127,7 @@ def _source(
             address = stack.enter_context(demo_board(prepare(progress.show), progress.show))
         return BoardSource(address, "demo"), address
     assert board is not None
-    return BoardSource(board), board
+    return (BoardSource(board) if ":" in board else NamedSource(board)), board
 
 
 def _show(source: FrameSource, recorder: Recorder | None, loads: LoadControl | None) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from bpu_common.errors import BpuError
 from bpu_common.telemetry import TelemetryFrame
+from bpu_host.tui.history import MAX_FRAMES
 from bpu_host.tui.lines import Recorder
 from bpu_host.tui.source import FrameSource
 from bpu_host.tui.state import Link
 
 _WAITS_S = (0.5, 1.0, 2.0, 4.0)
-_WAITING = 2000
+_WAITING = MAX_FRAMES
 """Frames that wait for the screen at most; a screen that is slower loses the oldest."""
 
 

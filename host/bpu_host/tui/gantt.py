@@ -103,7 +103,8 @@ class _Lane:
             return
         for name, first, end in self._runs():
             if end - first > min(len(name), _LEAST_NAME):
-                self._write(cells, first, y, name, end - 1)
+                fits = len(name) <= end - first
+                self._write(cells, first, y, name, end if fits else end - 1)
         if rows > 1:
             for bar in self.core.bars:
                 first, end = self._inside(bar)

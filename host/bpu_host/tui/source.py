@@ -1,4 +1,4 @@
-"""Where frames come from: a board, a recording."""
+"""Where frames come from: a board, the daemon, a recording."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from bpu_common.daemon import HISTORY_NS, LinkState
+from bpu_common.errors import BoardUnreachable, BpuError
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.wire.messages.daemon import frame_from_bytes
 from bpu_host.remote import Board
 from bpu_host.tui.lines import read_frames
+
+if TYPE_CHECKING:
+    from bpu_host.daemon.client import Daemon
+
+HISTORY_S = HISTORY_NS / 1e9
 
 MAX_PAUSE_S = 2.0
 """A replay never waits longer than this between two frames (a gap of hours in a recording)."""
@@ -73,6 +81,68 @@ class BoardSource:
             self._closed = True
             if self._board is not None:
                 self._board.close()
+
+
+class NamedSource:
+    """A board of the inventory: through the daemon if it runs, with what it kept, else directly.
+
+    The daemon is looked for each time `frames` is called, so either may come and go.
+
+    Args:
+        history_s: how far back the first stream of the daemon begins.
+    """
+
+    lasting = True
+
+    def __init__(self, board: str, *, history_s: float = HISTORY_S) -> None:
+        self.label = board
+        self._board = board
+        self._history_s = history_s
+        self._direct = BoardSource(board)
+        self._daemon: Daemon | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def frames(self) -> Iterator[TelemetryFrame]:
+        daemon = self._find()
+        if daemon is None:
+            yield from self._direct.frames()
+            return
+        with daemon:
+            for event in daemon.events((self._board,), self._history_s):
+                link = event.link
+                if link is not None and link.state is LinkState.DOWN:
+                    raise BoardUnreachable(
+                        link.error or "the daemon is not connected to it", where=self._board
+                    )
+                if event.frame:
+                    self._history_s = 0.0  # a second stream goes on where the first one ended
+                    yield frame_from_bytes(event.frame)
+
+    def close(self) -> None:
+        self._direct.close()
+        with self._lock:
+            self._closed = True
+            if self._daemon is not None:
+                self._daemon.close()
+
+    def _find(self) -> Daemon | None:
+        """The daemon, if it runs and knows the board."""
+        from bpu_host.daemon.client import Daemon
+
+        daemon = Daemon.find()
+        if daemon is None:
+            return None
+        try:
+            known = daemon.link(self._board, 0) is not None
+        except BpuError:
+            known = False
+        with self._lock:
+            if known and not self._closed:
+                self._daemon = daemon
+                return daemon
+        daemon.close()
+        return None
 
 
 class RecordingSource:
