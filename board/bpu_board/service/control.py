@@ -23,12 +23,9 @@ def install(folder: Folder, options: tuple[str, ...], *, plain: bool) -> None:
         plain: use the supervisor alone even where there is systemd.
     """
     folder.make()
-    before = folder.read()
     uninstall(folder)
     chosen = Settings("supervisor") if plain else systemd.choose()
-    # Who made the user's services outlive logins must stay known, or removal would forget it.
-    lingers = chosen.lingers or (before.lingers and chosen.kind == "systemd-user")
-    folder.write(replace(chosen, options=options, plain=plain, lingers=lingers))
+    folder.write(replace(chosen, options=options, plain=plain))
     if chosen.kind != "supervisor":
         systemd.install(folder, chosen.kind)
 

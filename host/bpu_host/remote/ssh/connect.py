@@ -210,7 +210,7 @@ def _offered(settings: SshSettings, skipped: list[str]) -> Iterator[tuple[str, p
             continue
         try:
             yield str(path), paramiko.PKey.from_path(path)
-        except paramiko.PasswordRequiredException:
+        except (paramiko.PasswordRequiredException, TypeError):  # the latter for old formats
             skipped.append(f"{path} (needs its passphrase)")
         except (paramiko.SSHException, UnknownKeyType, OSError, ValueError) as error:
             skipped.append(f"{path} ({error or type(error).__name__})")
