@@ -259,3 +259,17 @@ def test_the_log_is_bounded_and_quiet() -> None:
     assert len(log._bursts) <= 256
     lines, _ = log.since(mark, 12_000_000_001)
     assert len(lines) == 10
+
+
+def test_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sensor:
+        def __init__(self, label: str, current: float) -> None:
+            self.label, self.current = label, current
+
+    found = {"bpu_thermal": [Sensor("", 51.25)], "cpu": [Sensor("die", 48), Sensor("", math.nan)]}
+    monkeypatch.setattr("psutil.sensors_temperatures", lambda: found, raising=False)
+    runtime = Runtime(SimDevice(X3M))
+    wanted = (("bpu_thermal 0", 51_250), ("cpu die", 48_000))
+    assert runtime.telemetry().temperature_millicelsius == wanted
+    monkeypatch.delattr("psutil.sensors_temperatures", raising=False)
+    assert Runtime(SimDevice(X3M)).telemetry().temperature_millicelsius == ()

@@ -139,7 +139,8 @@ class PerfLoop:
         reported = 0
         step = FRAMES_PER_REPORT if on_progress is not None else 1 << 62
         while True:
-            finished = self._device.wait(partial(self._reached, reported + step), 0.5)
+            asked = None if self._error is not None else stop
+            finished = self._device.wait(partial(self._reached, reported + step, asked), 0.5)
             if stop is not None and stop.is_set():
                 self._take_back()
             while on_progress is not None and len(self._latencies) >= reported + step:
@@ -160,7 +161,10 @@ class PerfLoop:
         for job in flying:
             self._dispatcher.cancel(job)
 
-    def _reached(self, frames: int) -> bool:
+    def _reached(self, frames: int, stop: threading.Event | None) -> bool:
+        """There is something to do: the end, a report, or a stop that nobody has seen yet."""
+        if stop is not None and stop.is_set():
+            return True
         return not self._in_flight or len(self._latencies) >= frames
 
     def _progress(self, first: int, last: int, start_ns: int) -> PerfProgress:
