@@ -14,6 +14,7 @@ from bpu_common import container
 from bpu_common.errors import BoardUnreachable
 from bpu_common.load import LoadRequest
 from bpu_common.telemetry import TelemetryFrame
+from bpu_host.remote import Board
 from bpu_host.tui.draw import BLOCKS, braille_plot, buckets, gauge, histogram_plot, sparkline
 from bpu_host.tui.feed import Feed, LinkChange, RecordingStopped
 from bpu_host.tui.gantt import core_timeline
@@ -116,16 +117,15 @@ def test_loads_on_a_board(tmp_path: Path) -> None:
     with Agent(tmp_path, "--clock", "paced") as agent:
         path = tmp_path / "a.bin"
         path.write_bytes(container.dump([slow_model("a"), slow_model("b")]))
-        source = BoardSource(agent.address)
+        with Board.connect(agent.address) as board:
+            board.deploy(path)
+            other = board.start_load("b", rate_hz=50)
         loads = BoardLoads(agent.address).begin()
-        wait_until(lambda: loads.models() == () and loads._board is not None)
-        loads._connected().deploy(path)
-        other = loads._connected().start_load("b", rate_hz=50)
         loads.start(LoadRequest("a", threads=2, core_id=1, priority=7))
         wait_until(lambda: len(loads.running()) == 2)
         mine = next(each.request for each in loads.running() if each.request.model == "a")
         assert (mine.threads, mine.core_id, mine.priority) == (2, 1, 7)
-        assert loads.models() == ("a", "b")
+        wait_until(lambda: loads.models() == ("a", "b"))
         loads.start(LoadRequest("none"))
         failures: list[str] = []
         wait_until(lambda: failures.extend(loads.take_failures()) or failures)
@@ -141,7 +141,6 @@ def test_loads_on_a_board(tmp_path: Path) -> None:
         left.stop("b")
         wait_until(lambda: left.running() == ())
         left.close()
-        source.close()
 
 
 def test_buckets_stand_still_in_time() -> None:

@@ -42,7 +42,7 @@ def bars_of(log: Log, core: int, start_ns: int, now_ns: int) -> list[tuple[int, 
 
 
 @given(NETS, st.integers(0, 40), st.sampled_from([20 * MS, 500 * MS, 2_000 * MS]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_what_is_shown_is_what_the_log_gives(nets: list[Net], tenths: int, span_ns: int) -> None:
     now_ns = tenths * 100 * MS
     log = play(nets, now_ns + 50 * MS)

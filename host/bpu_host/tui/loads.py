@@ -56,7 +56,7 @@ class BoardLoads:
         self._states: tuple[LoadState, ...] = ()
         self._models: tuple[str, ...] = ()
         self._failures: deque[str] = deque(maxlen=20)
-        self._own: set[str] = set()
+        self._own: set[tuple[str, int]] = set()  # name and start: names come again
         self._board: Board | None = None
         self._thread = threading.Thread(target=self._run, name="loads", daemon=True)
 
@@ -118,10 +118,10 @@ class BoardLoads:
                 priority=command.priority,
                 seed=command.seed,
             )
-            self._own.add(state.name)
+            self._own.add((state.name, state.started_ns))
         elif command is None:
             for state in board.loads():
-                if state.name in self._own:
+                if (state.name, state.started_ns) in self._own:
                     board.stop_load(state.name)
         elif command:
             for state in board.loads():
