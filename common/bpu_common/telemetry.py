@@ -42,13 +42,15 @@ class ModelSample:
     Attributes:
         done: frames returned, late ones included.
         late: returned after their deadline.
-        expired: dropped because the deadline passed before the start.
+        expired: dropped because the deadline passed before the start, or because the caller gave
+            up when it passed.
         refused: not accepted because the queue was full.
         alive: accepted and not yet finished.
         running: alive and on the device; `waiting`: alive and not yet on it (queue depth).
         preempted: how often one of its tasks lost a core; `preempting`: how often one took it.
         priority: of the task seen last.
-        pending, bpu, cpu: the latency split: waiting, on a BPU core, on the CPU.
+        pending, bpu, cpu: the split of each latency: on a BPU core, on the CPU, and the rest
+            (queues, parked, submission).
     """
 
     name: str
@@ -154,14 +156,15 @@ class TelemetryFrame:
     """Everything at one instant.
 
     Attributes:
-        sequence: counts frames of this boot from 0.
+        sequence: counts frames of this boot from 0, those of all readers together.
         boot_id: random id of this run of the runtime.
         time_ns: device time (monotonic).
         wall_offset_ns: add it to `time_ns` to get nanoseconds since the Unix epoch.
         machine: name of the `MachineSpec`.
-        slices: function calls that ended since the previous frame or still run, oldest first;
-            bounded by `MAX_SLICES`, `slices_dropped` older ones did not fit.
-        log: lines since the previous frame.
+        slices: function calls that ended since this reader's previous frame, in order of their
+            ends, then those that still run; at most `MAX_SLICES`, `slices_dropped` older ones did
+            not fit.
+        log: lines since this reader's previous frame; the first frame has all that are kept.
         temperature_millicelsius: by sensor, empty where the board has none.
     """
 
