@@ -124,3 +124,13 @@ def test_clients_outlive_the_daemon(sshd: SshBoard, daemon: Daemon) -> None:
         assert board.models()  # and without a daemon
         assert Daemon.find() is None
     assert not list(files.runtime.glob("*.sock"))
+
+
+def test_zz_the_daemon_keeps_away_from_changes(sshd: SshBoard, daemon: Daemon) -> None:
+    assert main(["boards", "upgrade", "desk", "--bundle"]) == 0
+    wait_until(lambda: up(daemon), BACK_S)
+    assert main(["boards", "remove", "desk"]) == 0
+    time.sleep(1)  # what would start the agent again had its chance
+    assert list(sshd.home.iterdir()) == []
+    assert sshd.processes() == []
+    assert daemon.link("desk") is None

@@ -23,7 +23,7 @@ from bpu_common import container
 from bpu_common.daemon import BoardLink, Job, JobState, LinkState
 from bpu_common.errors import BoardUnreachable, BpuError, Cancelled, ModelNotFound, UsageError
 from bpu_common.perf import PerfRequest, PerfResult
-from bpu_host.daemon.client import Daemon, measure, resolve
+from bpu_host.daemon.client import Daemon, held, measure, resolve
 from bpu_host.daemon.files import is_locked, listens, read_record
 from bpu_host.remote import Board
 from tests.support.agent_remote import Agent, wait_until
@@ -366,6 +366,16 @@ def test_the_inventory_is_followed(daemon: Daemon, home: Home, agents: tuple[Age
     assert link(daemon, "rack").state is LinkState.UP
     home.inventory.path.write_text(good)
     wait_until(lambda: not daemon.status().inventory_error)
+
+
+def test_a_board_that_is_held_is_left_alone(daemon: Daemon, agents: tuple[Agent, Agent]) -> None:
+    with held("desk"):
+        assert resolve("desk") is None
+        with pytest.raises(BoardUnreachable, match="being changed"):
+            daemon.perf("desk", SHORT)
+        time.sleep(1)  # two looks at the inventory
+        assert [each.board for each in daemon.status().boards] == ["rack"]
+    wait_until(lambda: resolve("desk") == agents[0].address, RECOVER_S)
 
 
 def test_kills_at_any_point_of_its_life(home: Home) -> None:

@@ -13,6 +13,7 @@ from bpu_host.boards.install import InstallOptions, install
 from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.boards.probe import probe
 from bpu_host.boards.resolve import open_entry
+from bpu_host.daemon.client import held
 from bpu_host.remote.board import Board
 from bpu_host.remote.ssh import Connection, FirstContact, HostKey, shown_key
 from bpu_host.remote.ssh.hostkeys import check_fingerprint
@@ -73,12 +74,13 @@ def add(
     try:
         facts = probe(connection, entry)
         entry = replace(entry, folder=facts.folder)
-        inventory.put(entry)  # from here on `remove` finds what was left half done
-        report(
-            f"{facts.system or 'Linux'}, {facts.machine}, Python "
-            f"{facts.version[0]}.{facts.version[1]}, {facts.free_bytes >> 20} MB free"
-        )
-        install(connection, entry, facts, options, report)
+        with held(entry.name):
+            inventory.put(entry)  # from here on `remove` finds what was left half done
+            report(
+                f"{facts.system or 'Linux'}, {facts.machine}, Python "
+                f"{facts.version[0]}.{facts.version[1]}, {facts.free_bytes >> 20} MB free"
+            )
+            install(connection, entry, facts, options, report)
     finally:
         connection.close()
     return _must_work(entry)
@@ -112,13 +114,14 @@ def remove(name: str, *, forget: bool, inventory: Inventory | None = None) -> No
     if entry.address:
         inventory.remove(name)
         return
-    if not forget:
-        connection = access.connect(entry)
-        try:
-            _clean(connection, entry)
-        finally:
-            connection.close()
-    inventory.remove(name)
+    with held(name):
+        if not forget:
+            connection = access.connect(entry)
+            try:
+                _clean(connection, entry)
+            finally:
+                connection.close()
+        inventory.remove(name)
     settings = access.settings_of(entry)
     others = [access.settings_of(each) for each in inventory.entries() if not each.address]
     if all(each.known_as != settings.known_as for each in others):

@@ -182,6 +182,11 @@ class Daemon:
                 "the daemon is gone", where=self.address, hint="start it again: `bpud start`"
             ) from None
 
+    def hold(self, board: str) -> Iterator[None]:
+        """Answers once when the daemon is away from a board; it is back when this is left."""
+        with self._own_words():
+            yield from self._calls.hold(board)
+
     def stop(self) -> None:
         """Ask it to end."""
         with self._own_words():
@@ -238,6 +243,26 @@ def measure(
                 raise
             logger.info("the daemon was lost: %s", error)
             return None
+
+
+@contextlib.contextmanager
+def held(board: str) -> Iterator[None]:
+    """Keep the daemon, if it runs, away from a board during the block.
+
+    For whoever ends or replaces the agent on a board: the daemon would start it again.
+    """
+    daemon = Daemon.find()
+    if daemon is None:
+        yield
+        return
+    with daemon:
+        away = daemon.hold(board)
+        try:
+            daemon.status()  # one that hangs is not waited for
+            next(away, None)
+        except BpuError as error:
+            logger.info("the daemon does not help: %s", error)
+        yield
 
 
 def _who() -> str:

@@ -10,6 +10,7 @@ import difflib
 import heapq
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -54,6 +55,8 @@ class Hub:
         self._open_route = open_route
         self._boards: dict[str, _Board] = {}
         self._watchers = Watchers()
+        self._held: Counter[str] = Counter()
+        self._stopping = asyncio.Event()
         self._inventory_state: tuple[int, int, int] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -65,6 +68,7 @@ class Hub:
 
     async def stop(self) -> bool:
         """End every link; whether all have ended (one may hang in the network)."""
+        self._stopping.set()
         if self._ticker is not None:
             self._ticker.cancel()
         links = [board.link for board in self._boards.values()]
@@ -124,7 +128,7 @@ class Hub:
         """
         board = await self._known(name)
         if board is None:
-            raise self._unknown(name)
+            raise self._missing(name)
         if board.known.state is LinkState.DOWN:
             board.link.nudge()
 
@@ -143,7 +147,7 @@ class Hub:
             UsageError: there is not.
         """
         if await self._known(name) is None:
-            raise self._unknown(name)
+            raise self._missing(name)
 
     async def _known(self, name: str) -> _Board | None:
         if name not in self._boards:
@@ -161,11 +165,30 @@ class Hub:
                 await asyncio.wait_for(board.changed.wait(), left_s)
         return True
 
-    def _unknown(self, name: str) -> UsageError:
-        """The error for a name that is not a board's."""
+    def _missing(self, name: str) -> BpuError:
+        """The error for a name that is not a board's, or not at present."""
+        if self._held[name]:
+            return BoardUnreachable("its installation is being changed", where=name)
         near = difflib.get_close_matches(name, self._boards, 1)
         hint = f"did you mean {near[0]}?" if near else "`bpu boards list` shows those there are"
         return UsageError(f"no board {name!r} in the inventory", hint=hint)
+
+    async def hold(self, name: str) -> AsyncGenerator[None, None]:
+        """Leave a board alone from the first answer to the end; what was kept of it is forgotten.
+
+        Whoever changes a board's installation must be alone: we would start its agent again.
+        """
+        self._held[name] += 1
+        try:
+            board = self._boards.pop(name, None)
+            if board is not None:
+                board.link.stop()
+                await asyncio.to_thread(board.link.join, _STOP_S)
+            yield None
+            await self._stopping.wait()
+        finally:
+            self._held[name] -= 1
+            self._inventory_state = None  # the next tick takes it again
 
     # ---- telemetry -----------------------------------------------------------------------------
 
@@ -312,7 +335,7 @@ class Hub:
         self._inventory_state = state
 
     def _apply(self, entries: Iterable[BoardEntry]) -> None:
-        wanted = {entry.name: entry for entry in entries}
+        wanted = {entry.name: entry for entry in entries if not self._held[entry.name]}
         for name in list(self._boards):
             if wanted.get(name) != self._boards[name].link.entry:
                 logger.info("%s: entry removed or changed", name)

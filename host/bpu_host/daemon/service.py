@@ -79,5 +79,10 @@ class Service(DaemonServicer):
             async for event in events:
                 yield event
 
+    async def hold(self, board: str) -> AsyncIterator[None]:
+        async with aclosing(self.hub.hold(board)) as held:
+            async for each in held:
+                yield each
+
     async def stop_daemon(self) -> None:
         self.stopping.set()

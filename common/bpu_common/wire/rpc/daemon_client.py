@@ -41,6 +41,7 @@ class DaemonCalls:
         self._jobs = Unary(channel, path("ListJobs"), pb.ListJobsResponse.FromString, where)
         self._cancel = Unary(channel, path("CancelJob"), pb.Job.FromString, where)
         self._watch = Stream(channel, path("WatchTelemetry"), pb.BoardEvent.FromString, where)
+        self._hold = Stream(channel, path("HoldBoard"), pb.HoldBoardEvent.FromString, where)
         self._stop = Unary(channel, path("StopDaemon"), pb.StopDaemonResponse.FromString, where)
 
     def status(self, timeout_s: float) -> DaemonStatus:
@@ -66,6 +67,11 @@ class DaemonCalls:
     def watch(self, request: WatchRequest) -> Iterator[BoardEvent]:
         for event in self._watch(daemon.watch_to_pb(request), None):
             yield daemon.event_from_pb(event)
+
+    def hold(self, board: str) -> Iterator[None]:
+        """One answer once the daemon is away from the board; it returns when this is left."""
+        for _ in self._hold(pb.HoldBoardRequest(board=board), None):
+            yield None
 
     def stop(self, timeout_s: float) -> None:
         self._stop(pb.StopDaemonRequest(), timeout_s)

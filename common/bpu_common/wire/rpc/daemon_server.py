@@ -51,6 +51,10 @@ class DaemonServicer(abc.ABC):
         """Kept frames, then live ones."""
 
     @abc.abstractmethod
+    def hold(self, board: str) -> AsyncIterator[None]:
+        """Let go of a board, answer once, take it again at the end."""
+
+    @abc.abstractmethod
     async def stop_daemon(self) -> None:
         """Begin to end."""
 
@@ -66,6 +70,7 @@ def add_daemon_service(server: grpc.aio.Server, servicer: DaemonServicer) -> Non
         "ListJobs": unary(one(calls.jobs), pb.ListJobsRequest.FromString, serialize),
         "CancelJob": unary(one(calls.cancel), pb.CancelJobRequest.FromString, serialize),
         "WatchTelemetry": stream(many(calls.watch), pb.WatchTelemetryRequest.FromString, serialize),
+        "HoldBoard": stream(many(calls.hold), pb.HoldBoardRequest.FromString, serialize),
         "StopDaemon": unary(one(calls.stop_daemon), pb.StopDaemonRequest.FromString, serialize),
     }
     handler = grpc.method_handlers_generic_handler(DAEMON_SERVICE, handlers)
@@ -103,6 +108,12 @@ class _Calls:
     ) -> AsyncIterator[pb.BoardEvent]:
         async for event in self._servicer.watch(daemon.watch_from_pb(request)):
             yield daemon.event_to_pb(event)
+
+    async def hold(
+        self, request: pb.HoldBoardRequest, _: Context
+    ) -> AsyncIterator[pb.HoldBoardEvent]:
+        async for _held in self._servicer.hold(request.board):
+            yield pb.HoldBoardEvent()
 
     async def stop_daemon(self, _: pb.StopDaemonRequest, __: Context) -> pb.StopDaemonResponse:
         await self._servicer.stop_daemon()

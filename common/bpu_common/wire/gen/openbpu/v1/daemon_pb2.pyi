@@ -214,6 +214,16 @@ class BoardEvent(_message.Message):
     dropped: int
     def __init__(self, board: _Optional[str] = ..., age_ns: _Optional[int] = ..., frame: _Optional[bytes] = ..., link: _Optional[_Union[BoardLink, _Mapping]] = ..., dropped: _Optional[int] = ...) -> None: ...
 
+class HoldBoardRequest(_message.Message):
+    __slots__ = ("board",)
+    BOARD_FIELD_NUMBER: _ClassVar[int]
+    board: str
+    def __init__(self, board: _Optional[str] = ...) -> None: ...
+
+class HoldBoardEvent(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class StopDaemonRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
