@@ -23,6 +23,7 @@ BENCHMARKS = (
     "benchmarks.fastpath",
     "benchmarks.perf_speed",
     "benchmarks.remote_infer",
+    "benchmarks.transport",
     "benchmarks.fidelity",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")

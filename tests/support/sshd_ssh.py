@@ -33,6 +33,7 @@ AllowTcpForwarding {forwarding}
 AllowStreamLocalForwarding {forwarding}
 PidFile none
 LogLevel VERBOSE
+Subsystem sftp internal-sftp
 SetEnv HOME={root}/home PATH=/usr/local/bin:/usr/bin:/bin
 """
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -235,6 +237,24 @@ def test_kill_9_during_upload(desk: SshBoard, place: Path, seed: int, victim: st
         assert container.digest(file) == file.stem
 
 
+def test_kill_9_of_the_client(desk: SshBoard, tiny: Path) -> None:
+    """The board ends what nobody waits for."""
+    with Board.connect("desk") as board:
+        board.deploy(tiny)
+        words = ["perf", "tiny", "--board", "desk", "--frames", "100000000", "--threads", "8"]
+        client = subprocess.Popen([sys.executable, "-m", "bpu_host.cli.bpu", *words])
+        try:
+            wait_until(lambda: _running(board) > 0, BACK_S)
+        finally:
+            client.kill()
+            client.wait()
+        wait_until(lambda: _running(board) == 0, BACK_S)
+
+
+def _running(board: Board) -> int:
+    return max(frame.queue.running for frame in board.telemetry(20, 5))
+
+
 def test_a_lost_measurement_says_so(desk: SshBoard, bpu, tiny: Path) -> None:
     with Board.connect("desk") as board:
         board.deploy(tiny)
@@ -246,7 +266,7 @@ def test_a_lost_measurement_says_so(desk: SshBoard, bpu, tiny: Path) -> None:
     assert "lost during the measurement" in err
     assert "hint: " in err
     with Board.connect("desk") as board:
-        wait_until(lambda: board.telemetry(100, 1).__next__().queue.running == 0, BACK_S)
+        wait_until(lambda: _running(board) == 0, BACK_S)
 
 
 def test_servers_without_socket_forwarding(desk: SshBoard, bpu, tiny: Path) -> None:
