@@ -25,6 +25,8 @@ BENCHMARKS = (
     "benchmarks.remote_infer",
     "benchmarks.transport",
     "benchmarks.fidelity",
+    "benchmarks.preemption",
+    "benchmarks.transport",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")
 
