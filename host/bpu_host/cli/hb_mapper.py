@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from bpu_host.cli.mapper_log import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-MODEL_TYPES = click.Choice(["onnx", "caffe"], case_sensitive=False)
+MODEL_TYPE = click.option(
+    "--model-type",
+    "--model_type",
+    "model_type",
+    type=click.Choice(["onnx", "caffe"], case_sensitive=False),
+    required=True,
+    help="Kind of model; only onnx so far.",
+)
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
 
 
@@ -45,14 +52,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--model-type",
-    "--model_type",
-    "model_type",
-    type=MODEL_TYPES,
-    required=True,
-    help="Kind of model; only onnx so far.",
-)
+@MODEL_TYPE
 @click.option(
     "--march",
     type=MARCHES,
@@ -116,14 +116,7 @@ def checker(
     required=True,
     help="The configuration (YAML).",
 )
-@click.option(
-    "--model-type",
-    "--model_type",
-    "model_type",
-    type=MODEL_TYPES,
-    required=True,
-    help="Kind of model; only onnx so far.",
-)
+@MODEL_TYPE
 def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
     """Convert a float model into a `.bin` for the board.
 
@@ -294,8 +287,10 @@ def _guarded(command: str, run: Callable[[Progress], None]) -> int:
 
 
 def main() -> NoReturn:
-    """Entry point of the `hb_mapper` command; SIGTERM ends it as cleanly as Ctrl-C."""
+    """Entry point of the `hb_mapper` command; SIGTERM and a lost terminal end it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     cli(prog_name="hb_mapper")
     sys.exit(0)
 

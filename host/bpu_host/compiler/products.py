@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +14,10 @@ from typing import Self
 
 from bpu_common.errors import CapacityError, UsageError
 from bpu_common.files import write_atomic
+
+_STAGING_PREFIX = ".partial-"
+_YOUNG_S = 60.0
+"""A staging folder this young may not be locked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +56,23 @@ class ProductNames:
 class Products:
     """Collects files in a hidden folder of the target; `publish` makes all of them appear.
 
-    Used as a context: what was not published is gone at its end.
+    Used as a context: what was not published is gone at its end. A process that is killed leaves
+    its hidden folder; the next conversion into the same target sweeps it away.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._staging: Path | None = None
+        self._lock = -1
         self._names: list[str] = []
 
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+            _sweep(self._folder)
+            self._staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=self._folder))
+            self._lock = os.open(self._staging, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
                 f"cannot write into the output folder: {error.strerror}",
@@ -78,6 +90,7 @@ class Products:
         del kind, error, trace
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
+            os.close(self._lock)
 
     def add(self, name: str, data: bytes) -> None:
         """Write one file, still hidden."""
@@ -99,3 +112,19 @@ class Products:
                 ) from error
             made.append(target)
         return tuple(made)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove staging folders whose process is gone: its lock went with it."""
+    for path in folder.glob(f"{_STAGING_PREFIX}*"):
+        if not path.is_dir() or time.time() - path.stat().st_mtime < _YOUNG_S:
+            continue
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # a conversion at work
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(handle)
