@@ -64,6 +64,17 @@ class InputType(enum.Enum):
     def is_image(self) -> bool:
         return self is not InputType.FEATUREMAP
 
+    @property
+    def channels(self) -> int:
+        """Channels of an image as the network sees it.
+
+        Raises:
+            ValueError: a featuremap has any number.
+        """
+        if not self.is_image:
+            raise ValueError("a featuremap has no fixed number of channels")
+        return 1 if self is InputType.GRAY else 3
+
 
 class InputSource(enum.Enum):
     """Where the hardware takes an input from (`input_source` of the YAML)."""

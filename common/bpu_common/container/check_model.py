@@ -17,14 +17,6 @@ MAX_RANK = 8
 MAX_DIMENSION = 1 << 24
 MAX_TENSOR_BYTES = 1 << 30
 
-_CHANNELS = {
-    InputType.NV12: 3,
-    InputType.YUV444: 3,
-    InputType.RGB: 3,
-    InputType.BGR: 3,
-    InputType.GRAY: 1,
-}
-
 
 def check_models(models: Sequence[BpuModel]) -> None:
     """Check each model and that their names differ.
@@ -109,7 +101,7 @@ def _check_input(value: ModelInput, where: str) -> None:
         return
     if len(spec.shape) != 4 or spec.dtype is not DType.INT8 or spec.layout is not Layout.NHWC:
         raise ModelFormatError("an image input is an int8 NHWC tensor of 4 axes", where=where)
-    if spec.shape[3] != _CHANNELS[value.input_type]:
+    if spec.shape[3] != value.input_type.channels:
         raise ModelFormatError(
             f"{spec.shape[3]} channels in a {value.input_type.value} input", where=where
         )

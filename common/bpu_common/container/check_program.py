@@ -43,13 +43,6 @@ SLOT_ALIGN = 64
 LUT_BYTES = 256
 
 _ELEMENT_BYTES = {dtype: dtype.size_bytes for dtype in DType}
-_IMAGE_CHANNELS = {
-    InputType.NV12: 3,
-    InputType.YUV444: 3,
-    InputType.RGB: 3,
-    InputType.BGR: 3,
-    InputType.GRAY: 1,
-}
 
 
 class _BrokenRuleError(Exception):
@@ -213,7 +206,7 @@ def _check_image(image: Image, row0: int, dst: Tile, io_bytes: int) -> None:
     nv12 = image.input_type is InputType.NV12
     _in_range("height", image.height, 1, MAX_EXTENT)
     _in_range("width", image.width, 1, MAX_EXTENT)
-    channels = _IMAGE_CHANNELS[image.input_type]
+    channels = image.input_type.channels
     row_bytes = image.width * (1 if nv12 else channels)
     _in_range("stride", image.stride_bytes, row_bytes, MAX_EXTENT * 4)
     if nv12:

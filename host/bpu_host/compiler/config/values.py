@@ -9,15 +9,6 @@ from pathlib import Path
 from bpu_common.errors import ConfigError
 from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
 
-CHANNELS: dict[InputType, int] = {
-    InputType.NV12: 3,
-    InputType.YUV444: 3,
-    InputType.RGB: 3,
-    InputType.BGR: 3,
-    InputType.GRAY: 1,
-}
-"""Channels of an image as the network sees it."""
-
 
 class CalibrationMethod(enum.Enum):
     """`calibration_type` of the YAML, as far as this release runs it."""
@@ -205,11 +196,11 @@ def _check_shape(
             "use input_type_rt and input_type_train 'featuremap' for other data",
         )
     height, width, channels = item.shape_hwc
-    if channels != CHANNELS[item.rt_type]:
+    if channels != item.rt_type.channels:
         raise config.error(
             key,
             f"input '{item.name}' is {text} in layout {item.train_layout.value}: {channels} "
-            f"channels, but {item.rt_type.value} has {CHANNELS[item.rt_type]}",
+            f"channels, but {item.rt_type.value} has {item.rt_type.channels}",
             "check input_layout_train and input_type_rt",
         )
     if item.rt_type in (InputType.NV12, InputType.YUV444) and (height % 2 or width % 2):
