@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from bpu_common import __version__, container, image
+from bpu_common.perf import InferResult
 from bpu_common.tensor import InputType
 from bpu_host.cli.bpu import COMMANDS, main
+from bpu_host.cli.bpu_run import _save
 from tests.support.agent_remote import Agent
 from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
 
@@ -177,6 +179,11 @@ def test_other_failures(bpu, at: tuple[str, str], folder: Path, tmp_path: Path) 
         (("run", "nothing", folder / "in.bin", *at), 1, "no model 'nothing'"),
         (("perf", "tiny", *at, "--threads", "9"), 2, "1<=x<=8"),
         (("run", "tiny", *at), 2, "INPUT"),
+        (
+            ("run", "tiny", folder / "in.bin", *at, "--output", "/proc/x"),
+            2,
+            "cannot make the folder",
+        ),
         (("run", "tiny", folder / "in.bin"), 2, "--board"),
         (("models", "--board", "nonsense"), 2, "not the address"),
         (("models", "--board", f"unix:{tmp_path}/none"), 1, "no agent answers"),
@@ -223,3 +230,10 @@ def test_agent_help_loads_nothing_heavy() -> None:
     )
     assert done.stderr.strip() == "[]"
     assert "examples:" in done.stdout
+
+
+def test_outputs_of_any_name_get_their_own_files(tmp_path: Path) -> None:
+    outputs = {name: np.full(3, index) for index, name in enumerate(("a/b", "a_b", "n" * 500))}
+    saved = _save(InferResult("net", 1, outputs, 0, 0, 0), tmp_path, "in")
+    assert [Path(path).parent for path in saved] == [tmp_path] * 3
+    assert [np.load(path)[0] for path in saved] == [0, 1, 2]

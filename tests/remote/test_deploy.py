@@ -263,6 +263,15 @@ def test_no_open_port(address: str, tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+def test_a_store_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("keep me")
+    done = run_agent("--listen", f"unix:{tmp_path}/a.sock", "--store", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path}/file: cannot keep models here")
+    assert "--store" in done.stderr
+    assert (tmp_path / "file").read_text() == "keep me"
+
+
 def test_addresses_that_are_taken(agent: Agent, tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "s"))
     second = run_agent("--listen", agent.address, *store)

@@ -26,6 +26,8 @@ Examples:
   bpu run two_inputs left.bin right.npy --board 127.0.0.1:50551
 """
 _BEST = 5
+_MAX_NAME = 200
+"""Characters of a file name that come from the input and the tensor."""
 
 
 @click.command("run", epilog=_EXAMPLES)
@@ -73,7 +75,7 @@ def command(
     with Board.connect(address) as board:
         frames = frames_of(board.model(model), inputs, crop=fit == "crop")
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         line = ProgressLine("running", "frames", quiet=as_json or len(frames) < 10)
         for index, frame in enumerate(frames):
             result = board.infer(
@@ -88,6 +90,19 @@ def command(
         line.close()
 
 
+def _make(folder: Path) -> None:
+    from bpu_common.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the folder of the outputs: {error.strerror}",
+            where=str(folder),
+            hint="name another folder with --output",
+        ) from None
+
+
 def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
     import io
     import re
@@ -96,10 +111,13 @@ def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
 
     from bpu_common.files import write_atomic
 
-    saved = []
-    for name, array in result.outputs.items():
+    saved: list[str] = []
+    for index, (name, array) in enumerate(result.outputs.items()):
         # Tensor names come from the model: nothing in them may become part of a path.
-        path = folder / (re.sub(r"[^\w.-]", "_", f"{stem}_{name}") + ".npy")
+        plain = re.sub(r"[^\w.-]", "_", f"{stem}_{name}", flags=re.ASCII)[:_MAX_NAME]
+        path = folder / f"{plain}.npy"
+        if str(path) in saved:
+            path = folder / f"{plain}_{index}.npy"
         buffer = io.BytesIO()
         np.save(buffer, array)
         write_atomic(path, buffer.getbuffer())
