@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[2] / "board" / "pyproject.toml"
 
 
 def facts(machine: str = "aarch64", libc: tuple[int, int] = (2, 31)) -> Facts:
-    return Facts("/usr/bin/python3", (3, 10), machine, libc, 1 << 33, "/root/.openbpu", "")
+    return Facts("/usr/bin/python3", (3, 10), machine, libc, 1 << 33, "/opt/openbpu", "")
 
 
 def test_the_same_packages_give_the_same_bytes() -> None:
