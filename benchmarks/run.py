@@ -26,7 +26,6 @@ BENCHMARKS = (
     "benchmarks.transport",
     "benchmarks.fidelity",
     "benchmarks.preemption",
-    "benchmarks.transport",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")
 
