@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState
 from bpu_common.errors import CapacityError
+from bpu_common.telemetry import CallSlice, QueueSample, SystemSample, TelemetryFrame
+from bpu_common.wire.messages.daemon import frame_from_bytes, frame_to_bytes, without_slices
 from bpu_host.daemon import watchers
 from bpu_host.daemon.backoff import FIRST_S, MOST_LATER_S, MOST_S, PATIENT_FAILURES, Backoff
 from bpu_host.daemon.history import History
@@ -137,6 +139,45 @@ def test_ten_minutes_of_usual_frames_fit() -> None:
     assert oldest_ns is not None
     history.set_limit(10_000)
     assert history.size_bytes <= 10_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=300), st.integers(0, 60_000))
+def test_the_oldest_frames_lose_detail_before_they_go(frames: list[bytes], limit: int) -> None:
+    thick, thin = History(limit), History(limit, thin=lambda data: data[:1])
+    for at_ns, data in enumerate(frames):
+        for history in (thick, thin):
+            history.append(data, at_ns)
+            assert history.size_bytes <= limit
+    found = list(thin.since(0))
+    assert len(found) >= thick.count  # thin ones take less room
+    assert [frame.at_ns for frame in found] == list(range(len(frames)))[len(frames) - len(found) :]
+    whole = [frame.data == frames[frame.at_ns] for frame in found]
+    assert all(frame.data in {frames[frame.at_ns], frames[frame.at_ns][:1]} for frame in found)
+    shown = [ok for ok, frame in zip(whole, found, strict=True) if len(frames[frame.at_ns]) > 1]
+    assert shown == sorted(shown)  # the thin ones are the oldest
+
+
+def test_ten_minutes_of_a_busy_board_fit_without_their_function_calls() -> None:
+    numbers = random.Random(3)
+    history = History(1 << 20, thin=without_slices)
+    for number in range(6000):
+        slices = tuple(
+            CallSlice(core, task, "net", 0, "call", number * 10**8, number * 10**8 + task)
+            for core in (0, 1)
+            for task in (numbers.getrandbits(60) for _ in range(12))
+        )
+        frame = TelemetryFrame(
+            *(number, "boot", number * 10**8, 0, "x3m", (), QueueSample(0, 0, 8, 32), ()),
+            *(SystemSample(0, 4, 0, 0, 0), slices),
+        )
+        history.append(frame_to_bytes(frame), number * 10**8)
+    kept = [frame_from_bytes(frame.data) for frame in history.since(0)]
+    assert [frame.sequence for frame in kept] == list(range(6000))
+    assert kept[0].slices == ()
+    assert kept[0].slices_dropped == 24
+    assert len(kept[-1].slices) == 24
+    assert history.size_bytes <= 1 << 20
 
 
 def test_reading_is_not_disturbed_by_what_comes() -> None:

@@ -314,6 +314,21 @@ def test_a_killed_daemon_loses_only_its_memory(
         assert found.jobs()[0].id > waiting.id
 
 
+def test_a_measurement_outlives_the_daemon(daemon: Daemon, home: Home) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(measure, "desk", PerfRequest("tiny", frame_count=40_000))
+        wait_until(lambda: daemon.jobs(active=True))
+        wait_until(lambda: daemon.jobs(active=True)[0].frames_done > 0)
+        home.kill()
+        measured = result.result(30)
+    assert measured is not None
+    assert measured.frame_count == 40_000
+    found = Daemon.find()
+    assert found is not None
+    with found:
+        assert [job.state for job in found.jobs()] == [JobState.DONE, JobState.LOST]
+
+
 def test_without_a_daemon_everything_works_the_same(home: Home) -> None:
     assert Daemon.find() is None
     assert resolve("desk") is None

@@ -96,6 +96,7 @@ def command(
         try:
             result = _in_turn(address, request, report, job_priority, quiet=as_json)
             if result is None:
+                board.info()  # finds another way if the daemon took its own with it
                 result = board.perf(request, report)
         finally:
             line.close()

@@ -39,6 +39,7 @@ _ANSWER_S = 2.0
 
 _LIST_S = 10.0
 _CANCEL_S = 30.0
+_MEASURE_ATTEMPTS = 2
 _RESOLVE_WAIT_MS = 1500
 
 
@@ -219,30 +220,31 @@ def measure(
     *,
     priority: int = 0,
 ) -> PerfResult | None:
-    """Measure through the daemon, if it runs and knows the board; else None, and nothing was done.
+    """Measure through the daemon, if it runs and knows the board; else None: do it without.
 
-    A daemon that dies meanwhile is None too: a measurement may be repeated.
+    When the daemon dies meanwhile, the measurement is repeated by the next one, if there is one.
 
     Raises:
         BpuError: the measurement failed.
     """
-    daemon = Daemon.find()
-    if daemon is None:
-        return None
-    with daemon:
-        try:
-            if daemon.link(board, 0) is None:
+    for _ in range(_MEASURE_ATTEMPTS):
+        daemon = Daemon.find()
+        if daemon is None:
+            return None
+        with daemon:
+            try:
+                if daemon.link(board, 0) is None:
+                    return None
+            except BpuError as error:
+                logger.info("the daemon does not help: %s", error)
                 return None
-        except BpuError as error:
-            logger.info("the daemon does not help: %s", error)
-            return None
-        try:
-            return daemon.perf(board, request, progress, on_job, priority=priority)
-        except BoardUnreachable as error:
-            if error.where != daemon.address:
-                raise
-            logger.info("the daemon was lost: %s", error)
-            return None
+            try:
+                return daemon.perf(board, request, progress, on_job, priority=priority)
+            except BoardUnreachable as error:
+                if error.where != daemon.address:
+                    raise
+                logger.info("the daemon was lost: %s", error)
+    return None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Recent telemetry of one board in bounded memory.
 
 Frames come in order and are kept as the bytes the board sent. Every so many of them are compressed
-together, which makes ten minutes fit. What is older than the span, or does not fit, is forgotten
-oldest first.
+together. What is older than the span is forgotten. What does not fit loses its detail first, then
+is forgotten, each oldest first.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from bpu_common.daemon import HISTORY_NS
 
@@ -44,6 +45,16 @@ class _Block:
     def size_bytes(self) -> int:
         return len(self.data) + _BLOCK_OVERHEAD_BYTES
 
+    @classmethod
+    def of(cls, frames: Iterable[KeptFrame]) -> Self:
+        """A block of one frame or more."""
+        parts: list[bytes] = []
+        times: list[int] = []
+        for frame in frames:
+            parts += (_HEADER.pack(frame.at_ns, len(frame.data)), frame.data)
+            times.append(frame.at_ns)
+        return cls(zlib.compress(b"".join(parts), _LEVEL), len(times), times[0], times[-1])
+
     def frames(self) -> Iterator[KeptFrame]:
         plain = zlib.decompress(self.data)
         offset = 0
@@ -55,14 +66,22 @@ class _Block:
 
 
 class History:
-    """Frames of one board.
+    """Frames of one board, for one thread at a time.
 
     Args:
         limit_bytes: of memory; `size_bytes` never exceeds it.
         span_ns: age at which a frame is forgotten.
+        thin: makes a frame smaller that would not fit otherwise.
     """
 
-    def __init__(self, limit_bytes: int, span_ns: int = HISTORY_NS) -> None:
+    def __init__(
+        self,
+        limit_bytes: int,
+        span_ns: int = HISTORY_NS,
+        thin: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self._thin = thin
+        self._thinned = 0  # blocks at the beginning that are thin
         self._limit_bytes = limit_bytes
         self._span_ns = span_ns
         self._blocks: deque[_Block] = deque()
@@ -105,14 +124,12 @@ class History:
             self._forget_block()
         while not self._blocks and self._open and self._open[0].at_ns < horizon_ns:
             self._forget_frame()
-        while self.size_bytes > self._limit_bytes:
-            self.dropped += self._forget_block() if self._blocks else self._forget_frame()
+        self._fit()
 
     def set_limit(self, limit_bytes: int) -> None:
         """Another bound from now on."""
         self._limit_bytes = limit_bytes
-        while self.size_bytes > limit_bytes:
-            self.dropped += self._forget_block() if self._blocks else self._forget_frame()
+        self._fit()
 
     def since(self, from_ns: int) -> Iterator[KeptFrame]:
         """Frames that came at or after a time, oldest first, as they are now.
@@ -122,16 +139,25 @@ class History:
         """
         return _read(tuple(self._blocks), tuple(self._open), from_ns)
 
+    def _fit(self) -> None:
+        """Become as small as the limit says."""
+        while self.size_bytes > self._limit_bytes:
+            if self._thin is not None and self._thinned < len(self._blocks):
+                self._thin_block(self._thin)
+            elif self._blocks:
+                self.dropped += self._forget_block()
+            else:
+                self.dropped += self._forget_frame()
+
+    def _thin_block(self, thin: Callable[[bytes], bytes]) -> None:
+        old = self._blocks[self._thinned]
+        new = _Block.of(KeptFrame(frame.at_ns, thin(frame.data)) for frame in old.frames())
+        self._blocks[self._thinned] = new
+        self._blocks_bytes += new.size_bytes - old.size_bytes
+        self._thinned += 1
+
     def _close_block(self) -> None:
-        parts: list[bytes] = []
-        for frame in self._open:
-            parts += (_HEADER.pack(frame.at_ns, len(frame.data)), frame.data)
-        block = _Block(
-            zlib.compress(b"".join(parts), _LEVEL),
-            len(self._open),
-            self._open[0].at_ns,
-            self._open[-1].at_ns,
-        )
+        block = _Block.of(self._open)
         self._blocks.append(block)
         self._blocks_bytes += block.size_bytes
         self._open.clear()
@@ -139,6 +165,7 @@ class History:
 
     def _forget_block(self) -> int:
         block = self._blocks.popleft()
+        self._thinned = max(0, self._thinned - 1)
         self._blocks_bytes -= block.size_bytes
         self._count -= block.count
         return block.count

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState, WatchRequest
 from bpu_common.errors import BoardUnreachable, BpuError, UsageError
+from bpu_common.wire.messages.daemon import without_slices
 from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.daemon.backoff import Backoff
 from bpu_host.daemon.history import History, KeptFrame
@@ -344,7 +345,7 @@ class Hub:
             if name not in self._boards:
                 link = Link(entry, self._open_route, self, Backoff())
                 known = BoardLink(name, LinkState.CONNECTING, since_wall_ns=time.time_ns())
-                self._boards[name] = _Board(link, known, History(0))
+                self._boards[name] = _Board(link, known, History(0, thin=without_slices))
                 link.start()
         share = min(MOST_BOARD_BYTES, HISTORY_BYTES // max(1, len(self._boards)))
         for board in self._boards.values():
