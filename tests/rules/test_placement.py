@@ -177,6 +177,17 @@ def test_wishes_that_cannot_be_met() -> None:
         verdicts(net.model(net.conv("data", (3, 4), 9, name="c")), run_on_bpu=("c",))
 
 
+def test_the_first_impossible_wish_is_named() -> None:
+    net = Net([1, 3, 8, 8])
+    x = net.conv("data", (3, 8), name="conv")
+    names = [f"reshape{index}" for index in range(8)]
+    for name in names:
+        x = net.add("Reshape", x, net.constant(np.array([1, 8, 8, 8], np.int64)), name=name)
+    model = prepare(net.model(x), "net.onnx", {})
+    with pytest.raises(ModelUnsupported, match="names 'reshape5'"):
+        rules.place_nodes(model, rules.PlacementOptions(run_on_bpu=(*names[5:], *names[:5])))
+
+
 @pytest.mark.parametrize(
     ("attributes", "sizes", "on"),
     [

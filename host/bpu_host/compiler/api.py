@@ -182,7 +182,11 @@ class _Job:
         for value in self.model.graph.outputs:
             self.note(f"Output name:              {value.name}, {_dims(value)}")
         options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
-        self.verdicts = rules.place_nodes(self.model, options)
+        try:
+            self.verdicts = rules.place_nodes(self.model, options)
+        except ModelUnsupported as error:
+            place = error.where or self.config.model_path.name
+            raise ModelUnsupported(error.message, where=place, hint=error.hint) from error
 
     def calibrate(self) -> tuple[Calibration, SampleSet]:
         """Thresholds from the configured samples."""

@@ -163,13 +163,14 @@ def _is_bpu(node: ir.Node | None, verdicts: dict[str, Verdict]) -> bool:
     return node is not None and verdicts[str(node.name)].on_bpu
 
 
-def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> set[str]:
-    found = set()
+def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> tuple[str, ...]:
+    """Names in the optimized model, in the user's order: messages must not depend on hashes."""
+    found: dict[str, None] = {}
     for name in wanted:
         if name in nodes:
-            found.add(name)
+            found[name] = None
         elif f"{name}_gemm" in nodes:
-            found.add(f"{name}_gemm")
+            found[f"{name}_gemm"] = None
         else:
             near = difflib.get_close_matches(name, list(nodes), n=3, cutoff=0.4)
             raise ModelUnsupported(
@@ -177,7 +178,7 @@ def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> se
                 "folded into another)",
                 hint=f"near names: {', '.join(near)}" if near else "see the node table of checker",
             )
-    return found
+    return tuple(found)
 
 
 def _named(found: dict[str, list[str]]) -> str:
