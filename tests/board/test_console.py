@@ -450,17 +450,6 @@ def test_errors_are_sentences(folder, capsys, words, message):
     assert message in fail(capsys, *words)
 
 
-def test_what_cannot_be_written_is_said_before_the_run(folder, capsys):
-    words = ("--model_file=c.bin", "--input_file=photo.png", "--enable_dump")
-    assert main(["infer", *words, "--hybrid_dequantize_process"]) != 0
-    out, err = capsys.readouterr()
-    assert "handles models with 4 only" in err
-    assert "infer success" not in out
-    assert not list(folder.glob("model_infer_*"))
-    assert main(["perf", "--model_file=m.bin", "--profile_path=photo.png"]) != 0
-    assert "Frame count" not in capsys.readouterr().out
-
-
 def test_roi_false_is_fine(folder, capsys):
     run(capsys, "perf", "--model_file=m.bin", "--frame_count=1", "--roi_infer=false", "--roi=")
 
