@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ MAX_MODEL_BYTES = 1 << 30
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORT_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _RESERVE_BYTES = 16 << 20
+
+ABANDONED_S = 7 * 24 * 3600.0
+"""An upload that has not grown for so long is thrown away."""
+
+_STALLED_S = 600.0
+"""One that has not grown for so long gives way when the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,12 @@ class ModelStore:
         for folder in (self.root, self._models, self._uploads):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+        self._sweep(ABANDONED_S)
 
     def begin(self, digest: str, size_bytes: int) -> int:
         """Prepare or resume an upload; returns the offset of the first byte that is missing.
+
+        Uploads that nobody goes on with are thrown away here: see `ABANDONED_S`.
 
         An offset equal to `size_bytes` means that the model is complete already, or that all its
         bytes have arrived: `commit` is the next step and does no harm.
@@ -85,6 +95,9 @@ class ModelStore:
             raise CapacityError(
                 f"a model of {size_bytes} bytes cannot be stored, the limit is {MAX_MODEL_BYTES}"
             )
+        self._sweep(ABANDONED_S)
+        if shutil.disk_usage(self._uploads).free < size_bytes + _RESERVE_BYTES:
+            self._sweep(_STALLED_S, keep=digest)
         with self._locked(digest):
             if self._file(digest).exists():
                 return size_bytes
@@ -230,6 +243,17 @@ class ModelStore:
             self.generation += 1
             _flush(self._models)
 
+    def _sweep(self, idle_s: float, keep: str = "") -> None:
+        """Throw away unfinished uploads that have not grown for `idle_s` seconds."""
+        for path in self._uploads.glob("*.part"):
+            digest = path.stem
+            if digest == keep or not _DIGEST.fullmatch(digest) or not _older(path, idle_s):
+                continue
+            with self._locked(digest):
+                if _older(path, idle_s):  # nobody went on with it meanwhile
+                    logger.info("threw away the unfinished upload of %s", digest[:12])
+                    path.unlink()
+
     def _file(self, digest: str) -> Path:
         return self._models / f"{_checked(digest)}.bin"
 
@@ -272,6 +296,14 @@ def _model_names(path: Path) -> tuple[str, ...]:
     except ModelFormatError as error:
         logger.warning("stored model %s cannot be read any more: %s", path.stem[:12], error.message)
         return ()
+
+
+def _older(path: Path, age_s: float) -> bool:
+    """The file is there and was last written longer ago."""
+    try:
+        return time.time() - path.stat().st_mtime > age_s
+    except FileNotFoundError:
+        return False
 
 
 def _flush(path: Path) -> None:
