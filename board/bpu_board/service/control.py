@@ -41,8 +41,9 @@ def start(folder: Folder, wait_s: float) -> None:
         raise UsageError("there is no such folder", where=str(folder.root))
     kind = folder.read().kind
     end_s = time.monotonic() + wait_s
+    begun = None
     if kind == "supervisor":
-        supervisor.start(folder)
+        begun = supervisor.start(folder)
     else:
         systemd.control(kind, "start", systemd.unit_path(folder, kind).name)
     while not folder.answers():
@@ -53,6 +54,8 @@ def start(folder: Folder, wait_s: float) -> None:
                 hint="`bpu boards doctor NAME` looks for the reason",
             )
         time.sleep(_POLL_S)
+        if kind == "supervisor" and (begun is None or begun.poll() is not None):
+            begun = supervisor.start(folder)  # the one that was there was on its way out
 
 
 def stop(folder: Folder) -> None:

@@ -120,17 +120,18 @@ class _Log:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
 
 
-def start(folder: Folder) -> None:
-    """Have a supervisor, in the background; nothing happens if there is one."""
-    if state(folder) is None:
-        subprocess.Popen(
-            folder.supervisor_command(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder.root,
-            start_new_session=True,
-        )
+def start(folder: Folder) -> subprocess.Popen[bytes] | None:
+    """Have a supervisor, in the background; None, and nothing happens, if there is one."""
+    if state(folder) is not None:
+        return None
+    return subprocess.Popen(
+        folder.supervisor_command(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder.root,
+        start_new_session=True,
+    )
 
 
 def stop(folder: Folder) -> None:
