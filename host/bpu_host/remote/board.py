@@ -37,6 +37,9 @@ _CALL_TIMEOUT_S = 30.0
 _RECOVER_S = 10.0
 """For a connection that was lost to come back."""
 
+_RESTART_S = 3.0
+"""For an agent that is dialled directly to come back; a supervisor takes a second or two."""
+
 
 class Board:
     """An agent at an address; use it in a `with` block or call `close`.
@@ -203,7 +206,7 @@ class Board:
                 raise DeadlineExceeded("the board did not answer in time", where=self.name)
             return self._client.infer(request, left_s)
 
-        return self._repeat(call)
+        return self._repeat(call, end_s)
 
     def perf(
         self,
@@ -273,14 +276,14 @@ class Board:
         """The loads that run on the board, oldest first, whoever started them."""
         return self._repeat(lambda: self._client.loads(_CALL_TIMEOUT_S))
 
-    def _repeat(self, call: Callable[[], _T]) -> _T:
-        """Call, and once more if the connection was lost."""
+    def _repeat(self, call: Callable[[], _T], end_s: float | None = None) -> _T:
+        """Call, and once more if the connection was lost and comes back, by `end_s` if given."""
         try:
             answer = call()
         except BoardUnreachable as error:
             if not self._answered:
                 raise
-            self._recover(error)
+            self._recover(error, end_s)
             answer = call()
         self._answered = True
         return answer
@@ -290,19 +293,25 @@ class Board:
         self._channel: grpc.Channel = open_channel(parse_address(address))
         self._client = BoardClient(self._channel, self.name)
 
-    def _recover(self, error: BoardUnreachable) -> None:
+    def _recover(self, error: BoardUnreachable, end_s: float | None) -> None:
         """Have a connection again, or raise why there is none."""
         if self._route is None:
+            self._await_ready(error, _RESTART_S, end_s)
             return
         with self._recovering:
             self._route.recover()
             if self._route.address != self.address:
                 self._channel.close()
                 self._dial(self._route.address)
-            try:
-                grpc.channel_ready_future(self._channel).result(_RECOVER_S)
-            except grpc.FutureTimeoutError:
-                raise error from None
+            self._await_ready(error, _RECOVER_S, end_s)
+
+    def _await_ready(self, error: BoardUnreachable, wait_s: float, end_s: float | None) -> None:
+        if end_s is not None:
+            wait_s = min(wait_s, max(0.0, end_s - monotonic()))
+        try:
+            grpc.channel_ready_future(self._channel).result(wait_s)
+        except grpc.FutureTimeoutError:
+            raise error from None
 
     def _named(self, model: str, arrays: Arrays) -> dict[str, AnyArray]:
         """The arrays by input name, C-contiguous."""
