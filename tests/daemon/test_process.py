@@ -314,6 +314,18 @@ def test_a_killed_daemon_loses_only_its_memory(
         assert found.jobs()[0].id > waiting.id
 
 
+def test_a_daemon_killed_this_moment_is_started_again(
+    daemon: Daemon, agents: tuple[Agent, Agent]
+) -> None:
+    for _ in range(2):
+        found = Daemon.find()
+        assert found is not None
+        with found:
+            number = found.status().process_id
+            os.kill(number, signal.SIGKILL)  # it may still accept connections
+            assert resolve("desk") == agents[0].address
+
+
 def test_a_measurement_outlives_the_daemon(daemon: Daemon, home: Home) -> None:
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(measure, "desk", PerfRequest("tiny", frame_count=40_000))

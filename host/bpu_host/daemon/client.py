@@ -7,6 +7,7 @@ import getpass
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,8 @@ _ANSWER_S = 2.0
 
 _LIST_S = 10.0
 _CANCEL_S = 30.0
-_MEASURE_ATTEMPTS = 2
+_ATTEMPTS = 3  # one that was killed this moment is started again
+_DYING_S = 0.1  # a killed process may still accept connections for a moment
 _RESOLVE_WAIT_MS = 1500
 
 
@@ -171,13 +173,17 @@ class Daemon:
         """The frames of a board that the daemon has kept."""
         return list(self.frames(board, history_s, follow=False))
 
+    def is_gone(self, error: BpuError) -> bool:
+        """The error says that the daemon itself is not there any more."""
+        return isinstance(error, BoardUnreachable) and error.where == self.address
+
     @contextlib.contextmanager
     def _own_words(self) -> Iterator[None]:
         """A lost daemon is not a lost agent."""
         try:
             yield
         except BoardUnreachable as error:
-            if error.where != self.address:
+            if not self.is_gone(error):
                 raise
             raise BoardUnreachable(
                 "the daemon is gone", where=self.address, hint="start it again: `bpud start`"
@@ -201,15 +207,19 @@ def resolve(name: str, files: DaemonFiles | None = None) -> str | None:
         None if the daemon does not run, does not answer, does not know the board or is not
         connected to it: reach it without the daemon then, which also tells why it fails.
     """
-    daemon = Daemon.find(files)
-    if daemon is None:
-        return None
-    with daemon:
-        try:
-            return daemon.resolve(name)
-        except BpuError as error:
-            logger.info("the daemon does not help: %s", error)
+    for _ in range(_ATTEMPTS):
+        daemon = Daemon.find(files)
+        if daemon is None:
             return None
+        with daemon:
+            try:
+                return daemon.resolve(name)
+            except BpuError as error:
+                logger.info("the daemon does not help: %s", error)
+                if not daemon.is_gone(error):
+                    return None
+        time.sleep(_DYING_S)
+    return None
 
 
 def measure(
@@ -227,23 +237,25 @@ def measure(
     Raises:
         BpuError: the measurement failed.
     """
-    for _ in range(_MEASURE_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         daemon = Daemon.find()
         if daemon is None:
             return None
         with daemon:
+            known = False
             try:
-                if daemon.link(board, 0) is None:
+                known = daemon.link(board, 0) is not None
+                if not known:
                     return None
-            except BpuError as error:
-                logger.info("the daemon does not help: %s", error)
-                return None
-            try:
                 return daemon.perf(board, request, progress, on_job, priority=priority)
-            except BoardUnreachable as error:
-                if error.where != daemon.address:
-                    raise
+            except BpuError as error:
+                if not daemon.is_gone(error):
+                    if known:
+                        raise
+                    logger.info("the daemon does not help: %s", error)
+                    return None
                 logger.info("the daemon was lost: %s", error)
+        time.sleep(_DYING_S)
     return None
 
 
