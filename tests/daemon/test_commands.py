@@ -95,7 +95,7 @@ def test_the_log_is_private_and_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     bpud_log.open_log(str(path), verbose=False)
     try:
         for number in range(100):
-            logging.getLogger("bpu_host.test").warning("line %d of a log that grows", number)
+            logging.getLogger("some.library").warning("line %d of a log that grows", number)
     finally:
         for handler in logging.root.handlers:
             handler.close()

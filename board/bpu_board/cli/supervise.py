@@ -50,7 +50,8 @@ def _run(folder: Folder, options: argparse.Namespace, agent: tuple[str, ...]) ->
     from bpu_board.service import Supervisor, control
     from bpu_board.service.relay import relay
 
-    match options.command:
+    command: str = options.command
+    match command:
         case "run":
             Supervisor(folder).run()
         case "install":
@@ -65,7 +66,9 @@ def _run(folder: Folder, options: argparse.Namespace, agent: tuple[str, ...]) ->
         case "relay":
             control.start(folder, options.wait)
             relay(folder.socket)
-    if options.command in {"install", "start", "status"}:
+        case _:  # status: nothing is done, only told
+            pass
+    if command in {"install", "start", "status"}:
         print(json.dumps(control.status(folder)))
     return 0
 

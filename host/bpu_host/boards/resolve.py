@@ -62,9 +62,9 @@ def route_to(name: str) -> Route:
     entry = inventory.get(name)
     if entry.address:
         return DirectRoute(entry.address)
-    from bpu_host.daemon.route import daemon_route  # which needs this package
+    from bpu_host.daemon.route import daemon_route  # gRPC only where it is needed
 
-    return daemon_route(entry) or open_entry(entry)
+    return daemon_route(name, lambda: open_entry(entry)) or open_entry(entry)
 
 
 @contextlib.contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bpu_host.boards.inventory import BoardEntry
-from bpu_host.boards.resolve import open_entry
 from bpu_host.daemon.client import resolve
 
 if TYPE_CHECKING:
@@ -13,11 +12,17 @@ if TYPE_CHECKING:
 
 
 class DaemonRoute:
-    """Not for several threads at once. `address` may be another one after `recover`."""
+    """Not for several threads at once. `address` may be another one after `recover`.
 
-    def __init__(self, entry: BoardEntry, address: str) -> None:
-        self._entry = entry
+    Args:
+        name: of the board.
+        open_own: opens a route without the daemon.
+    """
+
+    def __init__(self, name: str, address: str, open_own: Callable[[], Route]) -> None:
+        self._name = name
         self._address = address
+        self._open_own = open_own
         self._own: Route | None = None
 
     @property
@@ -37,9 +42,9 @@ class DaemonRoute:
         if self._own is not None:
             self._own.recover()
             return
-        address = resolve(self._entry.name)
+        address = resolve(self._name)
         if address is None:
-            self._own = open_entry(self._entry)
+            self._own = self._open_own()
         else:
             self._address = address
 
@@ -48,7 +53,7 @@ class DaemonRoute:
             self._own.close()
 
 
-def daemon_route(entry: BoardEntry) -> DaemonRoute | None:
+def daemon_route(name: str, open_own: Callable[[], Route]) -> DaemonRoute | None:
     """A route through the daemon; None if it does not run, or is not connected to the board."""
-    address = resolve(entry.name)
-    return None if address is None else DaemonRoute(entry, address)
+    address = resolve(name)
+    return None if address is None else DaemonRoute(name, address, open_own)
