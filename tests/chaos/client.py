@@ -56,6 +56,7 @@ def infer(board: Board, order: dict[str, Any]) -> None:
         except BpuError as error:
             failures.append(error)
 
+    say("at 0")
     threads = [threading.Thread(target=loop) for _ in range(order["threads"])]
     for thread in threads:
         thread.start()

@@ -17,6 +17,7 @@ import numpy as np
 
 from bpu_common import container
 from bpu_common.errors import BoardUnreachable
+from bpu_common.model import BpuModel
 from bpu_common.telemetry import TelemetryFrame
 from tests.chaos.scene import Client, Scene, kill
 from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, slow_model
@@ -31,6 +32,10 @@ LOCKS_LIMIT = 16
 
 SLOW_CALLS, SLOW_WORK = 60, 40
 """The slow model: some 15 ms in function calls of 0.25 ms."""
+
+LONG_CALLS, LONG_WORK, LONG_THREADS = 600, 100, 30
+"""The long model: some 0.37 s. So many frames of it on one core are 11 s of work, which must end
+with the client that asked for it."""
 
 SMALLEST_MB, LARGEST_MB = 2, 10
 
@@ -58,6 +63,7 @@ class Kill:
     priority: int
     threads: int
     size_bytes: int
+    model: str = "slow"
 
 
 def plan(seed: int, count: int, victims: tuple[str, ...]) -> list[Kill]:
@@ -70,7 +76,7 @@ def plan(seed: int, count: int, victims: tuple[str, ...]) -> list[Kill]:
     while len(chosen) < count:
         dice.shuffle(kinds)
         chosen += kinds
-    return [
+    kills = [
         Kill(
             victim,
             work,
@@ -84,6 +90,19 @@ def plan(seed: int, count: int, victims: tuple[str, ...]) -> list[Kill]:
             size_bytes=dice.randrange(SMALLEST_MB << 20, LARGEST_MB << 20),
         )
         for victim, work in chosen[:count]
+    ]
+    return [
+        replace(
+            each,
+            model="long",
+            threads=LONG_THREADS,
+            core=dice.choice([1, 2]),
+            moment=0.0,
+            pause_s=dice.uniform(0, 4),
+        )
+        if (each.victim, each.work) == ("client", "infer") and dice.random() < 0.7
+        else each
+        for each in kills
     ]
 
 
@@ -114,9 +133,8 @@ class Chaos:
         self._next = Client(scene)
         self._count = 0
         for model in (_tiny("tiny"), slow_model("slow", SLOW_CALLS, SLOW_WORK)):
-            path = scene.root / f"{model.name}.bin"
-            path.write_bytes(container.dump([model]))
-            scene.board.deploy(path)
+            scene.board.deploy(self._write(model))
+        self._long: Path | None = None
         self._resident = {entry.digest for entry in scene.board.models()}
 
     def close(self) -> None:
@@ -139,6 +157,9 @@ class Chaos:
 
     def _play(self, each: Kill) -> None:
         path = self._heavy(each.size_bytes) if each.work == "upload" else None
+        if each.model == "long":
+            self._long = self._long or self._write(slow_model("long", LONG_CALLS, LONG_WORK))
+            self.scene.board.deploy(self._long)
         client, self._next = self._next, Client(self.scene)
         try:
             self._order(client, each, path)
@@ -156,6 +177,8 @@ class Chaos:
         if path is not None:
             self._finish_upload(path)
         self._check_cores()
+        if each.model == "long":
+            self.scene.board.remove("long")  # it takes an agent a second to read
         self._check_bounds()
 
     def _kill(self, each: Kill) -> None:
@@ -174,7 +197,7 @@ class Chaos:
                     "work": each.work,
                     "path": str(path),
                     "pace_s": each.pace_s,
-                    "model": "slow",
+                    "model": each.model,
                     "pixels": str(self.scene.root / "pixels.npy"),
                     "wanted": str(self.scene.root / "wanted.npy"),
                     "core": each.core,
@@ -323,8 +346,11 @@ class Chaos:
         segment = model.segments[0]
         weights = bytes(segment.weights) + self._random.bytes(size_bytes)  # type: ignore[union-attr]
         segment = replace(segment, weights=weights)  # type: ignore[call-arg]
+        return self._write(replace(model, segments=(segment,)))
+
+    def _write(self, model: BpuModel) -> Path:
         path = self.scene.root / f"{model.name}.bin"
-        path.write_bytes(container.dump([replace(model, segments=(segment,))]))
+        path.write_bytes(container.dump([model]))
         return path
 
 
