@@ -45,7 +45,7 @@ class Kill:
     """One kill to make.
 
     Attributes:
-        victim: client, agent, supervisor or session.
+        victim: client, agent, supervisor, session or daemon.
         work: what the client does at that moment.
         moment: share of the work (an upload's bytes) that is over, 0..1.
         pause_s: from then on.
@@ -98,7 +98,7 @@ def plan(seed: int, count: int, victims: tuple[str, ...]) -> list[Kill]:
             threads=LONG_THREADS,
             core=dice.choice([1, 2]),
             moment=0.0,
-            pause_s=dice.uniform(0, 4),
+            pause_s=dice.uniform(0, 2),
         )
         if (each.victim, each.work) == ("client", "infer") and dice.random() < 0.7
         else each
@@ -161,6 +161,7 @@ class Chaos:
             self._long = self._long or self._write(slow_model("long", LONG_CALLS, LONG_WORK))
             self.scene.board.deploy(self._long)
         client, self._next = self._next, Client(self.scene)
+        self.scene.prepare()
         try:
             self._order(client, each, path)
             lines = _lines(client)
@@ -184,7 +185,7 @@ class Chaos:
     def _kill(self, each: Kill) -> None:
         self.scene.kill(each.victim)
         self.scene.mend()
-        if each.again_s >= 0:  # mostly before it listens
+        if each.again_s >= 0 and each.victim != "daemon":  # mostly before it listens
             time.sleep(each.again_s)
             self.scene.kill(each.victim)
             self.scene.mend()

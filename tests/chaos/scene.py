@@ -17,6 +17,8 @@ import psutil
 from bpu_board.service import Folder, control
 from bpu_board.service import supervisor as supervision
 from bpu_host.cli.bpu import main as bpu
+from bpu_host.daemon import spawn
+from bpu_host.daemon.files import DaemonFiles, is_locked, read_record
 from bpu_host.remote import Board
 from tests.support.sshd_ssh import SshBoard
 
@@ -66,6 +68,9 @@ class Scene:
         kill(pid)
         while alive(pid):
             time.sleep(0.001)
+
+    def prepare(self) -> None:
+        """What a user has running before the next piece of work."""
 
     def mend(self) -> None:
         """What the next command of a user does, where the connection does not do it by itself."""
@@ -132,6 +137,7 @@ class SshScene(Scene):
         assert status == 0
         self.folder = Folder(self._sshd.home / ".openbpu")
         stack.callback(control.stop, self.folder)
+        self.prepare()
         self.address = "desk"
         self.board = stack.enter_context(Board.connect(self.address))
 
@@ -142,12 +148,45 @@ class SshScene(Scene):
             super().kill(victim)
 
     def settled(self) -> bool:
-        """One connection is the driver's; its own socket is the only one of a living process."""
+        """The only connection is the driver's."""
         return len(self._sshd.sessions()) <= 1
 
-    def sockets(self) -> list[Path]:
-        """Ends of tunnels on the host."""
-        return list((self._sshd.user / "openbpu").glob("*.sock"))
+
+class DaemonScene(SshScene):
+    """The same with `bpud`, whose connection all clients use."""
+
+    name = "ssh with bpud"
+    victims = ("agent", "supervisor", "session", "daemon")
+
+    def _build(self, stack: contextlib.ExitStack) -> None:
+        super()._build(stack)
+        stack.callback(self._end)
+
+    def prepare(self) -> None:
+        files = DaemonFiles.of_user()
+        if not is_locked(files.lock):
+            spawn.spawn(files)
+
+    def kill(self, victim: str) -> None:
+        if victim == "daemon":
+            files = DaemonFiles.of_user()
+            record = read_record(files.record)
+            assert record is not None
+            kill(record.process_id)
+            while is_locked(files.lock):
+                time.sleep(0.001)
+        else:
+            super().kill(victim)
+
+    def settled(self) -> bool:
+        """One connection of the daemon, one of the driver from when there was no daemon."""
+        return len(self._sshd.sessions()) <= 2
+
+    @staticmethod
+    def _end() -> None:
+        files = DaemonFiles.of_user()
+        if is_locked(files.lock):
+            spawn.end(files)
 
 
 class Client:

@@ -12,10 +12,10 @@ from collections import Counter
 import pytest
 
 from tests.chaos.driver import Chaos, plan
-from tests.chaos.scene import LocalScene, Scene, SshScene
+from tests.chaos.scene import DaemonScene, LocalScene, Scene, SshScene
 
 SMOKE_KILLS, SMOKE_SEED = 8, 3
-KILLS_LOCAL, KILLS_SSH = 55, 45
+KILLS = ((LocalScene, 42), (SshScene, 28), (DaemonScene, 30))
 WITHIN_S = 5.0
 """The promise; the smoke test allows more, so that a busy machine does not fail it."""
 
@@ -45,7 +45,8 @@ def test_a_hundred_kills(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nBPU_CHAOS_SEED={seed}", flush=True)
     done: Counter[str] = Counter()
-    for scene, count in ((LocalScene(), KILLS_LOCAL), (SshScene(), KILLS_SSH)):
+    for kind_of_scene, count in KILLS:
+        scene = kind_of_scene()
         chaos = _run(scene, seed, count, WITHIN_S)
         done += Counter({f"{scene.name}: {kind}": n for kind, n in chaos.kinds.items()})
         times = sorted(chaos.recovery_s)
@@ -57,4 +58,4 @@ def test_a_hundred_kills(capsys: pytest.CaptureFixture[str]) -> None:
                 f"{times[-1]:.2f} s (longest); {chaos.resumed} uploads resumed; living clients: "
                 f"{dict(chaos.cut_clients)}"
             )
-    assert done.total() == KILLS_LOCAL + KILLS_SSH
+    assert done.total() == 100
