@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 PACKAGES := bpu_common bpu_sim bpu_board bpu_host
 export GRPC_ENABLE_FORK_SUPPORT := 0
 
-.PHONY: help setup demo test test-system lint type proto bench docs wheels clean lock
+.PHONY: help setup demo test test-system chaos lint type proto bench docs wheels clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ test: setup ## every test that needs only Python packages
 test-system: setup ## tests that need system packages; installs them where it may, else names what is missing
 	bash tests/system/install.sh
 	$(PY) -m pytest -m system tests
+
+chaos: setup ## kill everything 100 times at random moments (BPU_CHAOS_SEED=N repeats a run)
+	bash tests/system/install.sh
+	$(PY) -m pytest -m system -s tests/chaos
 
 lint: setup ## style, import contracts, types, generated files, file lengths
 	$(PY) -m ruff check .

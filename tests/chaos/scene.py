@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import signal
@@ -26,7 +27,7 @@ START_S = 60
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Scene:
+class Scene(abc.ABC):
     """A board that is there from `with` on.
 
     Attributes:
@@ -99,8 +100,9 @@ class Scene:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @abc.abstractmethod
     def _build(self, stack: contextlib.ExitStack) -> None:
-        raise NotImplementedError
+        """Start what the scene is made of; everything that is to be ended goes on the stack."""
 
 
 class LocalScene(Scene):
