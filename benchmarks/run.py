@@ -26,6 +26,7 @@ BENCHMARKS = (
     "benchmarks.transport",
     "benchmarks.fidelity",
     "benchmarks.preemption",
+    "benchmarks.top_demo",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")
 
