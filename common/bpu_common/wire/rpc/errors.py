@@ -79,6 +79,10 @@ def from_call(failed: _FailedCall, address: str) -> BpuError:
     return _from_status(failed.code(), details, address)
 
 
+_TOO_MANY_CALLS = "concurrent rpc limit"
+"""How gRPC's own refusal of a further call begins."""
+
+
 def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> BpuError:
     match status:
         case grpc.StatusCode.UNAVAILABLE:
@@ -91,6 +95,12 @@ def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> 
             return DeadlineExceeded("the board did not answer in time", where=address)
         case grpc.StatusCode.CANCELLED:
             return Cancelled("the call was cancelled", where=address)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if _TOO_MANY_CALLS in details.lower():
+            return CapacityError(
+                "the board serves as many calls as it takes at once",
+                where=address,
+                hint="end streams that are not read any more, or try again later",
+            )
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return CapacityError(
                 f"the message is larger than the board or this program takes ({details})",
