@@ -67,7 +67,7 @@ class Host:
             self.transports.append(transport)
             try:
                 transport.start_server(server=self.server)
-            except (paramiko.SSHException, EOFError):
+            except (paramiko.SSHException, EOFError, OSError):  # the client went away
                 continue
             threading.Thread(target=self._echo, args=(transport,), daemon=True).start()
 

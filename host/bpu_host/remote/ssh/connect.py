@@ -43,7 +43,7 @@ def open_transport(
     """
     transport = _start(_dial(settings), settings, keys)
     try:
-        _check_host(_key_of(transport), settings, keys, board, first_contact)
+        _check_host(_key_of(transport, settings), settings, keys, board, first_contact)
         _log_in(transport, settings)
     except BaseException:
         transport.close()
@@ -67,13 +67,16 @@ def shown_key(settings: SshSettings, keys: HostKeys) -> HostKey:
     """
     transport = _start(_dial(settings), settings, keys)
     try:
-        return _key_of(transport)
+        return _key_of(transport, settings)
     finally:
         transport.close()
 
 
-def _key_of(transport: paramiko.Transport) -> HostKey:
-    key = transport.get_remote_server_key()
+def _key_of(transport: paramiko.Transport, settings: SshSettings) -> HostKey:
+    try:
+        key = transport.get_remote_server_key()
+    except paramiko.SSHException as error:  # the connection ended in the meantime
+        raise _no_ssh(settings, error) from None
     return HostKey(key.get_name(), key.asbytes())
 
 
