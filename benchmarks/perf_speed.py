@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.fidelity.__main__ import compiled
+from benchmarks.compiling import compiled
+from benchmarks.networks import NETWORKS
 from bpu_common import container
 
 NETWORK = "efficientnet_lite0"
@@ -39,7 +40,7 @@ def main() -> int:
     best: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         model = Path(name) / "model.bin"
-        model.write_bytes(container.dump([compiled(NETWORK, Path(name))]))
+        model.write_bytes(container.dump([compiled(NETWORKS[NETWORK](), Path(name))]))
         for _ in range(ROUNDS):
             for frames in COUNTS:
                 simulated_s, wall_s = measure(model, frames)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import onnx
 
+from benchmarks.compiling import compiled
 from benchmarks.networks import INPUT, NETWORKS, Builder
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.profiler.counters import ModelCounters
@@ -26,9 +27,6 @@ from bpu_common.load import arrivals
 from bpu_common.machine import MACHINES, MachineSpec
 from bpu_common.model import BpuModel
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
-from bpu_common.tensor import InputType, Layout
-from bpu_host.compiler.api import compile_model
-from bpu_host.compiler.config.values import CalibrationMethod, CompileConfig, InputConfig
 
 CLASSIFIER = "mobilenet_v2"
 DETECTOR = "ssd_mobilenet_v1"
@@ -155,32 +153,6 @@ def detector(size: int = 384, seed: int = 7) -> onnx.ModelProto:
         head = net.conv(feature, 6 * 25, 3, norm=False)
         outputs[head] = [1, *net.shapes[head]]
     return net.model(outputs)
-
-
-def compiled(model: onnx.ModelProto, folder: Path, limit_us: int = 0) -> BpuModel:
-    """Compiled for nv12 input, calibrated on noise (latency does not depend on values)."""
-    name = model.graph.name
-    path = folder / f"{name}.onnx"
-    onnx.save(model, path)
-    image = InputConfig(
-        "",
-        (),
-        InputType.BGR,
-        Layout.NCHW,
-        InputType.NV12,
-        Layout.NHWC,
-        mean=(103.94, 116.78, 123.68),
-        scale=(0.017,),
-    )
-    config = CompileConfig(
-        path,
-        name,
-        folder / f"{name}_{limit_us}",
-        (image,),
-        calibration_method=CalibrationMethod.MAX,
-        max_time_per_fc_us=limit_us,
-    )
-    return compile_model(config).model
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
+from benchmarks.compiling import compiled
 from benchmarks.fidelity.published import ACCEPTED, FURTHER, Published
 from benchmarks.networks import NETWORKS
 from bpu_common.machine import MACHINES
@@ -26,9 +25,6 @@ from bpu_common.task import (
     TaskEventKind,
     TaskPlan,
 )
-from bpu_common.tensor import InputType, Layout
-from bpu_host.compiler.api import compile_model
-from bpu_host.compiler.config.values import CalibrationMethod, CompileConfig, InputConfig
 from bpu_sim.device import Chip
 from bpu_sim.timing import bounds, predict, task_plan
 
@@ -46,26 +42,6 @@ class Measured:
     compute_ms: float
     ddr_ms: float
     ddr_mb: float
-
-
-def compiled(name: str, folder: Path) -> BpuModel:
-    """The network, calibrated on noise (latency does not depend on values)."""
-    path = folder / f"{name}.onnx"
-    onnx.save(NETWORKS[name](), path)
-    image = InputConfig(
-        "",
-        (),
-        InputType.BGR,
-        Layout.NCHW,
-        InputType.NV12,
-        Layout.NHWC,
-        mean=(103.94, 116.78, 123.68),
-        scale=(0.017,),
-    )
-    config = CompileConfig(
-        path, name, folder / name, (image,), calibration_method=CalibrationMethod.MAX
-    )
-    return compile_model(config).model
 
 
 def measure(model: BpuModel) -> Measured:
@@ -142,7 +118,7 @@ def main() -> int:
     worst, deviations = 0.0, []
     with tempfile.TemporaryDirectory() as folder:
         for row in rows:
-            found = measure(compiled(row.network, Path(folder)))
+            found = measure(compiled(NETWORKS[row.network](), Path(folder)))
             each = (off(found.bpu_ms, row.bpu_ms), off(found.fps, row.fps_max))
             deviations.extend(abs(e) for e in each)
             if row in ACCEPTED:
