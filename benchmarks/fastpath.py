@@ -5,7 +5,7 @@ Batch 1, 2 threads, wall clock, rounds interleaved. Four runs:
 - float32: the ONNX file as it is, in onnxruntime with default options (the marks are against it);
 - folded: the same with initializers taken out of the graph's inputs, so that onnxruntime may fold
   batch norm (some exporters list them there, CenterFace's does);
-- floor: the lowered network's float convolutions with their clips alone, which exact float32
+- floor: the network network's float convolutions with their clips alone, which exact float32
   arithmetic cannot beat.
 
     python -m benchmarks.fastpath [rounds]
@@ -27,10 +27,10 @@ import onnx
 import onnxruntime
 
 from bpu_common.model import BpuSegment
+from bpu_common.network import BPU_OPS, Network, QConv, QEltwise, tensors_read
 from bpu_common.tensor import AnyArray, InputType, Layout
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
-from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph, QConv, QEltwise, op_inputs
 from bpu_host.compiler.onnx_out.emitter import Emitter, model_bytes, value_info
 from bpu_sim.fastpath import FastSegment
 
@@ -87,7 +87,7 @@ def float_run(path: Path, *, folded: bool) -> Run:
 
 def fast_run(found: Compiled) -> Run:
     """All BPU segments of the model, each fed with noise."""
-    images = {each.tensor.name: each for each in found.lowered.inputs}
+    images = {each.tensor.name: each for each in found.network.inputs}
     rng = np.random.default_rng(0)
     work: list[tuple[FastSegment, Mapping[str, AnyArray]]] = []
     for segment in found.model.segments:
@@ -98,18 +98,18 @@ def fast_run(found: Compiled) -> Run:
             if name in images:
                 feeds[name] = rng.integers(0, 256, images[name].caller_shape).astype(np.uint8)
             else:
-                shape = (1, *found.lowered.tensors[name].shape_hwc)
+                shape = (1, *found.network.tensors[name].shape_hwc)
                 feeds[name] = rng.integers(-128, 128, shape).astype(np.int8)
         work.append((FastSegment(segment, images, THREADS), feeds))
     return lambda: [fast.run(feeds) for fast, feeds in work]
 
 
-def floor_run(lowered: LoweredGraph) -> Run:
+def floor_run(network: Network) -> Run:
     """The convolutions in float32 with a clip behind each, and the additions."""
     emitter = Emitter(prefix=".")
     rng = np.random.default_rng(0)
     made: set[str] = set()
-    ops = [op for op in lowered.ops if isinstance(op, BPU_OPS)]
+    ops = [op for op in network.ops if isinstance(op, BPU_OPS)]
     for op in ops:
         if isinstance(op, QConv):
             _floor_conv(emitter, op, rng)
@@ -118,11 +118,11 @@ def floor_run(lowered: LoweredGraph) -> Run:
         else:
             raise SystemExit(f"the floor has no form of {type(op).__name__}")
         made.add(op.y)
-    read = {name for op in ops for name in op_inputs(op)}
+    read = {name for op in ops for name in tensors_read(op)}
     inputs, outputs = sorted(read - made), sorted(made - read)
 
     def edges(names: list[str]) -> list[onnx.ValueInfoProto]:
-        shapes = {name: lowered.tensors[name].shape_hwc for name in names}
+        shapes = {name: network.tensors[name].shape_hwc for name in names}
         return [value_info(n, "float32", (1, c, h, w)) for n, (h, w, c) in shapes.items()]
 
     stock = session(model_bytes(emitter, "floor", (edges(inputs), edges(outputs))))
@@ -185,7 +185,7 @@ def main() -> int:
             return 2
         found = compiled(path)
         others = [float_run(path, folded=False), float_run(path, folded=True)]
-        fast, *rest = interleaved([fast_run(found), *others, floor_run(found.lowered)], rounds)
+        fast, *rest = interleaved([fast_run(found), *others, floor_run(found.network)], rounds)
         missed |= ratio(fast, rest[0]) > mark
         shown = [
             f"{statistics.median(each) * 1e3:.1f} ms, {ratio(fast, each):.2f}x" for each in rest

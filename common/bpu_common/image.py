@@ -94,7 +94,7 @@ def encode_rgb(rgb: U8, target: ModelInput) -> U8:
             hint="resize or crop it first",
         )
     match target.input_type:
-        case InputType.NV12:
+        case InputType.NV12 | InputType.NV12_SEPARATE:
             return rgb_to_nv12(rgb, video_range=target.video_range)
         case InputType.YUV444:
             pixels = rgb_to_yuv444(rgb, video_range=target.video_range)
@@ -120,7 +120,7 @@ def network_input(raw: U8, target: ModelInput) -> I8:
     """
     check_caller_array(raw, target)
     _, height, width, channels = target.tensor.shape
-    if target.input_type is InputType.NV12:
+    if target.input_type.is_nv12:
         pixels = nv12_to_yuv444(raw, height, width)
     elif target.layout is Layout.NCHW:
         pixels = raw.reshape(channels, height, width).transpose(1, 2, 0)

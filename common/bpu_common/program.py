@@ -92,6 +92,15 @@ class Requant:
 
 
 @dataclass(frozen=True, slots=True)
+class EltwiseEntry:
+    """What an element-wise operation does to one channel: its factors and its requantization."""
+
+    ka: int
+    kb: int
+    requant: Requant
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """A raw uint8 picture in the IO space.
 
@@ -203,7 +212,8 @@ class EltwiseKind(enum.IntEnum):
 class Eltwise:
     """ADD: acc = a*ka + b*kb. MUL: acc = a*b. SCALE: acc = a*ka (b is None). Then requantize.
 
-    `b` may be (1, 1, C) or (1, 1, 1): it is broadcast.
+    a and b stand for codes minus `zeros`. `b` may be (1, 1, C) or (1, 1, 1): it is broadcast.
+    `entries` holds one entry for all channels, or one per channel of y.
     """
 
     layer: int
@@ -212,10 +222,9 @@ class Eltwise:
     a: Tile
     b: Tile | None
     y: Tile
-    ka: int
-    kb: int
-    requant: Requant
+    entries: tuple[EltwiseEntry, ...]
     clamp: Pair = (-128, 127)
+    zeros: Pair = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from bpu_common.errors import DeviceFault
 from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseKind, Requant, ResizeMode
+from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Requant, ResizeMode
 from bpu_common.tensor import DType
 from bpu_sim import arith
 
@@ -146,7 +146,7 @@ def test_eltwise(seed, kind, b_shape, ka, kb, right_shift, out_shift) -> None:
         int(rng.integers(-40000, 40000)), right_shift, int(rng.integers(2**14, 2**15)), out_shift
     )
     second = None if kind is EltwiseKind.SCALE else b
-    y = arith.eltwise(kind, a, second, ka=ka, kb=kb, requant=requant, clamp=(-100, 90))
+    y = arith.eltwise(kind, a, second, entries=[EltwiseEntry(ka, kb, requant)], clamp=(-100, 90))
     wide = np.broadcast_to(b, a.shape)
     for index in np.ndindex(*a.shape):
         first, other = int(a[index]), int(wide[index])
@@ -162,7 +162,9 @@ def test_eltwise(seed, kind, b_shape, ka, kb, right_shift, out_shift) -> None:
 def test_eltwise_without_its_operand_faults() -> None:
     a = np.zeros((1, 1, 1), np.int8)
     with pytest.raises(DeviceFault):
-        arith.eltwise(EltwiseKind.ADD, a, None, ka=1, kb=1, requant=Requant(0, 0, 1 << 14, 14))
+        arith.eltwise(
+            EltwiseKind.ADD, a, None, entries=[EltwiseEntry(1, 1, Requant(0, 0, 1 << 14, 14))]
+        )
 
 
 @pytest.mark.parametrize("count", [1, 3])

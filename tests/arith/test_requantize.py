@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.params import ChannelParams
-from bpu_common.program import Requant
+from bpu_common.program import EltwiseEntry, Requant
 from bpu_sim import arith
 
 RATIOS = st.floats(min_value=arith.MIN_RATIO, max_value=arith.MAX_RATIO) | st.floats(
@@ -52,7 +52,7 @@ def test_equals_whole_number_arithmetic(
 ) -> None:
     acc = np.array(values, np.int64)
     expected = [oracle(value, requant, clamp) for value in values]
-    assert arith.requantize_scalar(acc, requant, clamp).tolist() == expected
+    assert arith.requantize_entries(acc, [EltwiseEntry(1, 1, requant)], clamp).tolist() == expected
     per_channel = arith.requantize(acc[:, None], params_of(requant), clamp)
     assert per_channel[:, 0].tolist() == expected
     assert per_channel.dtype == np.int8
@@ -63,7 +63,10 @@ def test_channels_take_their_own_parameters() -> None:
     acc = np.arange(-600, 600, dtype=np.int64).reshape(20, 20, 3) * 997
     y = arith.requantize(acc, params_of(*requants), (-128, 127))
     for channel, requant in enumerate(requants):
-        assert (y[..., channel] == arith.requantize_scalar(acc[..., channel], requant)).all()
+        assert (
+            y[..., channel]
+            == arith.requantize_entries(acc[..., channel], [EltwiseEntry(1, 1, requant)])
+        ).all()
 
 
 @settings(max_examples=300, deadline=None)

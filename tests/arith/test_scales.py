@@ -168,22 +168,22 @@ def test_dequantize_per_channel() -> None:
 @given(SCALES, SCALES, st.integers(0, 2**32 - 1))
 def test_add_is_within_a_step_of_the_real_sum(s_a: float, s_b: float, seed: int) -> None:
     s_y = (s_a + s_b) * 0.8
-    ka, kb, requant = arith.eltwise_add_constants(s_a, s_b, s_y)
-    assert 1 <= max(ka, kb) <= 127
-    assert min(ka, kb) >= 0
+    entry = arith.eltwise_add_constants(s_a, s_b, s_y)
+    assert 1 <= max(entry.ka, entry.kb) <= 127
+    assert min(entry.ka, entry.kb) >= 0
     rng = np.random.default_rng(seed)
     a, b = rng.integers(-128, 128, (2, 5, 5, 4)).astype(np.int8)
-    y = arith.eltwise(EltwiseKind.ADD, a, b, ka=ka, kb=kb, requant=requant)
+    y = arith.eltwise(EltwiseKind.ADD, a, b, entries=[entry])
     real = np.clip((a * s_a + b * s_b) / s_y, -128, 127)
     assert np.abs(y - real).max() <= 0.5 + 0.6
 
 
 def test_add_of_equal_scales_is_exact() -> None:
-    ka, kb, requant = arith.eltwise_add_constants(0.03, 0.03, 0.03)
-    assert ka == kb
+    entry = arith.eltwise_add_constants(0.03, 0.03, 0.03)
+    assert entry.ka == entry.kb
     a = np.arange(-128, 128).astype(np.int8).reshape(1, 256, 1)
     b = np.full_like(a, 5)
-    y = arith.eltwise(EltwiseKind.ADD, a, b, ka=ka, kb=kb, requant=requant)
+    y = arith.eltwise(EltwiseKind.ADD, a, b, entries=[entry])
     assert (y == np.clip(a.astype(int) + 5, -128, 127)).all()
 
 
@@ -191,22 +191,22 @@ def test_add_of_equal_scales_is_exact() -> None:
 @given(SCALES, SCALES, st.integers(0, 2**32 - 1))
 def test_mul_is_within_a_step_of_the_real_product(s_a: float, s_b: float, seed: int) -> None:
     s_y = s_a * s_b * 100
-    _, _, requant = arith.eltwise_mul_constants(s_a, s_b, s_y)
+    entry = arith.eltwise_mul_constants(s_a, s_b, s_y)
     rng = np.random.default_rng(seed)
     a = rng.integers(-128, 128, (5, 5, 4)).astype(np.int8)
     for shape in ((5, 5, 4), (1, 1, 4), (1, 1, 1)):
         b = rng.integers(-128, 128, shape).astype(np.int8)
-        y = arith.eltwise(EltwiseKind.MUL, a, b, ka=1, kb=1, requant=requant)
+        y = arith.eltwise(EltwiseKind.MUL, a, b, entries=[entry])
         real = np.clip(a.astype(int) * b.astype(int) * (s_a * s_b / s_y), -128, 127)
         assert np.abs(y - real).max() <= 0.55
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, 2.0, -1.0, 0.37, -1.9])
 def test_scale_moves_codes_to_another_scale(factor: float) -> None:
-    ka, kb, requant = arith.scale_constants(factor * 0.02, 0.02)
-    assert kb == 0
+    entry = arith.scale_constants(factor * 0.02, 0.02)
+    assert entry.kb == 0
     x = np.arange(-128, 128).astype(np.int8).reshape(1, 256, 1)
-    y = arith.eltwise(EltwiseKind.SCALE, x, None, ka=ka, kb=kb, requant=requant)
+    y = arith.eltwise(EltwiseKind.SCALE, x, None, entries=[entry])
     real = np.clip(x * factor, -128, 127)
     assert np.abs(y - real).max() <= 0.52
     if factor in {1.0, 2.0, -1.0}:

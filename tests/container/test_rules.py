@@ -29,7 +29,7 @@ from bpu_common.program import (
     Space,
     Store,
 )
-from bpu_common.tensor import DType, InputType, Layout, TensorSpec
+from bpu_common.tensor import DType, InputType, Layout, Scale, TensorSpec
 from tests.support.models_wire import all_instructions, small_model, sram, tile
 
 
@@ -60,6 +60,12 @@ def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]
 
 
 SRAM_END = 4096
+
+
+def entry(instruction: Eltwise, **changed: object) -> Eltwise:
+    return replace(instruction, entries=(replace(instruction.entries[0], **changed),))
+
+
 BROKEN_INSTRUCTIONS = [
     (Fill, lambda i: replace(i, layer=4), "layer 4"),
     (Fill, lambda i: replace(i, waits=(2,)), "waits"),
@@ -99,10 +105,10 @@ BROKEN_INSTRUCTIONS = [
     (MaxPool, lambda i: replace(i, stride_hw=(1, 2)), "height of y"),
     (Eltwise, lambda i: replace(i, b=None), "operand b"),
     (Eltwise, lambda i: replace(i, b=sram(0, 2, 8, 3)), "broadcast"),
-    (Eltwise, lambda i: replace(i, ka=200), "ka"),
-    (Eltwise, lambda i: replace(i, requant=Requant(0, 17, 1, 1)), "right shift"),
-    (Eltwise, lambda i: replace(i, requant=Requant(0, 1, 1 << 15, 1)), "multiplier"),
-    (Eltwise, lambda i: replace(i, requant=Requant(0, 1, 1, 32)), "out shift"),
+    (Eltwise, lambda i: entry(i, ka=200), "ka"),
+    (Eltwise, lambda i: entry(i, requant=Requant(0, 17, 1, 1)), "right shift"),
+    (Eltwise, lambda i: entry(i, requant=Requant(0, 1, 1 << 15, 1)), "multiplier"),
+    (Eltwise, lambda i: entry(i, requant=Requant(0, 1, 1, 32)), "out shift"),
     (Lut, lambda i: replace(i, table_count=2), "tables"),
     (Lut, lambda i: replace(i, table_offset_bytes=4000), "tables"),
     (Resize, lambda i: replace(i, rows=Axis((0,) * 4, (4,) * 4, (0,) * 4)), "position outside"),
@@ -183,9 +189,15 @@ BROKEN_MODELS = [
         lambda: renamed(small_model(), features=replace(FEATURES, aligned_shape=(1, 3, 4, 8))),
         "does not hold",
     ),
-    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(1.0, 2.0))), "do not fit"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(-1.0,))), "positive"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, scale=(float("nan"),))), "positive"),
+    (
+        lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((1.0, 2.0), (), 3))),
+        "do not fit",
+    ),
+    (lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((-1.0,)))), "positive"),
+    (
+        lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((float("nan"),)))),
+        "positive",
+    ),
     (lambda: image_as(shape=(1, 7, 8, 3), aligned_shape=(1, 7, 16, 3)), "odd"),
     (lambda: image_as(shape=(1, 8, 8, 1), aligned_shape=(1, 8, 16, 1)), "channels"),
     (lambda: image_as(dtype=DType.UINT8), "int8 NHWC"),

@@ -8,21 +8,19 @@ import pytest
 from bpu_common import container
 from bpu_common.machine import X3M
 from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.network import Network, Place, macs, tensors_made, tensors_read
 from bpu_common.tensor import DType, Layout
-from bpu_host.compiler.emit import EmitOptions, build_model, op_macs
+from bpu_host.compiler.emit import EmitOptions, build_model
 from bpu_host.compiler.emit_weights import WEIGHTS_ALIGN, pack_weights
-from bpu_host.compiler.lowered import LoweredGraph
-from bpu_host.compiler.partition import split, tensors_made, tensors_read
-from bpu_host.compiler.quantize import lower
 from bpu_sim.fastpath import FastSegment
 from bpu_sim.machine import ExactSegment, check_hazards
 from tests.support.nets_place import LoweredNet
-from tests.support.nets_quant import Net, image_input, max_thresholds, verdicts
+from tests.support.nets_quant import Net, image_input, lowered, max_thresholds, verdicts
 
 OPTIONS = EmitOptions(debug=True)
 
 
-def _network() -> LoweredGraph:
+def _network() -> Network:
     """BPU, a CPU operator in the middle, BPU again, two outputs; 20 columns are padded in DDR."""
     net = Net(1, 3, 16, 20, seed=5)
     x = net.node("Relu", [net.conv("data", 3, 8, pads=[1, 1, 1, 1])])
@@ -33,53 +31,53 @@ def _network() -> LoweredGraph:
     sample = {"data": np.random.default_rng(1).integers(-128, 128, (1, 3, 16, 20))}
     feeds = {"data": sample["data"].astype(np.float32)}
     places = verdicts(model, cpu=[n.name for n in model.graph if n.op_type == "Softsign"])
-    return lower(model, places, max_thresholds(model, [feeds]), (image_input(16, 20),), "net")
+    return lowered(model, places, max_thresholds(model, [feeds]), (image_input(16, 20),), "net")
 
 
 @pytest.fixture(scope="module")
-def lowered() -> LoweredGraph:
+def network() -> Network:
     return _network()
 
 
 @pytest.fixture(scope="module")
-def model(lowered: LoweredGraph) -> BpuModel:
-    return build_model(lowered, X3M, OPTIONS, (), {"key": "value"})
+def model(network: Network) -> BpuModel:
+    return build_model(network, X3M, OPTIONS, (), {"key": "value"})
 
 
-def test_parts_are_a_valid_order(lowered: LoweredGraph) -> None:
-    parts = split(lowered)
-    known = {item.tensor.name for item in lowered.inputs}
+def test_parts_are_a_valid_order(network: Network) -> None:
+    parts = network.parts
+    known = {item.tensor.name for item in network.inputs}
     for part in parts:
         assert set(part.inputs) <= known
-        inside = set(part.inputs) | set(lowered.constants)
+        inside = set(part.inputs) | set(network.constants)
         for op in part.ops:
             assert set(tensors_read(op)) <= inside
             inside.update(tensors_made(op))
         known.update(part.outputs)
-    assert set(lowered.outputs) <= known
-    assert sum(len(part.ops) for part in parts) == len(lowered.ops)
+    assert {output.tensor for output in network.outputs} <= known
+    assert sum(len(part.ops) for part in parts) == len(network.ops)
 
 
-def test_few_parts_in_turn(lowered: LoweredGraph) -> None:
-    parts = split(lowered)
-    assert [p.on for p in parts] == ["BPU", "CPU", "BPU", "CPU"]
+def test_few_parts_in_turn(network: Network) -> None:
+    parts = network.parts
+    assert [p.place for p in parts] == [Place.BPU, Place.CPU, Place.BPU, Place.CPU]
     assert [p.name for p in parts] == ["net_subgraph_0", "net_cpu_0", "net_subgraph_1", "net_cpu_1"]
 
 
-def test_tensors_of_the_boundary(model: BpuModel, lowered: LoweredGraph) -> None:
+def test_tensors_of_the_boundary(model: BpuModel, network: Network) -> None:
     for segment in model.segments:
         for name in (*segment.inputs, *segment.outputs):
             spec = model.tensors[name]
-            if name not in lowered.tensors:
+            if not network.tensors[name].scale:
                 assert spec.dtype is DType.FLOAT32
                 continue
-            assert spec.shape == (1, *lowered.tensors[name].shape_hwc)
+            assert spec.shape == (1, *network.tensors[name].shape_hwc)
             assert spec.layout is Layout.NHWC
-            assert spec.scale == lowered.tensors[name].scale or name == "data"
-            assert spec.scale_axis == (3 if len(spec.scale) > 1 else -1)
+            assert spec.scale == network.tensors[name].scale or name == "data"
+            assert spec.scale.axis == (3 if len(spec.scale.values) > 1 else -1)
             if isinstance(segment, BpuSegment) and name in segment.outputs:
                 assert spec.aligned_shape[2] == 32
-    assert [o.name for o in model.outputs] == list(lowered.outputs)
+    assert [o.name for o in model.outputs] == [o.tensor for o in network.outputs]
     assert model.inputs[0].tensor.aligned_shape == (1, 16, 32, 3)
 
 
@@ -91,10 +89,10 @@ def test_cpu_segments_count_their_elements(model: BpuModel) -> None:
     assert all(n.element_count > 0 for n in nodes)
 
 
-def test_parameters_gain_figures_with_debug(model: BpuModel, lowered: LoweredGraph) -> None:
+def test_parameters_gain_figures_with_debug(model: BpuModel, network: Network) -> None:
     assert model.parameters["key"] == "value"
     assert "function calls" in model.parameters["placement.net_subgraph_0"]
-    plain = build_model(lowered, X3M, EmitOptions(), (), {})
+    plain = build_model(network, X3M, EmitOptions(), (), {})
     assert plain.parameters == {}
 
 
@@ -155,7 +153,7 @@ def test_macs_are_unpadded() -> None:
     z = net.conv(y, 10, groups=5)
     net.conv(z, 4, (2, 2), pads=(1, 1, 1, 1), upsample=(2, 2))
     graph = net.graph("t2")
-    macs = [op_macs(op, graph) for op in graph.ops]
-    assert macs[:2] == [5 * 7 * 10 * 9 * 6, 5 * 7 * 10 * 9 * 2]
-    assert macs[2] == 10 * 14 * 4 * 4 * 10 // 4
-    assert op_macs(net.ops[2], graph) == macs[2]
+    found = [macs(op, graph.tensors) for op in graph.ops]
+    assert found[:2] == [5 * 7 * 10 * 9 * 6, 5 * 7 * 10 * 9 * 2]
+    assert found[2] == 10 * 14 * 4 * 4 * 10 // 4
+    assert macs(net.ops[2], graph.tensors) == found[2]

@@ -108,7 +108,7 @@ def test_external_data_only_where_the_caller_gives_it() -> None:
 def graph() -> tuple[bytes, list[str]]:
     net = NetBuilder(0)
     y = net.conv(net.conv(net.input("x", (4, 4, 3)), 16), 4, (3, 3))
-    segment = fast_segment(net.lowered(y))
+    segment = fast_segment(net.network(y))
     return bytes(segment.fast_path), [each.name for each in segment.constants]
 
 

@@ -25,18 +25,18 @@ def net() -> NetBuilder:
 
 @pytest.fixture(scope="module")
 def segment(net: NetBuilder) -> BpuSegment:
-    return fast_segment(net.lowered(net.ops[-1].y))
+    return fast_segment(net.network(net.ops[-1].y))
 
 
 def test_nv12_input(net: NetBuilder, segment: BpuSegment) -> None:
-    lowered = net.lowered(net.ops[-1].y)
+    network = net.network(net.ops[-1].y)
     raw = np.random.default_rng(0).integers(0, 256, 36).astype(np.uint8)
     chroma = raw[24:].reshape(3, 2, 2).repeat(2, axis=0).repeat(2, axis=1)
     pixels = np.concatenate([raw[:24].reshape(6, 4, 1), chroma], axis=2)
     codes = (pixels.astype(np.int16) - 128).astype(np.int8)[None]
-    fast = FastSegment(segment, {"x": lowered.inputs[0]}, 1)
+    fast = FastSegment(segment, {"x": network.inputs[0]}, 1)
     got = fast.run({"x": raw})
-    wanted = reference(lowered, {"x": codes})
+    wanted = reference(network, {"x": codes})
     for name in segment.outputs:
         assert got[name].dtype == np.int32
         np.testing.assert_array_equal(got[name][0], wanted[name])
@@ -44,12 +44,12 @@ def test_nv12_input(net: NetBuilder, segment: BpuSegment) -> None:
 
 @pytest.mark.parametrize("layout", [Layout.NHWC, Layout.NCHW])
 def test_interleaved_and_planar_input(net: NetBuilder, segment: BpuSegment, layout: Layout) -> None:
-    lowered = net.lowered(net.ops[-1].y)
-    image = replace(lowered.inputs[0], input_type=InputType.RGB, layout=layout)
+    network = net.network(net.ops[-1].y)
+    image = replace(network.inputs[0], input_type=InputType.RGB, layout=layout)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 6, 4, 3)).astype(np.uint8)
     raw = pixels if layout is Layout.NHWC else pixels.transpose(0, 3, 1, 2)
     got = FastSegment(segment, {"x": image}, 1).run({"x": np.ascontiguousarray(raw)})
-    wanted = reference(lowered, {"x": (pixels ^ 0x80).view(np.int8)})
+    wanted = reference(network, {"x": (pixels ^ 0x80).view(np.int8)})
     for name in segment.outputs:
         np.testing.assert_array_equal(got[name][0], wanted[name])
 

@@ -12,6 +12,7 @@ from bpu_common.program import (
     Axis,
     Conv,
     Eltwise,
+    EltwiseEntry,
     EltwiseKind,
     Fill,
     LoadConst,
@@ -158,12 +159,12 @@ def test_eltwise(seed, kind, b_shape, gaps, in_place) -> None:
     a_tile, b_tile = sram_tile(0, a.shape, gaps=gaps), sram_tile(2048, b_shape)
     y_tile = a_tile if in_place else sram_tile(8192, a.shape, gaps=gaps)
     single = kind is EltwiseKind.SCALE
-    op = Eltwise(
-        0, (), kind, a_tile, None if single else b_tile, y_tile, 100, -57, requant, (-90, 80)
-    )
+    entries = (EltwiseEntry(100, -57, requant),)
+    second = None if single else b_tile
+    op = Eltwise(0, (), kind, a_tile, second, y_tile, entries, (-90, 80), (3, -4))
     operands = [(a_tile, a)] if single else [(a_tile, a), (b_tile, b)]
     expected = arith.eltwise(
-        kind, a, None if single else b, ka=100, kb=-57, requant=requant, clamp=(-90, 80)
+        kind, a, None if single else b, entries=entries, clamp=(-90, 80), zeros=(3, -4)
     )
     assert (run_one([op], operands, y_tile) == expected).all()
 

@@ -13,6 +13,7 @@ from bpu_common.program import (
     Axis,
     Conv,
     Eltwise,
+    EltwiseEntry,
     EltwiseKind,
     Fill,
     Image,
@@ -106,9 +107,9 @@ FAULTS: dict[str, tuple[str, list[Instruction]]] = {
     "pooling channels": ("differ in channels", [
         FILL, MaxPool(0, (), X, sram_tile(512, (2, 4, 4)), (1, 1), (1, 1), (0,) * 4)]),
     "broadcast": ("does not broadcast", [
-        FILL, Eltwise(0, (), EltwiseKind.ADD, X, sram_tile(0, (1, 4, 8)), Y, 1, 1, UNIT)]),
+        FILL, Eltwise(0, (), EltwiseKind.ADD, X, sram_tile(0, (1, 4, 8)), Y, (EltwiseEntry(1, 1, UNIT),))]),
     "one operand": ("has only one", [
-        FILL, Eltwise(0, (), EltwiseKind.ADD, X, None, Y, 1, 1, UNIT)]),
+        FILL, Eltwise(0, (), EltwiseKind.ADD, X, None, Y, (EltwiseEntry(1, 1, UNIT),))]),
     "table count": ("3 look-up tables", [
         FILL, Fill(0, (), sram_tile(1024, (3, 1, 256)), 0), Lut(0, (), X, Y, 1024, 3)]),
     "axis length": ("2 positions, the output 4", [

@@ -8,6 +8,7 @@ from bpu_common.program import (
     Axis,
     Conv,
     Eltwise,
+    EltwiseEntry,
     EltwiseKind,
     Fill,
     Image,
@@ -55,11 +56,11 @@ LINES: dict[str, Instruction] = {
     ),
     "    0 compute add     sram+0/32/8[2x4x8], sram+64/32/8[2x4x8] -> sram+0/32/8[2x4x8] k100,-7 "
     "(+60)>>1*17476>>21": Eltwise(
-        0, (), EltwiseKind.ADD, X, Y, X, 100, -7, Requant(60, 1, 17476, 21)
+        0, (), EltwiseKind.ADD, X, Y, X, (EltwiseEntry(100, -7, Requant(60, 1, 17476, 21)),)
     ),
     "    0 compute mul     sram+0/32/8[2x4x8], sram+64/32/8[2x4x8] -> sram+0/32/8[2x4x8] "
     "(+60)>>1*17476>>21": Eltwise(
-        0, (), EltwiseKind.MUL, X, Y, X, 1, 1, Requant(60, 1, 17476, 21)
+        0, (), EltwiseKind.MUL, X, Y, X, (EltwiseEntry(1, 1, Requant(60, 1, 17476, 21)),)
     ),
     "    0 compute lut     sram+0/32/8[2x4x8] -> sram+64/32/8[2x4x8] table sram+256 x1": Lut(
         0, (), X, Y, 256, 1

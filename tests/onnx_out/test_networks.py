@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -9,8 +11,8 @@ import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
-from bpu_common.tensor import DType, InputType
-from bpu_host.compiler.lowered import CpuOp, Dequantize, QConv, Quantize
+from bpu_common.network import Dequantize, ModelOutput, Network, OnnxOp, QConv, Quantize
+from bpu_common.tensor import DType, InputType, TensorSpec
 from bpu_host.compiler.onnx_out import (
     calibrated_model,
     cpu_graph,
@@ -18,6 +20,7 @@ from bpu_host.compiler.onnx_out import (
     quantized_model,
     strips,
 )
+from bpu_host.compiler.partition import split
 from bpu_sim import arith
 from bpu_sim.fastpath import FastSegment, check_graph
 from tests.support.nets_onnx_out import NetBuilder, mobilenet_v2, reference
@@ -27,16 +30,16 @@ from tests.support.segments_fastpath import fast_segment
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mobilenet(seed: int) -> None:
     net, y = mobilenet_v2(seed, size=64, width=0.5)
-    lowered = net.lowered(y)
+    network = net.network(y)
     x = np.random.default_rng(seed).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
     codes = (x ^ 0x80).view(np.int8)
-    wanted = reference(lowered, {"image": codes})[y]
+    wanted = reference(network, {"image": codes})[y]
     assert len(np.unique(wanted)) > 50
-    session = ort.InferenceSession(quantized_model(lowered), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {"image": codes})[0][0], wanted)
-    images = {each.tensor.name: each for each in lowered.inputs}
+    images = {each.tensor.name: each for each in network.inputs}
     for threads in (1, 2):
-        fast = FastSegment(fast_segment(lowered), images, threads)
+        fast = FastSegment(fast_segment(network), images, threads)
         np.testing.assert_array_equal(fast.run({"image": x})[y][0], wanted)
 
 
@@ -50,28 +53,31 @@ def test_strips_change_no_bit(monkeypatch: pytest.MonkeyPatch, strip_bytes: int)
     y = net.conv(y, 32, (3, 3), (2, 1), (2, 1, 2, 1), groups=32)
     y = net.conv(y, 20, (1, 1))
     out = net.conv(y, 8, (7, 7), (1, 1), (3, 3, 3, 3))
-    lowered = net.lowered([x, out])
+    network = net.network([x, out])
     codes = np.random.default_rng(1).integers(-128, 128, (1, 37, 21, 3)).astype(np.int8)
-    data = fast_path(lowered.ops, lowered, ["image"], [x, out])
+    data = fast_path(network.ops, network, ["image"], [x, out])
     slices = [node for node in onnx.load_from_string(data).graph.node if node.op_type == "Slice"]
     assert len(slices) >= 3
-    wanted = reference(lowered, {"image": codes})
-    got = FastSegment(fast_segment(lowered), {}, 1).run({"image": codes})
+    wanted = reference(network, {"image": codes})
+    got = FastSegment(fast_segment(network), {}, 1).run({"image": codes})
     for name in (x, out):
         np.testing.assert_array_equal(got[name][0], wanted[name])
 
 
 def test_same_graph_same_bytes() -> None:
     first, second = (mobilenet_v2(3, size=32, width=0.25) for _ in range(2))
-    for make in (quantized_model, lambda low: fast_path(low.ops, low, ["image"], low.outputs)):
-        assert make(first[0].lowered(first[1])) == make(second[0].lowered(second[1]))
+    for make in (
+        quantized_model,
+        lambda low: fast_path(low.ops, low, ["image"], [each.tensor for each in low.outputs]),
+    ):
+        assert make(first[0].network(first[1])) == make(second[0].network(second[1]))
 
 
 def test_the_quantized_model_shows_its_operators() -> None:
     net = NetBuilder(1)
     x = net.conv(net.input("image", (8, 8, 3)), 16, (3, 3), clamp=(0, 127))
     y = net.conv(net.sum(x, net.conv(x, 16)), 5, int32=True)
-    model = onnx.load_from_string(quantized_model(net.lowered(y)))
+    model = onnx.load_from_string(quantized_model(net.network(y)))
     onnx.checker.check_model(model, full_check=True)
     assert model.ir_version == 10
     assert {each.domain: each.version for each in model.opset_import} == {"": 19, "horizon": 1}
@@ -107,49 +113,45 @@ def _cpu_network():
     y = net.conv("f_quantized", 5, (3, 3), int32=True)
     net.tensor(y, (6, 4, 5), 1e-4, DType.INT32)
     net.ops.append(Dequantize("d", y, "real"))
-    x = ir.val("real", dtype=ir.DataType.FLOAT, shape=[1, 5, 6, 4])
-    probability = ir.val("p", dtype=ir.DataType.FLOAT, shape=[1, 5, 6, 4])
-    flat = ir.val("flat", dtype=ir.DataType.FLOAT, shape=[1, 120])
-    shape = ir.val("shape", dtype=ir.DataType.INT64, shape=[2])
-    axis = [ir.AttrInt64("axis", 1)]
-    net.ops.append(CpuOp("s", ir.node("Softmax", [x], axis_attr(axis), outputs=[probability]), ""))
-    net.ops.append(CpuOp("r", ir.node("Reshape", [probability, shape], outputs=[flat]), ""))
-    lowered = net.lowered("flat")
+    for kind, given, made, attributes in (
+        ("Softmax", ("real",), ("p",), {"axis": 1}),
+        ("Reshape", ("p", "shape"), ("flat",), {}),
+    ):
+        node = helper.make_node(kind, given, made, **attributes)
+        net.ops.append(OnnxOp(kind, kind, given, made, node.SerializeToString()))
     shapes = {"f": (1, 3, 6, 4), "real": (1, 5, 6, 4), "p": (1, 5, 6, 4), "flat": (1, 120)}
-    object.__setattr__(lowered, "float_shapes", shapes)
-    object.__setattr__(lowered, "constants", {"shape": np.array([1, -1], np.int64)})
-    spec = lowered.inputs[0].tensor
-    object.__setattr__(spec, "shape", (1, 3, 6, 4))
-    return lowered, y
-
-
-def axis_attr(attributes):
-    return {each.name: each.value for each in attributes}
+    for name, shape in shapes.items():
+        net.tensors[name] = TensorSpec(name, shape, DType.FLOAT32)
+    net.inputs[0] = replace(net.inputs[0], tensor=net.tensors["f"])
+    constants = {"shape": np.array([1, -1], np.int64)}
+    parts = split(net.name, net.ops, ("flat",), constants)
+    outputs = (ModelOutput("flat", "flat"),)
+    return Network(net.name, net.tensors, tuple(net.inputs), outputs, parts, constants), y
 
 
 def test_cpu_segments() -> None:
-    lowered, y = _cpu_network()
+    network, y = _cpu_network()
     f = np.random.default_rng(0).normal(0, 1, (1, 3, 6, 4)).astype(np.float32)
-    before = cpu_graph(lowered.ops[:1], lowered, ["f"], ["f_quantized"])
-    after = cpu_graph(lowered.ops[2:], lowered, [y], ["flat"])
+    before = cpu_graph(network.parts[0], network)
+    after = cpu_graph(network.parts[2], network)
     for data in (before, after):
         check_graph(data)
         onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     codes = ort.InferenceSession(before).run(None, {"f": f})[0]
     np.testing.assert_array_equal(codes[0], arith.quantize(f[0].transpose(1, 2, 0), 0.02))
-    acc = reference_conv(lowered, codes[0])
+    acc = reference_conv(network, codes[0])
     flat = ort.InferenceSession(after).run(None, {y: acc[None]})[0]
-    real = arith.dequantize(acc, np.array(lowered.tensors[y].scale)).transpose(2, 0, 1)
+    real = arith.dequantize(acc, np.array(network.tensors[y].scale.values)).transpose(2, 0, 1)
     wide = np.exp(real.astype(np.float64))
     np.testing.assert_allclose(flat[0], (wide / wide.sum(axis=0)).reshape(-1), rtol=1e-5)
-    session = ort.InferenceSession(quantized_model(lowered), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {"f": f})[0], flat)
 
 
-def reference_conv(lowered, codes):
-    op = lowered.ops[1]
+def reference_conv(network, codes):
+    op = network.ops[1]
     return arith.conv(codes, op.weights, op.params, pads=op.pads_tlbr,
-                      out=lowered.tensors[op.y].dtype)  # fmt: skip
+                      out=network.tensors[op.y].dtype)  # fmt: skip
 
 
 def test_calibrated_model() -> None:

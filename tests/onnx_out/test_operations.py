@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpu_common.params import ChannelParams
-from bpu_common.program import EltwiseKind, Requant, ResizeMode
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     QConcat,
     QDepthToSpace,
     QEltwise,
@@ -21,6 +19,8 @@ from bpu_host.compiler.lowered import (
     QResize,
     QSlice,
 )
+from bpu_common.params import ChannelParams
+from bpu_common.program import EltwiseEntry, EltwiseKind, Requant, ResizeMode
 from bpu_host.compiler.onnx_out import quantized_model
 from bpu_sim import arith
 from bpu_sim.fastpath import FastSegment
@@ -46,16 +46,16 @@ def codes(net: NetBuilder, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def check(net: NetBuilder, outputs: str | list[str], seed: int = 0) -> None:
     """Same bits three ways."""
-    lowered = net.lowered(outputs)
+    network = net.network(outputs)
     feeds = codes(net, np.random.default_rng(seed))
-    wanted = reference(lowered, feeds)
-    data = quantized_model(lowered)
+    wanted = reference(network, feeds)
+    data = quantized_model(network)
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
     stock = dict(zip(names, session.run(None, feeds), strict=True))
-    fast = FastSegment(fast_segment(lowered), {}, 1).run(feeds)
-    for name in lowered.outputs:
+    fast = FastSegment(fast_segment(network), {}, 1).run(feeds)
+    for name in (output.tensor for output in network.outputs):
         for got in (stock[name], fast[name]):
             assert got.dtype == wanted[name].dtype
             np.testing.assert_array_equal(got[0], wanted[name])
@@ -112,7 +112,7 @@ def test_sums_beyond_24_bits(bias: int, int32: bool) -> None:
     x = net.input("x", (3, 2, depth))
     y = net.conv(x, 16, params=ChannelParams(*fixed), weights=weights, int32=int32)
     check(net, y)
-    graph = fast_segment(net.lowered(y)).fast_path
+    graph = fast_segment(net.network(y)).fast_path
     assert len(graph) < weights.nbytes, "the graph must not hold another copy of the weights"
 
 
@@ -153,7 +153,9 @@ def test_eltwise_with_a_tiny_out_shift() -> None:
     """No float32 form: the float64 body must be there."""
     net = NetBuilder()
     a, b = net.input("a", (3, 3, 16)), net.input("b", (3, 3, 16))
-    op = QEltwise("e", EltwiseKind.MUL, a, b, "y", 1, 1, Requant(3, 0, 20001, 5), (-128, 127))
+    op = QEltwise(
+        "e", EltwiseKind.MUL, a, b, "y", (EltwiseEntry(1, 1, Requant(3, 0, 20001, 5)),), (-128, 127)
+    )
     net.add(op, (3, 3, 16))
     check(net, "y")
 

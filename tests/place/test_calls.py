@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bpu_common.errors import CapacityError, ConfigError
+from bpu_common.network import Network
 from bpu_common.program import EltwiseKind, Program, Space
-from bpu_host.compiler.lowered import LoweredGraph
 from bpu_host.compiler.place import EmitOptions
 from bpu_sim.machine.access import accesses
 from bpu_sim.timing import predict
@@ -18,7 +18,7 @@ SLOW = replace(small_machine(16_384), clock_hz=40_000_000)
 """A clock at which a millisecond is 40,000 cycles: a few small layers."""
 
 
-def _chain(layers: int = 8) -> LoweredGraph:
+def _chain(layers: int = 8) -> Network:
     net = LoweredNet(3)
     x = net.image((32, 32, 3))
     x = net.conv(x, 16)
@@ -37,8 +37,8 @@ def _limit_cycles(limit_us: int) -> int:
 
 @pytest.mark.parametrize("limit_us", [1_000, 1_700, 5_000])
 def test_every_call_is_within_the_limit(limit_us: int) -> None:
-    lowered = _chain()
-    program = check_program(lowered, SLOW, EmitOptions(max_time_per_fc_us=limit_us))
+    network = _chain()
+    program = check_program(network, SLOW, EmitOptions(max_time_per_fc_us=limit_us))
     assert len(program.calls) > 1
     assert max(c.predicted_cycles for c in program.calls) <= _limit_cycles(limit_us)
     _reads_only_what_it_wrote(program)
@@ -47,8 +47,8 @@ def test_every_call_is_within_the_limit(limit_us: int) -> None:
 def test_long_layer_is_divided() -> None:
     net = LoweredNet(4)
     x = net.codes((40, 40, 32))
-    lowered = net.graph(net.conv(x, 64, (5, 5), pads=(2, 2, 2, 2)))
-    program = check_program(lowered, SLOW, EmitOptions(max_time_per_fc_us=1_000))
+    network = net.graph(net.conv(x, 64, (5, 5), pads=(2, 2, 2, 2)))
+    program = check_program(network, SLOW, EmitOptions(max_time_per_fc_us=1_000))
     assert len(program.calls) > 2
     assert max(c.predicted_cycles for c in program.calls) <= _limit_cycles(1_000)
 
@@ -62,10 +62,10 @@ def test_long_fully_connected_layer_is_divided_by_channels() -> None:
 
 
 def test_one_call_without_a_limit_or_when_it_is_short() -> None:
-    lowered = _chain(2)
-    assert len(check_program(lowered, SLOW, EmitOptions()).calls) == 1
+    network = _chain(2)
+    assert len(check_program(network, SLOW, EmitOptions()).calls) == 1
     generous = EmitOptions(max_time_per_fc_us=10_000_000)
-    assert len(check_program(lowered, SLOW, generous).calls) == 1
+    assert len(check_program(network, SLOW, generous).calls) == 1
 
 
 def test_predicted_cycles_are_those_of_the_timing_model() -> None:
@@ -82,9 +82,9 @@ def test_impossible_limit_names_the_layer() -> None:
 
 def test_layer_too_big_for_the_memory_is_named() -> None:
     net = LoweredNet(6)
-    lowered = net.graph(net.conv(net.codes((9, 9, 64)), 8, (5, 5), pads=(2, 2, 2, 2)))
+    network = net.graph(net.conv(net.codes((9, 9, 64)), 8, (5, 5), pads=(2, 2, 2, 2)))
     with pytest.raises(CapacityError, match=r"conv_0.*does not fit into 1024 bytes"):
-        check_program(lowered, small_machine(1_024), EmitOptions())
+        check_program(network, small_machine(1_024), EmitOptions())
 
 
 @pytest.mark.parametrize("values", [{"optimize_level": "O4"}, {"compile_mode": "fast"}])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bpu_common.network import Network
 from bpu_common.program import EltwiseKind, ResizeMode
 from bpu_common.tensor import InputType
-from bpu_host.compiler.lowered import LoweredGraph
 from bpu_host.compiler.place import EmitOptions
 from tests.support.nets_place import LoweredNet, check_program, place_whole, small_machine
 
@@ -101,7 +101,7 @@ STEPS: tuple[Callable[[LoweredNet, str], str], ...] = (
 )
 
 
-def random_net(seed: int, steps: list[int]) -> LoweredGraph:
+def random_net(seed: int, steps: list[int]) -> Network:
     """A network of the given steps; some inner results are outputs too."""
     net = LoweredNet(seed)
     side = net.random.integers(6, MAX_SIDE // 2, 2) * 2
@@ -132,8 +132,8 @@ nets = st.builds(
 def test_levels(level: str) -> None:
     @settings(SETTINGS, max_examples=12)
     @given(nets, st.sampled_from([8_192, 16_384, 32_768]))
-    def check(lowered: LoweredGraph, sram_bytes: int) -> None:
-        check_program(lowered, small_machine(sram_bytes), EmitOptions(level))
+    def check(network: Network, sram_bytes: int) -> None:
+        check_program(network, small_machine(sram_bytes), EmitOptions(level))
 
     check()
 
@@ -144,15 +144,15 @@ def test_levels(level: str) -> None:
     st.sampled_from([6_144, 12_288, 24_576, 1 << 20]),
     st.sampled_from(["latency", "bandwidth"]),
 )
-def test_modes(lowered: LoweredGraph, sram_bytes: int, mode: str) -> None:
-    check_program(lowered, small_machine(sram_bytes), EmitOptions(compile_mode=mode))
+def test_modes(network: Network, sram_bytes: int, mode: str) -> None:
+    check_program(network, small_machine(sram_bytes), EmitOptions(compile_mode=mode))
 
 
 @settings(SETTINGS, max_examples=15)
 @given(nets)
-def test_same_input_same_program(lowered: LoweredGraph) -> None:
+def test_same_input_same_program(network: Network) -> None:
     options = EmitOptions()
-    first, packed = place_whole(lowered, small_machine(8_192), options)
-    again, packed_again = place_whole(lowered, small_machine(8_192), options)
+    first, packed = place_whole(network, small_machine(8_192), options)
+    again, packed_again = place_whole(network, small_machine(8_192), options)
     assert first == again
     assert packed.data == packed_again.data

@@ -14,8 +14,8 @@ def _program() -> Program:
     net = LoweredNet(7)
     x = net.codes((12, 12, 8))
     y = net.eltwise(EltwiseKind.ADD, net.conv(net.conv(x, 16), 8), x)
-    lowered = net.graph(net.conv(net.concat([y, x]), 8))
-    program, _ = place_whole(lowered, small_machine(6_144), EmitOptions())
+    network = net.graph(net.conv(net.concat([y, x]), 8))
+    program, _ = place_whole(network, small_machine(6_144), EmitOptions())
     return program
 
 
@@ -47,8 +47,8 @@ def test_waits_cross_queues_and_point_back() -> None:
 def test_loads_run_ahead_of_the_computation() -> None:
     """Double buffering: a load waits for the tile before the previous one, not for the last."""
     net = LoweredNet(8)
-    lowered = net.graph(net.conv(net.codes((64, 64, 16)), 16))
-    program, _ = place_whole(lowered, small_machine(49_152), EmitOptions())
+    network = net.graph(net.conv(net.codes((64, 64, 16)), 16))
+    program, _ = place_whole(network, small_machine(49_152), EmitOptions())
     instructions = program.calls[0].instructions
     computes = [i for i, each in enumerate(instructions) if engine_of(each) is Engine.COMPUTE]
     loads = [i for i, each in enumerate(instructions) if engine_of(each) is Engine.LOAD]

@@ -1,4 +1,4 @@
-"""Each operator class: the lowered graph, interpreted exactly, is close to the float network."""
+"""Each operator class: the quantized network, run exactly, is close to the float network."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from bpu_common.program import EltwiseKind
-from bpu_common.tensor import DType
-from bpu_host.compiler import quantize
-from bpu_host.compiler.lowered import (
-    CpuOp,
-    LoweredGraph,
+from bpu_common.network import (
+    Network,
+    OnnxOp,
     QConv,
     QEltwise,
     QLut,
     QMaxPool,
-    op_inputs,
+    tensors_read,
 )
-from tests.support.lowered_reference import run_lowered
+from bpu_common.program import EltwiseKind
+from bpu_common.tensor import DType
 from tests.support.nets_quant import (
     Net,
     all_tensors,
     image_input,
+    lowered,
     max_thresholds,
     sqnr_db,
     verdicts,
 )
+from tests.support.network_reference import run_network
 
 SIZE = 14
 Body = Callable[[Net, str], str]
@@ -44,39 +44,39 @@ def samples_of(model: ir.Model, count: int = 3) -> list[dict[str, np.ndarray]]:
     return [{"data": pixels[i : i + 1]} for i in range(count)]
 
 
-def lowered_of(model: ir.Model, *, cpu: tuple[str, ...] = ()) -> LoweredGraph:
+def lowered_of(model: ir.Model, *, cpu: tuple[str, ...] = ()) -> Network:
     thresholds = max_thresholds(model, samples_of(model))
     _, channels, height, width = model.graph.inputs[0].shape.numpy()
     inputs = (image_input(height, width, channels),)
-    return quantize.lower(model, verdicts(model, cpu=cpu), thresholds, inputs, "net")
+    return lowered(model, verdicts(model, cpu=cpu), thresholds, inputs, "net")
 
 
-def check(model: ir.Model, lowered: LoweredGraph, least_db: float) -> dict[str, np.ndarray]:
+def check(model: ir.Model, network: Network, least_db: float) -> dict[str, np.ndarray]:
     """Every output of the first sample is within the bound; returns all values."""
     sample = samples_of(model)[0]
     real = all_tensors(model, sample)
-    values = run_lowered(lowered, {"data": sample["data"].transpose(0, 2, 3, 1)})
+    values = run_network(network, {"data": sample["data"].transpose(0, 2, 3, 1)})
     for value in model.graph.outputs:
         assert sqnr_db(real[value.name], values[value.name]) > least_db, value.name
-    assert_consistent(lowered)
+    assert_consistent(network)
     return values
 
 
-def assert_consistent(lowered: LoweredGraph) -> None:
+def assert_consistent(network: Network) -> None:
     """Names are unique and made before they are read."""
-    known = {item.tensor.name for item in lowered.inputs}
+    known = {item.tensor.name for item in network.inputs}
     names: set[str] = set()
-    for op in lowered.ops:
+    for op in network.ops:
         assert op.name not in names
         names.add(op.name)
-        if isinstance(op, CpuOp):
-            read = {v.name for v in op.node.inputs if v is not None and v.name}
-            assert read <= known | set(lowered.constants)
+        if isinstance(op, OnnxOp):
+            read = {name for name in op.xs if name}
+            assert read <= known | set(network.constants)
             known.update(v.name for v in op.node.outputs)
             continue
-        assert set(op_inputs(op)) <= known
+        assert set(tensors_read(op)) <= known
         known.add(op.y)
-    assert set(lowered.outputs) <= known
+    assert {output.tensor for output in network.outputs} <= known
 
 
 def around(body: Body, channels: int = 8) -> ir.Model:
@@ -184,9 +184,9 @@ BODIES: dict[str, Body] = {
 @pytest.mark.parametrize("name", BODIES)
 def test_operator_runs_on_the_bpu_and_is_close(name: str) -> None:
     model = around(BODIES[name])
-    lowered = lowered_of(model)
-    assert not [op for op in lowered.ops if isinstance(op, CpuOp)]
-    check(model, lowered, 20.0 if name == "global-average" else 26.0)
+    network = lowered_of(model)
+    assert not [op for op in network.ops if isinstance(op, OnnxOp)]
+    check(model, network, 20.0 if name == "global-average" else 26.0)
 
 
 def test_split_into_three() -> None:
@@ -207,14 +207,14 @@ def test_concat(axis: int) -> None:
     z = net.node("Concat", [x, y], axis=axis)
     channels = 16 if axis == 1 else 8
     model = net.model(net.conv(z, channels, 4, 1), net.conv(y, 8, 4, 1))
-    lowered = lowered_of(model)
-    check(model, lowered, 28.0)
-    joins = [op for op in lowered.ops if isinstance(op, QEltwise)]
-    scale = lowered.tensors["t2"].scale[0]
+    network = lowered_of(model)
+    check(model, network, 28.0)
+    joins = [op for op in network.ops if isinstance(op, QEltwise)]
+    scale = network.tensors["t2"].scale.value
     assert {op.name for op in joins} == {
         f"UNIT_CONV_FOR_{name}_{scale:.5f}_TO_FUSE_SCALE"
         for name in ("t0", "t1")
-        if lowered.tensors[name].scale[0] != scale
+        if network.tensors[name].scale.value != scale
     }
     assert all(op.kind is EltwiseKind.SCALE for op in joins)
     assert "t1" in {op.a for op in joins}
@@ -224,15 +224,15 @@ def test_big_global_average_is_split() -> None:
     net = Net(1, 3, 112, 84)
     x = net.conv("data", 3, 4, 1)
     model = net.model(net.conv(net.node("GlobalAveragePool", [x]), 4, 3, 1))
-    lowered = lowered_of(model)
-    pools = [op for op in lowered.ops if isinstance(op, QConv) and "Average" in op.name]
+    network = lowered_of(model)
+    pools = [op for op in network.ops if isinstance(op, QConv) and "Average" in op.name]
     assert [op.kernel_hw for op in pools] == [(7, 7), (4, 6), (4, 2)]
     assert [op.name for op in pools] == [
         "GlobalAveragePool_1_SPLIT_WITH_DEPTHWISE_CONV_0",
         "GlobalAveragePool_1_SPLIT_WITH_DEPTHWISE_CONV_1",
         "GlobalAveragePool_1",
     ]
-    check(model, lowered, 15.0)
+    check(model, network, 15.0)
 
 
 def test_residual_network_end_to_end() -> None:
@@ -244,8 +244,8 @@ def test_residual_network_end_to_end() -> None:
     y = net.node("MaxPool", [y], kernel_shape=[2, 2], strides=[2, 2])
     y = net.conv(net.node("GlobalAveragePool", [y]), 8, 10, 1)
     model = net.model(net.node("Softmax", [y], axis=1))
-    lowered = lowered_of(model, cpu=("Softmax_8",))
-    assert [(type(op).__name__, op.name) for op in lowered.ops] == [
+    network = lowered_of(model, cpu=("Softmax_8",))
+    assert [(type(op).__name__, op.name) for op in network.ops] == [
         ("QConv", "Conv_0"),
         ("QConv", "Conv_2"),
         ("QEltwise", "UNIT_CONV_FOR_Add_3"),
@@ -253,31 +253,31 @@ def test_residual_network_end_to_end() -> None:
         ("QConv", "GlobalAveragePool_6"),
         ("QConv", "Conv_7"),
         ("Dequantize", "t7_HzDequantize"),
-        ("CpuOp", "Softmax_8"),
+        ("OnnxOp", "Softmax_8"),
     ]
-    check(model, lowered, 25.0)
-    tail = lowered.tensors["t7_quantized"]
+    check(model, network, 25.0)
+    tail = network.tensors["t7_quantized"]
     assert tail.dtype is DType.INT32
-    assert len(tail.scale) == 10
+    assert len(tail.scale.values) == 10
 
 
 def test_gate_becomes_one_look_up_named_after_the_product() -> None:
-    lowered = lowered_of(around(BODIES["silu"]))
-    assert [op.name for op in lowered.ops if isinstance(op, QLut)] == ["Mul_2"]
-    tables = next(op for op in lowered.ops if isinstance(op, QLut)).tables
+    network = lowered_of(around(BODIES["silu"]))
+    assert [op.name for op in network.ops if isinstance(op, QLut)] == ["Mul_2"]
+    tables = next(op for op in network.ops if isinstance(op, QLut)).tables
     assert tables.shape == (1, 256)
 
 
 def test_activation_is_fused_as_a_clamp() -> None:
     for name, expected in (("relu", (0, 127)), ("relu6", (0, 127))):
-        lowered = lowered_of(around(BODIES[name]))
-        first = lowered.ops[0]
+        network = lowered_of(around(BODIES[name]))
+        first = network.ops[0]
         assert isinstance(first, QConv)
         assert first.clamp == expected
         assert first.y == "t1"
 
 
 def test_pooling_keeps_the_scale() -> None:
-    lowered = lowered_of(around(BODIES["maxpool"]))
-    pool = next(op for op in lowered.ops if isinstance(op, QMaxPool))
-    assert lowered.tensors[pool.x].scale == lowered.tensors[pool.y].scale
+    network = lowered_of(around(BODIES["maxpool"]))
+    pool = next(op for op in network.ops if isinstance(op, QMaxPool))
+    assert network.tensors[pool.x].scale == network.tensors[pool.y].scale

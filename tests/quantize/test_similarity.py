@@ -13,15 +13,16 @@ from bpu_common.errors import CompilerBug
 from bpu_host.compiler import onnx_out, quantize
 from bpu_host.compiler.quantize import similarity as similarity_module  # the function
 from bpu_host.compiler.quantize.metrics import cosine, output_metrics
-from tests.support.lowered_reference import run_lowered
 from tests.support.nets_quant import (
     Net,
     all_tensors,
     feature_input,
     image_input,
+    lowered,
     max_thresholds,
     verdicts,
 )
+from tests.support.network_reference import run_network
 
 
 def classifier(*, nhwc: bool = False) -> Net:
@@ -41,18 +42,18 @@ def test_every_node_with_a_float_twin_is_compared(nhwc: bool) -> None:
     pixels = np.random.default_rng(0).integers(-128, 128, net.input_shape).astype(np.float32)
     sample = {"data": pixels}
     thresholds = max_thresholds(model, [sample])
-    lowered = quantize.lower(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
-    data = onnx_out.quantized_model(lowered)
+    network = lowered(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
+    data = onnx_out.quantized_model(network)
     found = quantize.similarity(model, data, sample)
-    compared = {op.name for op in lowered.ops if not op.name.endswith("_TO_FUSE_SCALE")}
-    assert compared <= set(found) | {op.name for op in lowered.ops if op.op_type == "HzQuantize"}
+    compared = {op.name for op in network.ops if not op.name.endswith("_TO_FUSE_SCALE")}
+    assert compared <= set(found) | {op.name for op in network.ops if op.op_type == "HzQuantize"}
     assert min(found.values()) > 0.995
     # The same cosines as those of the exact interpreter.
     real = all_tensors(model, sample)
     codes = pixels if nhwc else pixels.transpose(0, 2, 3, 1)
-    values = run_lowered(lowered, {"data": codes})
-    for op in lowered.ops:
-        if op.name in found and len(lowered.tensors.get(op.y, lowered.tensors["data"]).scale) == 1:
+    values = run_network(network, {"data": codes})
+    for op in network.ops:
+        if op.name in found and not network.tensors[op.y].scale.is_per_channel:
             name = op.y.removesuffix("_quantized")
             if op.y in values and name in real and values[op.y].ndim == 3:
                 expected = cosine(real[name], values[op.y].transpose(2, 0, 1))
@@ -68,9 +69,7 @@ def test_featuremap_input_and_several_groups(monkeypatch: pytest.MonkeyPatch) ->
     sample = {"data": np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)}
     thresholds = max_thresholds(model, [sample])
     inputs = (feature_input(1, 3, 12, 12),)
-    data = onnx_out.quantized_model(
-        quantize.lower(model, verdicts(model), thresholds, inputs, "net")
-    )
+    data = onnx_out.quantized_model(lowered(model, verdicts(model), thresholds, inputs, "net"))
     whole = quantize.similarity(model, data, sample)
     module = __import__(similarity_module.__module__, fromlist=["x"])
     monkeypatch.setattr(module, "_FETCHED_BYTES", 3000)
@@ -82,8 +81,8 @@ def test_model_that_cannot_run() -> None:
     model = net.model(net.nodes[-1].output[0])
     sample = {"data": np.zeros((1, 3, 12, 12), np.float32)}
     thresholds = max_thresholds(model, [sample])
-    lowered = quantize.lower(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
-    data = onnx_out.quantized_model(lowered)
+    network = lowered(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
+    data = onnx_out.quantized_model(network)
     with pytest.raises(CompilerBug, match="cannot be run"):
         quantize.similarity(model, data, {"data": np.zeros((1, 3, 5, 5), np.float32)})
 

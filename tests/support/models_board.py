@@ -28,7 +28,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, TensorSpec
 
 HEIGHT, WIDTH, CHANNELS = 8, 16, 8
 _CALLS = 2
@@ -66,8 +66,7 @@ def tiny_model(
         DType.INT32,
         Layout.NHWC,
         (1, HEIGHT, WIDTH, CHANNELS),
-        tuple(0.001 * (index + 1) for index in range(CHANNELS)),
-        3,
+        Scale.per_channel(0.001 * (index + 1) for index in range(CHANNELS)),
     )
     segments: list[BpuSegment | CpuSegment] = [_bpu_segment(name, input_type, seed)]
     outputs = (codes,)

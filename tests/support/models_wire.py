@@ -19,6 +19,7 @@ from bpu_common.program import (
     Axis,
     Conv,
     Eltwise,
+    EltwiseEntry,
     EltwiseKind,
     Fill,
     FunctionCall,
@@ -39,7 +40,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, TensorSpec
 
 
 def tile(space: Space, offset: int, shape: tuple[int, int, int], dtype: DType = DType.INT8) -> Tile:
@@ -80,9 +81,19 @@ def all_instructions() -> tuple[Instruction, ...]:
             (0, 127),
         ),
         MaxPool(2, (0,), x, sram(512, 2, 4, 3), (3, 3), (2, 2), (1, 1, 1, 1)),
-        Eltwise(2, (5, 2), EltwiseKind.ADD, x, y, y, 64, -3, requant),
-        Eltwise(2, (6,), EltwiseKind.MUL, x, sram(512, 1, 1, 3), y, 0, 0, requant, (0, 100)),
-        Eltwise(2, (7,), EltwiseKind.SCALE, x, None, y, 127, 0, requant),
+        Eltwise(2, (5, 2), EltwiseKind.ADD, x, y, y, (EltwiseEntry(64, -3, requant),)),
+        Eltwise(
+            2,
+            (6,),
+            EltwiseKind.MUL,
+            x,
+            sram(512, 1, 1, 3),
+            y,
+            (EltwiseEntry(0, 0, requant),) * 3,
+            (0, 100),
+            (-128, 7),
+        ),
+        Eltwise(2, (7,), EltwiseKind.SCALE, x, None, y, (EltwiseEntry(127, 0, requant),)),
         Lut(2, (8,), x, y, 1024, 1),
         Resize(
             3,
@@ -129,8 +140,7 @@ def small_model(name: str = "net", seed: int = 0) -> BpuModel:
         DType.INT32,
         Layout.NHWC,
         (1, 3, 16, 8),
-        tuple(0.125 * (index + 1) for index in range(8)),
-        3,
+        Scale(tuple(0.125 * (index + 1) for index in range(8)), tuple(range(-4, 4)), 3),
     )
     scores = TensorSpec("scores", (1, 8), DType.FLOAT32)
     weights = np.random.default_rng(seed).integers(0, 256, 1000, np.uint8).tobytes()

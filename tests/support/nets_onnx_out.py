@@ -1,37 +1,31 @@
-"""Lowered graphs built directly, with random weights: what the ONNX bodies are tested on."""
+"""Quantized networks built directly, with random weights: what the ONNX bodies are tested on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnx_ir as ir
 
-from bpu_common.params import ChannelParams
-from bpu_common.program import EltwiseKind, Pair, Quad, ResizeMode
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     BpuOp,
-    LoweredGraph,
-    LoweredOp,
+    ModelOutput,
+    Network,
+    Operation,
     QConcat,
     QConv,
-    QDepthToSpace,
     QEltwise,
     QLut,
     QMaxPool,
-    QPad,
     QResize,
-    QSlice,
-    QTensor,
-    op_inputs,
+    bpu_tensor,
+    tensors_read,
 )
+from bpu_common.params import ChannelParams
+from bpu_common.program import EltwiseKind, Pair, Quad, ResizeMode
+from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, TensorSpec
+from bpu_host.compiler.partition import split
 from bpu_sim import arith
-
-
-def empty_float_model() -> ir.Model:
-    graph = ir.Graph([], [], nodes=[], opset_imports={"": 19}, name="empty")
-    return ir.Model(graph, ir_version=10)
+from bpu_sim.engines.reference import compute
 
 
 @dataclass
@@ -40,8 +34,8 @@ class NetBuilder:
 
     seed: int = 0
     name: str = "net"
-    ops: list[LoweredOp] = field(default_factory=list)
-    tensors: dict[str, QTensor] = field(default_factory=dict)
+    ops: list[Operation] = field(default_factory=list)
+    tensors: dict[str, TensorSpec] = field(default_factory=dict)
     inputs: list[ModelInput] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +43,8 @@ class NetBuilder:
 
     def tensor(self, name: str, shape_hwc, scale: float = 0.05, dtype=DType.INT8) -> str:
         scales = (scale,) if dtype is DType.INT8 else (scale,) * shape_hwc[2]
-        self.tensors[name] = QTensor(name, tuple(int(v) for v in shape_hwc), scales, dtype)
+        shape = tuple(int(v) for v in shape_hwc)
+        self.tensors[name] = bpu_tensor(name, shape, Scale.per_channel(scales), dtype)
         return name
 
     def input(self, name: str, shape_hwc, input_type=InputType.RGB) -> str:
@@ -99,9 +94,7 @@ class NetBuilder:
             f"t{len(self.ops)}", (*size, out), dtype=DType.INT32 if int32 else DType.INT8
         )
         self.ops.append(
-            QConv(
-                name, x, y, weights, params, kernel, stride, dilation, pads, groups, upsample, clamp
-            )
+            QConv(name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp)
         )
         return y
 
@@ -113,84 +106,41 @@ class NetBuilder:
         return f"op{len(self.ops)}", f"t{len(self.ops)}"
 
     def sum(self, a: str, b: str, clamp: Pair = (-128, 127), ratios=(0.05, 0.04, 0.06)) -> str:
-        ka, kb, requant = arith.eltwise_add_constants(*ratios)
+        entry = arith.eltwise_add_constants(*ratios)
         name, y = self.names()
-        op = QEltwise(name, EltwiseKind.ADD, a, b, y, ka, kb, requant, clamp)
+        op = QEltwise(name, EltwiseKind.ADD, a, b, y, (entry,), clamp)
         return self.add(op, self.tensors[a].shape_hwc)
 
     def mul(self, a: str, b: str, clamp: Pair = (-128, 127)) -> str:
-        ka, kb, requant = arith.eltwise_mul_constants(0.05, 0.02, 0.08)
+        entry = arith.eltwise_mul_constants(0.05, 0.02, 0.08)
         name, y = self.names()
-        op = QEltwise(name, EltwiseKind.MUL, a, b, y, ka, kb, requant, clamp)
+        op = QEltwise(name, EltwiseKind.MUL, a, b, y, (entry,), clamp)
         return self.add(op, self.tensors[a].shape_hwc)
 
     def scale(self, a: str, s_x: float = 0.05, s_y: float = 0.03) -> str:
-        ka, kb, requant = arith.scale_constants(s_x, s_y)
+        entry = arith.scale_constants(s_x, s_y)
         name, y = self.names()
-        op = QEltwise(name, EltwiseKind.SCALE, a, None, y, ka, kb, requant)
+        op = QEltwise(name, EltwiseKind.SCALE, a, None, y, (entry,))
         return self.add(op, self.tensors[a].shape_hwc)
 
-    def lowered(self, outputs) -> LoweredGraph:
+    def network(self, outputs) -> Network:
         outs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
-        return LoweredGraph(
+        return Network(
             self.name,
-            tuple(self.ops),
             self.tensors,
             tuple(self.inputs),
-            outs,
-            {},
-            {},
-            empty_float_model(),
+            tuple(ModelOutput(out, out) for out in outs),
+            split(self.name, self.ops, outs, ()),
         )
 
 
-def reference(lowered: LoweredGraph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every tensor of the graph by `bpu_sim.arith`, (H, W, C); feeds int8 (1, H, W, C)."""
-    values = {name: array[0] for name, array in feeds.items()}
-    for op in lowered.ops:
-        values[op.y] = _reference_op(op, [values[n] for n in op_inputs(op)], lowered.tensors)
-    return values
-
-
-def _reference_op(op: LoweredOp, xs: list[np.ndarray], tensors) -> np.ndarray:
-    match op:
-        case QConv():
-            return arith.conv(
-                xs[0],
-                op.weights,
-                op.params,
-                stride=op.stride_hw,
-                dilation=op.dilation_hw,
-                pads=op.pads_tlbr,
-                groups=op.groups,
-                upsample=op.upsample_hw,
-                clamp=op.clamp,
-                out=tensors[op.y].dtype,
-            )
-        case QEltwise():
-            b = xs[1] if len(xs) > 1 else None
-            return arith.eltwise(
-                op.kind, xs[0], b, ka=op.ka, kb=op.kb, requant=op.requant, clamp=op.clamp
-            )
-        case QMaxPool():
-            return arith.max_pool(xs[0], op.kernel_hw, op.stride_hw, op.pads_tlbr)
-        case QLut():
-            return arith.lut(xs[0], op.tables)
-        case QResize():
-            return arith.resize(xs[0], op.mode, op.rows, op.columns)
-        case QConcat():
-            return np.concatenate(xs, axis=op.axis)
-        case QSlice():
-            box = tuple(
-                slice(b, b + (n - 1) * s + 1, s)
-                for b, n, s in zip(op.start_hwc, tensors[op.y].shape_hwc, op.step_hwc, strict=True)
-            )
-            return xs[0][box]
-        case QPad():
-            return arith.pad(xs[0], op.pads_tlbr, op.value)
-        case QDepthToSpace():
-            return arith.space_depth(xs[0], op.block, to_space=op.to_space, dcr=op.dcr)
-    raise AssertionError(op)
+def reference(network: Network, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every tensor of the network by `bpu_sim.arith`, (H, W, C); feeds int8 (1, H, W, C)."""
+    values = dict(feeds)
+    for op in network.ops:
+        xs = [values[name] for name in tensors_read(op)]
+        values[op.y] = compute(op, xs, network.tensors[op.y])
+    return {name: array[0] for name, array in values.items()}
 
 
 def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000, width: float = 1.0):
@@ -227,7 +177,7 @@ def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000, width: flo
     return net, x
 
 
-def mixed_network() -> LoweredGraph:
+def mixed_network() -> Network:
     """A small network with every kind of operation and every form of requantization."""
     net = NetBuilder(11, "mixed")
     relu = (0, 127)
@@ -252,4 +202,4 @@ def mixed_network() -> LoweredGraph:
     wide = net.conv(both, 10, (3, 3), int32=True)
     weights = net.rng.choice(np.array([-127, 127], np.int8), (16, 3, 3, 40))
     deep = net.conv(both, 16, (3, 3), weights=np.tile(weights, (1, 1, 1, 1)))
-    return net.lowered([wide, deep, net.scale(both)])
+    return net.network([wide, deep, net.scale(both)])

@@ -1,4 +1,4 @@
-"""Hand-made and random lowered graphs for the placer, and a run of their programs."""
+"""Hand-made and random quantized networks for the placer, and a run of their programs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import onnx_ir as ir
 
 from bpu_common.machine import X3M, MachineSpec
 from bpu_common.model import BpuSegment
-from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseKind, Program, Requant, ResizeMode
-from bpu_common.tensor import (
-    AnyArray,
-    DType,
-    InputType,
-    Layout,
-    ModelInput,
-    TensorSpec,
-)
-from bpu_host.compiler.emit_weights import PackedWeights, pack_weights
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     FULL_RANGE,
     BpuOp,
-    LoweredGraph,
+    ModelOutput,
+    Network,
+    Part,
+    Place,
     QConcat,
     QConv,
     QDepthToSpace,
@@ -34,28 +25,42 @@ from bpu_host.compiler.lowered import (
     QPad,
     QResize,
     QSlice,
-    QTensor,
+    bpu_tensor,
+    tensors_read,
 )
-from bpu_host.compiler.partition import Part, split
+from bpu_common.params import ChannelParams
+from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Program, Requant, ResizeMode
+from bpu_common.tensor import (
+    IMAGE_SCALE,
+    AnyArray,
+    DType,
+    InputType,
+    Layout,
+    ModelInput,
+    Scale,
+    TensorSpec,
+)
+from bpu_host.compiler.emit_weights import PackedWeights, pack_weights
+from bpu_host.compiler.partition import split
 from bpu_host.compiler.place import EmitOptions, place
+from bpu_sim.engines.reference import compute
 from bpu_sim.machine import ExactSegment, check_hazards
-from tests.support.lowered_reference import _step
 
 Shape = tuple[int, int, int]
 
 
 class LoweredNet:
-    """A lowered graph under construction; methods append an operation and return its result."""
+    """A quantized network under construction; methods append an operation and return its result."""
 
     def __init__(self, seed: int = 0) -> None:
         self.random = np.random.default_rng(seed)
         self.ops: list[BpuOp] = []
-        self.tensors: dict[str, QTensor] = {}
+        self.tensors: dict[str, TensorSpec] = {}
         self.inputs: list[ModelInput] = []
 
     def _tensor(self, name: str, shape: Shape, dtype: DType = DType.INT8) -> str:
-        scale = (0.1,) * (shape[2] if dtype is DType.INT32 else 1)
-        self.tensors[name] = QTensor(name, shape, scale, dtype)
+        scale = Scale.per_channel((0.1,) * (shape[2] if dtype is DType.INT32 else 1))
+        self.tensors[name] = bpu_tensor(name, shape, scale, dtype)
         return name
 
     def _name(self, kind: str) -> tuple[str, str]:
@@ -74,7 +79,7 @@ class LoweredNet:
         return self._tensor(f"codes{len(self.tensors)}", shape)
 
     def _input(self, shape: Shape, kind: InputType, name: str) -> str:
-        spec = TensorSpec(name, (1, *shape), DType.INT8, Layout.NHWC, scale=(1.0,))
+        spec = TensorSpec(name, (1, *shape), DType.INT8, Layout.NHWC, scale=IMAGE_SCALE)
         self.inputs.append(ModelInput(spec, kind, Layout.NHWC))
         return self._tensor(name, shape)
 
@@ -115,9 +120,7 @@ class LoweredNet:
         weights = self.random.integers(-127, 128, (channels, *kernel, c // groups)).astype(np.int8)
         params = self.params(channels, weights[0].size)
         self.ops.append(
-            QConv(
-                name, x, y, weights, params, kernel, stride, dilation, pads, groups, upsample, clamp
-            )
+            QConv(name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp)
         )
         return self._tensor(y, (size[0], size[1], channels), DType.INT32 if int32 else DType.INT8)
 
@@ -146,7 +149,7 @@ class LoweredNet:
             int(self.random.integers(-500, 500)), 2, int(self.random.integers(1 << 14, 1 << 15)), 19
         )
         ka, kb = (int(k) for k in self.random.integers(-127, 128, 2))
-        self.ops.append(QEltwise(name, kind, a, b, y, ka, kb, requant))
+        self.ops.append(QEltwise(name, kind, a, b, y, (EltwiseEntry(ka, kb, requant),)))
         return self._tensor(y, self.shape(a))
 
     def lut(self, x: str, per_channel: bool = False) -> str:
@@ -197,10 +200,13 @@ class LoweredNet:
         self.ops.append(QDepthToSpace(name, x, y, block, to_space, dcr))
         return self._tensor(y, shape)
 
-    def graph(self, *outputs: str) -> LoweredGraph:
-        empty = ir.Model(ir.Graph([], [], nodes=[], name="net"), ir_version=10)
-        return LoweredGraph(
-            "net", tuple(self.ops), self.tensors, tuple(self.inputs), outputs, {}, {}, empty
+    def graph(self, *outputs: str) -> Network:
+        return Network(
+            "net",
+            self.tensors,
+            tuple(self.inputs),
+            tuple(ModelOutput(name, name) for name in outputs),
+            split("net", self.ops, outputs, ()),
         )
 
 
@@ -209,40 +215,38 @@ def small_machine(sram_bytes: int) -> MachineSpec:
     return replace(X3M, sram_bytes=sram_bytes)
 
 
-def only_part(lowered: LoweredGraph) -> Part:
+def only_part(network: Network) -> Part:
     """The one BPU part of a graph."""
-    (part,) = split(lowered)
-    assert part.on == "BPU"
+    (part,) = network.parts
+    assert part.place is Place.BPU
     return part
 
 
 def place_whole(
-    lowered: LoweredGraph, spec: MachineSpec, options: EmitOptions
+    network: Network, spec: MachineSpec, options: EmitOptions
 ) -> tuple[Program, PackedWeights]:
     """The program of a graph that is one BPU part."""
-    part = only_part(lowered)
+    part = only_part(network)
     packed = pack_weights(part.ops)
-    return place(part, lowered, packed.places, spec, options), packed
+    return place(part, network, packed.places, spec, options), packed
 
 
-def segment_of(lowered: LoweredGraph, program: Program, packed: PackedWeights) -> BpuSegment:
+def segment_of(network: Network, program: Program, packed: PackedWeights) -> BpuSegment:
     """A segment around a program, without a fast path."""
-    part = only_part(lowered)
+    part = only_part(network)
     return BpuSegment(
         part.name, part.inputs, part.outputs, program, b"", packed.constants, packed.data
     )
 
 
-def random_feeds(
-    lowered: LoweredGraph, seed: int
-) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
+def random_feeds(network: Network, seed: int) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
     """Inputs of the only part: as the machine takes them, and as codes for the reference."""
     random = np.random.default_rng(seed)
-    images = {i.tensor.name: i for i in lowered.inputs}
+    images = {i.tensor.name: i for i in network.inputs}
     raw: dict[str, AnyArray] = {}
     codes: dict[str, AnyArray] = {}
-    for name in only_part(lowered).inputs:
-        shape = lowered.tensors[name].shape_hwc
+    for name in only_part(network).inputs:
+        shape = network.tensors[name].shape_hwc
         if name not in images:
             codes[name] = random.integers(-128, 128, shape).astype(np.int8)
             raw[name] = codes[name][None]
@@ -262,26 +266,27 @@ def _as_codes(raw: AnyArray, image: ModelInput) -> AnyArray:
     return (np.concatenate([luma, chroma], axis=2).astype(np.int16) - 128).astype(np.int8)
 
 
-def run_machine(segment: BpuSegment, lowered: LoweredGraph, raw: dict[str, AnyArray]) -> dict:
+def run_machine(segment: BpuSegment, network: Network, raw: dict[str, AnyArray]) -> dict:
     """The segment's outputs, instruction by instruction, as (H, W, C)."""
-    images = {i.tensor.name: i for i in lowered.inputs}
+    images = {i.tensor.name: i for i in network.inputs}
     found = ExactSegment(segment, images).run(raw)
     return {name: value[0] for name, value in found.items()}
 
 
 def check_program(
-    lowered: LoweredGraph, spec: MachineSpec, options: EmitOptions, seed: int = 0
+    network: Network, spec: MachineSpec, options: EmitOptions, seed: int = 0
 ) -> Program:
     """Place a graph; prove its order, its bounds and that its bits are the reference's."""
-    program, packed = place_whole(lowered, spec, options)
+    program, packed = place_whole(network, spec, options)
     check_hazards(program)
     assert program.sram_bytes <= spec.sram_bytes
-    raw, codes = random_feeds(lowered, seed)
-    found = run_machine(segment_of(lowered, program, packed), lowered, raw)
-    expected = dict(codes)
-    for op in lowered.ops:
-        _step(op, lowered, expected)
-    for name in only_part(lowered).outputs:
+    raw, codes = random_feeds(network, seed)
+    found = run_machine(segment_of(network, program, packed), network, raw)
+    expected = {name: array[np.newaxis] for name, array in codes.items()}
+    for op in network.ops:
+        xs = [expected[name] for name in tensors_read(op)]
+        expected[op.y] = compute(op, xs, network.tensors[op.y])
+    for name in only_part(network).outputs:
         assert found[name].dtype == expected[name].dtype
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(found[name], expected[name][0], err_msg=name)
     return program

@@ -11,7 +11,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.network import Network
+from bpu_common.tensor import IMAGE_SCALE, DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_host.compiler import quantize
 
 
 class Net:
@@ -109,7 +111,9 @@ def verdicts(model: ir.Model, *, cpu: Sequence[str] = ()) -> dict[str, On]:
 
 
 def image_input(height: int, width: int, channels: int = 3, name: str = "data") -> ModelInput:
-    spec = TensorSpec(name, (1, height, width, channels), DType.INT8, Layout.NHWC, scale=(1.0,))
+    spec = TensorSpec(
+        name, (1, height, width, channels), DType.INT8, Layout.NHWC, scale=IMAGE_SCALE
+    )
     kind = InputType.GRAY if channels == 1 else InputType.YUV444
     return ModelInput(spec, kind, Layout.NHWC)
 
@@ -148,3 +152,8 @@ def sqnr_db(real: np.ndarray, other: np.ndarray) -> float:
     """Signal to quantization noise in dB."""
     noise = float(((real - other) ** 2).sum())
     return float("inf") if noise == 0 else 10 * np.log10(float((real**2).sum()) / noise)
+
+
+def lowered(*args: object) -> Network:
+    """The network that `quantize.lower` makes of its arguments."""
+    return quantize.lower(*args).network  # type: ignore[arg-type]

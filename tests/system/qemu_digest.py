@@ -84,15 +84,15 @@ def build_network(folder: Path) -> dict[str, str]:
     from tests.support.nets_onnx_out import mixed_network, reference
     from tests.support.segments_fastpath import fast_segment
 
-    lowered = mixed_network()
-    segment = fast_segment(lowered)
+    network = mixed_network()
+    segment = fast_segment(network)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "quantized.onnx").write_bytes(quantized_model(lowered))
+    (folder / "quantized.onnx").write_bytes(quantized_model(network))
     (folder / "fast.onnx").write_bytes(bytes(segment.fast_path))
     (folder / "weights").write_bytes(bytes(segment.weights))
     rng = np.random.default_rng(0)
     feeds = {}
-    for each in lowered.inputs:
+    for each in network.inputs:
         feeds[each.tensor.name] = rng.integers(-128, 128, each.tensor.shape).astype(np.int8)
         np.save(folder / f"input_{each.tensor.name}.npy", feeds[each.tensor.name])
     facts = {
@@ -101,8 +101,8 @@ def build_network(folder: Path) -> dict[str, str]:
         "constants": [(c.name, c.offset_bytes, c.dtype.value, c.shape) for c in segment.constants],
     }
     (folder / "facts.json").write_text(json.dumps(facts))
-    values = reference(lowered, feeds)
-    wanted = _digest({name: values[name][None] for name in lowered.outputs})
+    values = reference(network, feeds)
+    wanted = _digest({name: values[name][None] for name in network.outputs})
     return {"quantized model": wanted, "fast path": wanted}
 
 

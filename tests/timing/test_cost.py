@@ -12,6 +12,7 @@ from bpu_common.machine import X3M
 from bpu_common.program import (
     Conv,
     Eltwise,
+    EltwiseEntry,
     EltwiseKind,
     Image,
     Load,
@@ -68,7 +69,7 @@ def test_transposed_convolution_does_not_pay_for_inserted_zeros() -> None:
 
 def test_add_costs_macs_and_mul_does_not() -> None:
     x = sram(28, 32, 128)
-    add = Eltwise(0, (), EltwiseKind.ADD, x, x, x, 1, 1, UNIT)
+    add = Eltwise(0, (), EltwiseKind.ADD, x, x, x, (EltwiseEntry(1, 1, UNIT),))
     dense = conv_cycles(conv((28, 32, 128), 128), X3M)
     cost = instruction_cost(add, X3M).cycles - X3M.instruction_cycles
     assert cost == dense * X3M.unit_conv_share
@@ -125,8 +126,8 @@ def test_everything_else_never_gets_cheaper_by_growing(h: int, w: int, c: int) -
         image = Image(0, 64, 64, 64, InputType.NV12)
         instructions = [
             MaxPool(0, (), y, y, (3, 3), (2, 2), (0, 0, 0, 0)),
-            Eltwise(0, (), EltwiseKind.ADD, y, y, y, 1, 1, UNIT),
-            Eltwise(0, (), EltwiseKind.MUL, y, y, y, 1, 1, UNIT),
+            Eltwise(0, (), EltwiseKind.ADD, y, y, y, (EltwiseEntry(1, 1, UNIT),)),
+            Eltwise(0, (), EltwiseKind.MUL, y, y, y, (EltwiseEntry(1, 1, UNIT),)),
             Lut(0, (), y, y, 0, 1),
             Load(0, (), y, y),
             Store(0, (), y, y),

@@ -92,7 +92,7 @@ def test_known_colours() -> None:
 @settings(max_examples=60)
 def test_encoding_and_what_the_network_sees(rgb: np.ndarray, kind: InputType, nchw: bool) -> None:
     height, width, _ = rgb.shape
-    layout = Layout.NCHW if nchw and kind is not InputType.NV12 else Layout.NHWC
+    layout = Layout.NCHW if nchw and not kind.is_nv12 else Layout.NHWC
     value = target(kind, height, width, layout)
     raw = encode_rgb(rgb, value)
     assert raw.shape == value.caller_shape
@@ -102,6 +102,7 @@ def test_encoding_and_what_the_network_sees(rgb: np.ndarray, kind: InputType, nc
     assert (seen.dtype, seen.shape) == (np.int8, value.tensor.shape)
     pixels = {
         InputType.NV12: lambda: nv12_to_yuv444(rgb_to_nv12(rgb), height, width),
+        InputType.NV12_SEPARATE: lambda: nv12_to_yuv444(rgb_to_nv12(rgb), height, width),
         InputType.YUV444: lambda: rgb_to_yuv444(rgb),
         InputType.RGB: lambda: rgb,
         InputType.BGR: lambda: rgb[..., ::-1],

@@ -15,7 +15,16 @@ from bpu_common import load, perf, telemetry
 from bpu_common import program as isa
 from bpu_common.errors import InputError, ModelFormatError, UsageError
 from bpu_common.model import NodeInfo
-from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import (
+    UNQUANTIZED,
+    DType,
+    InputSource,
+    InputType,
+    Layout,
+    ModelInput,
+    Scale,
+    TensorSpec,
+)
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages import arrays, board
 from bpu_common.wire.messages import load as load_messages
@@ -61,6 +70,12 @@ def pairs(low: int = 0, high: int = 70_000) -> st.SearchStrategy[tuple[int, int]
 
 DTYPES, LAYOUTS = st.sampled_from(DType), st.sampled_from(Layout)
 SHAPES = st.lists(st.integers(0, 1 << 24), max_size=8).map(tuple)
+SCALES = st.builds(
+    Scale,
+    st.lists(st.floats(), max_size=4).map(tuple),
+    st.lists(st.integers(-128, 255), max_size=4).map(tuple),
+    st.integers(-1, 7),
+)
 TENSORS = st.builds(
     TensorSpec,
     NAME,
@@ -68,8 +83,8 @@ TENSORS = st.builds(
     DTYPES,
     LAYOUTS,
     SHAPES.filter(bool),
-    st.lists(st.floats(), max_size=4).map(tuple),
-    st.integers(-1, 7),
+    st.just(UNQUANTIZED) | SCALES.filter(bool),
+    st.lists(st.integers(0, 1 << 40), max_size=8).map(tuple),
 )
 IMAGES = st.builds(
     ModelInput,
@@ -96,6 +111,7 @@ HEAD = (U32, st.lists(U32, max_size=4).map(tuple))
 REQUANT = st.builds(isa.Requant, st.integers(-(2**31), 2**31), SMALL, SMALL, SMALL)
 CLAMP = st.tuples(BYTE, BYTE)
 PICTURE = st.builds(isa.Image, U64, U32, U32, U32, st.sampled_from(InputType))
+ENTRIES = st.lists(st.builds(isa.EltwiseEntry, BYTE, BYTE, REQUANT), max_size=3).map(tuple)
 INSTRUCTIONS = st.one_of(
     st.builds(isa.Load, *HEAD, TILES, TILES),
     st.builds(isa.LoadImage, *HEAD, PICTURE, U32, TILES),
@@ -108,7 +124,7 @@ INSTRUCTIONS = st.one_of(
     st.builds(isa.MaxPool, *HEAD, TILES, TILES, pairs(), pairs(), QUADS),
     st.builds(
         isa.Eltwise, *HEAD, st.sampled_from(isa.EltwiseKind), TILES, st.none() | TILES, TILES,
-        BYTE, BYTE, REQUANT, CLAMP,
+        ENTRIES, CLAMP, CLAMP,
     ),
     st.builds(isa.Lut, *HEAD, TILES, TILES, U64, U32),
     st.builds(isa.Resize, *HEAD, st.sampled_from(isa.ResizeMode), TILES, TILES, AXIS, AXIS),
@@ -155,7 +171,7 @@ ARRAYS = st.dictionaries(
             .reshape(shape)
             .copy()
         ),
-        DTYPES.filter(lambda dtype: dtype is not DType.BOOL),
+        DTYPES.filter(lambda dtype: dtype is not DType.BOOL and dtype.size_bits >= 8),
         st.lists(st.integers(0, 5), max_size=4).map(tuple),
         SMALL,
     ),

@@ -9,7 +9,7 @@ from bpu_common.container.check_program import check_program
 from bpu_common.errors import ModelFormatError
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel, BpuSegment, ExternalConstant
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import DType, Layout, ModelInput, TensorSpec
 
 MAX_MODELS = 1024
 MAX_NAME = 4096
@@ -84,14 +84,26 @@ def check_tensor(spec: TensorSpec, where: str) -> None:
         raise ModelFormatError(
             f"layout {spec.layout.value} with {len(spec.shape)} axes", where=where
         )
-    if not all(math.isfinite(scale) and scale > 0 for scale in spec.scale):
+    _check_scale(spec, where)
+
+
+def _check_scale(spec: TensorSpec, where: str) -> None:
+    scale, count = spec.scale, len(spec.scale.values)
+    if not all(math.isfinite(value) and value > 0 for value in scale.values):
         raise ModelFormatError("a scale that is not a positive number", where=where)
-    if len(spec.scale) > 1:
-        axis = spec.scale_axis
-        if not 0 <= axis < len(spec.shape) or spec.shape[axis] != len(spec.scale):
-            raise ModelFormatError(
-                f"{len(spec.scale)} scales do not fit axis {axis} of {spec.shape}", where=where
-            )
+    if len(scale.zero_points) not in (0, count):
+        raise ModelFormatError(
+            f"{len(scale.zero_points)} zero points for {count} scales", where=where
+        )
+    if not all(-128 <= zero <= 255 for zero in scale.zero_points):
+        raise ModelFormatError("a zero point outside -128..255", where=where)
+    if scale.axis < 0:
+        if count > 1:
+            raise ModelFormatError(f"{count} scales without an axis", where=where)
+    elif not scale.axis < len(spec.shape) or spec.shape[scale.axis] != count:
+        raise ModelFormatError(
+            f"{count} scales do not fit axis {scale.axis} of {spec.shape}", where=where
+        )
 
 
 def _check_input(value: ModelInput, where: str) -> None:
@@ -105,7 +117,7 @@ def _check_input(value: ModelInput, where: str) -> None:
         raise ModelFormatError(
             f"{spec.shape[3]} channels in a {value.input_type.value} input", where=where
         )
-    if value.input_type is InputType.NV12 and (spec.shape[1] % 2 or spec.shape[2] % 2):
+    if value.input_type.is_nv12 and (spec.shape[1] % 2 or spec.shape[2] % 2):
         raise ModelFormatError("an nv12 input of odd height or width", where=where)
     if value.layout is Layout.NONE:
         raise ModelFormatError("an image input needs layout NHWC or NCHW", where=where)

@@ -33,7 +33,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, InputType
+from bpu_common.tensor import DType
 
 MAX_SRAM_BYTES = 64 << 20
 MAX_DDR_BYTES = 1 << 30
@@ -42,7 +42,7 @@ MAX_WINDOW = 1 << 20  # of kernel * dilation
 SLOT_ALIGN = 64
 LUT_BYTES = 256
 
-_ELEMENT_BYTES = {dtype: dtype.size_bytes for dtype in DType}
+_ELEMENT_BYTES = {dtype: dtype.size_bits // 8 for dtype in DType if dtype.size_bits >= 8}
 
 
 class _BrokenRuleError(Exception):
@@ -188,9 +188,16 @@ def _check_eltwise(eltwise: Eltwise, sizes: dict[Space, int]) -> None:
             shape in {eltwise.a.shape_hwc, (1, 1, channels), (1, 1, 1)},
             f"b of {shape} cannot be broadcast to {eltwise.a.shape_hwc}",
         )
-    _in_range("ka", eltwise.ka, -128, 127)
-    _in_range("kb", eltwise.kb, -128, 127)
-    _check_requant(eltwise.requant)
+    _require(
+        len(eltwise.entries) in (1, eltwise.y.shape_hwc[2]),
+        f"{len(eltwise.entries)} entries for {eltwise.y.shape_hwc[2]} channels",
+    )
+    for entry in eltwise.entries:
+        _in_range("ka", entry.ka, -128, 127)
+        _in_range("kb", entry.kb, -128, 127)
+        _check_requant(entry.requant)
+    for zero in eltwise.zeros:
+        _in_range("zero", zero, -128, 127)
     _check_clamp(eltwise.clamp)
 
 
@@ -203,7 +210,7 @@ def _check_requant(requant: Requant) -> None:
 
 def _check_image(image: Image, row0: int, dst: Tile, io_bytes: int) -> None:
     _require(image.input_type.is_image, "a featuremap is not a picture")
-    nv12 = image.input_type is InputType.NV12
+    nv12 = image.input_type.is_nv12
     _in_range("height", image.height, 1, MAX_EXTENT)
     _in_range("width", image.width, 1, MAX_EXTENT)
     channels = image.input_type.channels
@@ -269,7 +276,8 @@ def _tile(what: str, tile: Tile, sizes: dict[Space, int]) -> None:
     """Extents, alignment and end of a tile; the reason is looked for only when there is one."""
     height, width, channels = tile.shape_hwc
     offset, row, pixel = tile.offset_bytes, tile.row_pitch_bytes, tile.pixel_pitch_bytes
-    element = _ELEMENT_BYTES[tile.dtype]
+    element = _ELEMENT_BYTES.get(tile.dtype, 0)
+    _require(element > 0, f"{what} has elements of {tile.dtype.value}")
     end = offset + (height - 1) * row + (width - 1) * pixel + channels * element
     if (
         0 < height <= MAX_EXTENT

@@ -49,8 +49,9 @@ def info_to_json(info: ModelInfo) -> dict[str, Any]:
                 "shape": list(spec.shape),
                 "dtype": spec.dtype.value,
                 "layout": spec.layout.value,
-                "scale": list(spec.scale),
-                "scale_axis": spec.scale_axis,
+                "scale": list(spec.scale.values),
+                "zero_points": list(spec.scale.zero_points),
+                "scale_axis": spec.scale.axis,
             }
             for spec in info.outputs
         ],
@@ -74,4 +75,6 @@ def _shape(spec: TensorSpec) -> str:
 def _scale(spec: TensorSpec) -> str:
     if not spec.scale:
         return ""
-    return ", scale per channel" if len(spec.scale) > 1 else f", scale {spec.scale[0]:g}"
+    if spec.scale.is_per_channel:
+        return ", scale per channel"
+    return f", scale {spec.scale.value:g}"

@@ -33,7 +33,7 @@ def check(model: Path, shapes: Mapping[str, tuple[int, ...]], progress: Progress
     config = check_config(model, shapes)
     with EventLog(progress) as events:
         compiled = compile_model(config, events, ProductNames.of_checker(), measure=False)
-    reasons = cpu_reasons(compiled.verdicts, compiled.lowered)
+    reasons = cpu_reasons(compiled.verdicts, compiled.network)
     if reasons:
         logger.info("These nodes run on the CPU:\n%s", reasons)
     logger.info("The converted model node information:\n%s", checker_table(compiled.nodes))

@@ -16,14 +16,13 @@ from bpu_common import container
 from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel, BpuSegment, NodeInfo
+from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.tensor import ModelInput
 from bpu_host.compiler import emit, onnx_out, passes, report, rules
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.frontend import graph_inputs, prepare, read_onnx
-from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph
-from bpu_host.compiler.partition import split
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
 from bpu_host.compiler.provenance import parameters
@@ -57,7 +56,7 @@ class Compiled:
         nodes: the node table.
         outputs: distances of each model output on the first sample.
         verdicts: where each node of the optimized graph was to run, and why.
-        lowered: the quantized network.
+        network: the quantized network.
     """
 
     model: BpuModel
@@ -65,7 +64,7 @@ class Compiled:
     nodes: tuple[NodeInfo, ...]
     outputs: dict[str, OutputMetrics]
     verdicts: dict[str, rules.Verdict]
-    lowered: LoweredGraph
+    network: Network
     calibration: Calibration
     estimates: tuple[SegmentEstimate, ...]
 
@@ -98,8 +97,8 @@ def compile_model(
             calibration, samples = job.calibrate()
             products.add(names.calibrated, onnx_out.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
-            lowered = job.quantize(calibration)
-            quantized = onnx_out.quantized_model(lowered)
+            network = job.quantize(calibration)
+            quantized = onnx_out.quantized_model(network)
             products.add(names.quantized, quantized)
             cosines: dict[str, float] = {}
             outputs: dict[str, OutputMetrics] = {}
@@ -108,8 +107,10 @@ def compile_model(
                 cosines = similarity(job.model, quantized, first)
                 outputs = output_table(job.model, quantized, first)
         with job.stage(f"compile the model with march {config.march}"):
-            nodes = report.node_infos(lowered, split(lowered), cosines)
-            model = job.emit(lowered, nodes, calibration)
+            nodes = report.node_infos(
+                network, [node.name or "" for node in job.model.graph], cosines
+            )
+            model = job.emit(network, nodes, calibration)
             products.add(names.board, container.dump((model,)))
         files = products.publish()
     return Compiled(
@@ -118,7 +119,7 @@ def compile_model(
         nodes,
         outputs,
         job.verdicts,
-        lowered,
+        network,
         calibration,
         job.estimates(model),
     )
@@ -206,21 +207,26 @@ class _Job:
             self.note(f"Select {calibration.method} method.")
         return calibration, samples
 
-    def quantize(self, calibration: Calibration) -> LoweredGraph:
-        """The lowered graph.
+    def quantize(self, calibration: Calibration) -> Network:
+        """The quantized network.
 
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowered = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
-        own = (op for op in lowered.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
+        lowering = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
+        network = lowering.network
+        self.verdicts = {
+            name: rules.Verdict("BPU" if verdict.on == "BPU" else "CPU", verdict.reason)
+            for name, verdict in lowering.verdicts.items()
+        }
+        own = (op for op in network.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
         if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
                 "no node of the model can be quantized for the BPU",
                 where=self.config.model_path.name,
                 hint=f"the model must hold at least one supported Conv; {self._some_reasons()}",
             )
-        return lowered
+        return network
 
     def _some_reasons(self) -> str:
         """Why the first nodes stay on the CPU."""
@@ -233,7 +239,7 @@ class _Job:
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
     def emit(
-        self, lowered: LoweredGraph, nodes: tuple[NodeInfo, ...], calibration: Calibration
+        self, network: Network, nodes: tuple[NodeInfo, ...], calibration: Calibration
     ) -> BpuModel:
         """Tiles, memory, function calls."""
         digest = hashlib.sha256(self.config.model_path.read_bytes()).hexdigest()
@@ -243,11 +249,11 @@ class _Job:
             max_time_per_fc_us=self.config.max_time_per_fc_us,
             debug=self.config.debug,
         )
-        for part in split(lowered):
-            if part.on == "BPU":
+        for part in network.parts:
+            if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
         facts = parameters(self.config, calibration, digest)
-        return emit.build_model(lowered, self._spec, options, nodes, facts)
+        return emit.build_model(network, self._spec, options, nodes, facts)
 
     def estimates(self, model: BpuModel) -> tuple[SegmentEstimate, ...]:
         """The predicted cost of every BPU segment."""

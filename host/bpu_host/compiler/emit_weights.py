@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bpu_common.model import ExternalConstant
+from bpu_common.network import Operation, QConv, QLut
 from bpu_common.tensor import DType
-from bpu_host.compiler.lowered import LoweredOp, QConv, QLut
 from bpu_host.compiler.place import ConstantPlace
 
 WEIGHTS_ALIGN = 64
@@ -47,7 +47,7 @@ class _Section:
         return offset
 
 
-def pack_weights(ops: Iterable[LoweredOp]) -> PackedWeights:
+def pack_weights(ops: Iterable[Operation]) -> PackedWeights:
     """Pack the constants of the operations, in their order."""
     section = _Section()
     places: dict[str, ConstantPlace] = {}

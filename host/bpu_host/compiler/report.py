@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bpu_common.model import NodeInfo
-from bpu_common.tensor import DType
-from bpu_host.compiler.lowered import (
-    CpuOp,
+from bpu_common.network import (
     Dequantize,
-    LoweredGraph,
-    LoweredOp,
-    QTensor,
+    Network,
+    OnnxOp,
+    Operation,
+    Place,
     Quantize,
-    op_inputs,
+    tensors_made,
+    tensors_read,
 )
-from bpu_host.compiler.partition import Part
+from bpu_common.tensor import DType, TensorSpec
 from bpu_host.compiler.quantize.metrics import OutputMetrics
 from bpu_host.compiler.rules.verdict import Verdict
 
@@ -46,43 +46,40 @@ def shorten(name: str) -> str:
 
 
 def node_infos(
-    lowered: LoweredGraph, parts: Sequence[Part], cosines: Mapping[str, float]
+    network: Network, order: Sequence[str], cosines: Mapping[str, float]
 ) -> tuple[NodeInfo, ...]:
-    """One row per operator of the lowered graph; quantize and dequantize are not listed."""
-    subgraph = _subgraphs(parts)
-    return tuple(
-        _info(op, lowered, subgraph.get(op.name, -1), cosines)
-        for op in lowered.ops
-        if not isinstance(op, (Quantize, Dequantize))
-    )
+    """One row per operation of the network; quantize and dequantize are not listed.
+
+    Args:
+        order: names of the float nodes; the rows come in this order.
+    """
+    position = {name: index for index, name in enumerate(order)}
+    bpu_parts = [part for part in network.parts if part.place is Place.BPU]
+    subgraph = {op.name: index for index, part in enumerate(bpu_parts) for op in part.ops}
+    listed = [op for op in network.ops if not isinstance(op, (Quantize, Dequantize))]
+    listed.sort(key=lambda op: min((position.get(name, -1) for name in op.sources), default=-1))
+    return tuple(_info(op, network, subgraph.get(op.name, -1), cosines) for op in listed)
 
 
-def _subgraphs(parts: Sequence[Part]) -> dict[str, int]:
-    bpu_parts = [part for part in parts if part.on == "BPU"]
-    return {op.name: index for index, part in enumerate(bpu_parts) for op in part.ops}
-
-
-def _info(
-    op: LoweredOp, lowered: LoweredGraph, subgraph: int, cosines: Mapping[str, float]
-) -> NodeInfo:
+def _info(op: Operation, network: Network, subgraph: int, cosines: Mapping[str, float]) -> NodeInfo:
     cosine = cosines.get(op.name, math.nan)
-    if isinstance(op, CpuOp):
+    if subgraph < 0:
         return NodeInfo(op.name, "CPU", -1, op.op_type, cosine, math.nan, "float", "float")
-    assert not isinstance(op, (Quantize, Dequantize))
-    source, result = lowered.tensors[op_inputs(op)[0]], lowered.tensors[op.y]
+    source = network.tensors[tensors_read(op)[0]]
+    result = network.tensors[tensors_made(op)[0]]
     return NodeInfo(
         op.name,
         "BPU",
         subgraph,
         op.op_type,
         cosine,
-        source.threshold,
+        source.scale.threshold,
         _dtype(source),
         _dtype(result),
     )
 
 
-def _dtype(tensor: QTensor) -> str:
+def _dtype(tensor: TensorSpec) -> str:
     return "float" if tensor.dtype is DType.FLOAT32 else tensor.dtype.value
 
 
@@ -122,13 +119,13 @@ def output_table(outputs: Mapping[str, OutputMetrics]) -> str:
     return format_table(headers, rows)
 
 
-def cpu_reasons(verdicts: Mapping[str, Verdict], lowered: LoweredGraph) -> str:
+def cpu_reasons(verdicts: Mapping[str, Verdict], network: Network) -> str:
     """Why each node on the CPU is there, in the chapter's form; empty when there is none."""
     lines: list[str] = []
-    for op in lowered.ops:
-        if isinstance(op, CpuOp):
+    for op in network.ops:
+        if isinstance(op, OnnxOp):
             verdict = verdicts.get(op.name)
-            reason = op.reason or (verdict.reason if verdict else "")
+            reason = verdict.reason if verdict else ""
             lines += [f"Layer {op.name}", f"        {reason or 'runs on the CPU'}"]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from bpu_sim.arith.operations import (
     max_pool,
     pad,
     requantize,
-    requantize_scalar,
+    requantize_entries,
     resize,
     space_depth,
 )
@@ -61,7 +61,7 @@ __all__ = [
     "quantize_weights",
     "relu_clamp",
     "requantize",
-    "requantize_scalar",
+    "requantize_entries",
     "resize",
     "resize_axis",
     "scale_constants",

@@ -5,11 +5,13 @@ Tensors are (H, W, C) int8 codes. Every shift is arithmetic (floor), also on neg
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bpu_common.errors import DeviceFault
 from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseKind, Pair, Quad, Requant, ResizeMode
+from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import I8, I32, I64, DType
 
 FULL_RANGE: Pair = (-128, 127)
@@ -32,11 +34,18 @@ def requantize(acc: I64, params: ChannelParams, clamp: Pair = FULL_RANGE) -> I8:
     return y
 
 
-def requantize_scalar(acc: I64, requant: Requant, clamp: Pair = FULL_RANGE) -> I8:
-    """As `requantize`, with one set of parameters for the whole array of any shape."""
-    shifted = (acc.astype(np.int64) + requant.bias) >> requant.right_shift
+def requantize_entries(acc: I64, entries: Sequence[EltwiseEntry], clamp: Pair = FULL_RANGE) -> I8:
+    """As `requantize`, with one set of parameters for the whole array, or one per channel."""
+    bias, right_shift, multiplier, out_shift = np.array(
+        [
+            (e.requant.bias, e.requant.right_shift, e.requant.multiplier, e.requant.out_shift)
+            for e in entries
+        ],
+        np.int64,
+    ).T
+    shifted = (acc.astype(np.int64) + bias) >> right_shift
     saturated = np.clip(shifted, _INT16_MIN, _INT16_MAX)
-    scaled = (saturated * requant.multiplier) >> requant.out_shift
+    scaled = (saturated * multiplier) >> out_shift
     y: I8 = np.clip(scaled, clamp[0], clamp[1]).astype(np.int8)
     return y
 
@@ -59,11 +68,16 @@ def conv(
     upsample: Pair = UNIT_PAIR,
     clamp: Pair = FULL_RANGE,
     out: DType = DType.INT8,
+    pad_code: int = 0,
+    addend: I8 | None = None,
+    factors: Sequence[int] = (),
 ) -> I8 | I32:
-    """Convolution with zero padding; x (H, W, I), weights OHWI (O, kh, kw, I / groups).
+    """Convolution; x (H, W, I), weights OHWI (O, kh, kw, I / groups).
 
-    `upsample` (u, v) > 1 first spreads the input: (H - 1) * u + 1 rows with zeros between
-    (transposed convolution). Rows and columns of x that no whole window covers are not read.
+    `upsample` (u, v) > 1 first spreads the input: (H - 1) * u + 1 rows with `pad_code` between
+    (transposed convolution); `pads` more of it stand around. Rows and columns of x that no whole
+    window covers are not read. `addend` (the result's shape) times `factors` (one, or one per
+    output channel) joins the accumulators.
 
     Returns:
         `out` INT8: requantized and clamped codes; INT32: accumulator + bias.
@@ -71,12 +85,13 @@ def conv(
     Raises:
         DeviceFault: an accumulator leaves int32; the compiler prevents it (`accumulator_bound`).
     """
-    spread = np.zeros(
+    spread = np.full(
         ((x.shape[0] - 1) * upsample[0] + 1, (x.shape[1] - 1) * upsample[1] + 1, x.shape[2]),
+        pad_code,
         np.int8,
     )
     spread[:: upsample[0], :: upsample[1]] = x
-    padded = pad(spread, pads).astype(np.int64)
+    padded = pad(spread, pads, pad_code).astype(np.int64)
     outputs, kernel_h, kernel_w, depth = weights.shape
     rows = (padded.shape[0] - (kernel_h - 1) * dilation[0] - 1) // stride[0] + 1
     columns = (padded.shape[1] - (kernel_w - 1) * dilation[1] - 1) // stride[1] + 1
@@ -92,6 +107,8 @@ def conv(
                     j * dilation[1] : j * dilation[1] + (columns - 1) * stride[1] + 1 : stride[1],
                 ]
                 acc[:, :, chosen] += window @ weights[chosen, i, j].astype(np.int64).T
+    if addend is not None:
+        acc += addend.astype(np.int64) * np.array(factors, np.int64)
     biased = acc + params.bias
     if biased.size and (biased.min() < _INT32_MIN or biased.max() > _INT32_MAX):
         raise DeviceFault("a convolution's accumulator leaves int32")
@@ -121,24 +138,27 @@ def eltwise(
     a: I8,
     b: I8 | None,
     *,
-    ka: int,
-    kb: int,
-    requant: Requant,
+    entries: Sequence[EltwiseEntry],
     clamp: Pair = FULL_RANGE,
+    zeros: Pair = (0, 0),
 ) -> I8:
-    """ADD: a*ka + b*kb; MUL: a*b; SCALE: a*ka (b is None); then `requantize_scalar`.
+    """ADD: a*ka + b*kb; MUL: a*b; SCALE: a*ka (b is None); then requantize.
 
-    b may be (1, 1, C) or (1, 1, 1): it is broadcast.
+    a and b stand for codes minus `zeros`; b may be (1, 1, C) or (1, 1, 1): it is broadcast.
+
+    Args:
+        entries: one for all channels, or one per channel.
     """
-    wide_a = a.astype(np.int64)
+    wide_a = a.astype(np.int64) - zeros[0]
+    ka, kb = np.array([(entry.ka, entry.kb) for entry in entries], np.int64).T
     match kind:
         case EltwiseKind.ADD:
-            acc = wide_a * ka + _present(b) * kb
+            acc = wide_a * ka + (_present(b) - zeros[1]) * kb
         case EltwiseKind.MUL:
-            acc = wide_a * _present(b)
+            acc = wide_a * (_present(b) - zeros[1])
         case EltwiseKind.SCALE:
             acc = wide_a * ka
-    return requantize_scalar(acc, requant, clamp)
+    return requantize_entries(acc, entries, clamp)
 
 
 def _present(b: I8 | None) -> I64:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.params import ChannelParams
-from bpu_common.program import Pair, Requant
+from bpu_common.program import EltwiseEntry, Pair, Requant
 from bpu_common.tensor import F32, F64, I8, I32, I64
 
 MAX_RIGHT_SHIFT = 16
@@ -214,8 +214,8 @@ def _scalar_requant(ratio: float) -> Requant:
     )
 
 
-def eltwise_add_constants(s_a: float, s_b: float, s_y: float) -> tuple[int, int, Requant]:
-    """(ka, kb, requant) of y = a + b: int8 factors in the proportion of the scales.
+def eltwise_add_constants(s_a: float, s_b: float, s_y: float) -> EltwiseEntry:
+    """ka, kb, requant of y = a + b: int8 factors in the proportion of the scales.
 
     The branch of the greater scale gets the k in 64..127 for which the other, k * smaller / greater
     rounded, is nearest to the true proportion; among equals the greatest k.
@@ -226,21 +226,21 @@ def eltwise_add_constants(s_a: float, s_b: float, s_y: float) -> tuple[int, int,
     best = int(np.argmin(np.abs(others / ks - smaller / greater)))
     k, other = int(ks[best]), int(others[best])
     requant = _scalar_requant(greater / k / s_y)
-    return (k, other, requant) if s_a >= s_b else (other, k, requant)
+    return EltwiseEntry(*((k, other) if s_a >= s_b else (other, k)), requant)
 
 
-def eltwise_mul_constants(s_a: float, s_b: float, s_y: float) -> tuple[int, int, Requant]:
-    """(1, 1, requant) of y = a * b: the factors are not used."""
-    return 1, 1, _scalar_requant(s_a * s_b / s_y)
+def eltwise_mul_constants(s_a: float, s_b: float, s_y: float) -> EltwiseEntry:
+    """The requantization of y = a * b; the factors are 1 and not used."""
+    return EltwiseEntry(1, 1, _scalar_requant(s_a * s_b / s_y))
 
 
-def scale_constants(s_x: float, s_y: float) -> tuple[int, int, Requant]:
-    """(ka, 0, requant) of y = x brought from scale s_x to s_y; a negative s_x negates.
+def scale_constants(s_x: float, s_y: float) -> EltwiseEntry:
+    """ka and requant of y = x brought from scale s_x to s_y; a negative s_x negates.
 
     ka is 64: the half-LSB then has six more bits and powers of two stay exact.
     """
     ka = 64 if s_x >= 0 else -64
-    return ka, 0, _scalar_requant(abs(s_x) / 64 / s_y)
+    return EltwiseEntry(ka, 0, _scalar_requant(abs(s_x) / 64 / s_y))
 
 
 def lut_table(function: Callable[[F64], F64], s_x: float, s_y: float) -> I8:

@@ -20,7 +20,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, InputType
+from bpu_common.tensor import DType
 
 LUT_BYTES = 256
 
@@ -33,7 +33,7 @@ def byte_run(space: Space, offset_bytes: int, size_bytes: int) -> Tile:
 def image_tiles(image: Image, row0: int, rows: int, width: int, channels: int) -> tuple[Tile, ...]:
     """The bytes of rows [row0, row0 + rows) of a picture: Y and UV of nv12, or pixels."""
     start = image.offset_bytes + row0 * image.stride_bytes
-    if image.input_type is not InputType.NV12:
+    if not image.input_type.is_nv12:
         shape = (rows, width, channels)
         return (Tile(Space.IO, start, shape, image.stride_bytes, channels, DType.UINT8),)
     first, last = row0 // 2, (row0 + rows - 1) // 2

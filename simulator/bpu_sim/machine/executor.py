@@ -28,7 +28,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import I8, U8, AnyArray, DType, InputType
+from bpu_common.tensor import I8, U8, AnyArray, DType
 from bpu_sim import arith
 from bpu_sim.machine import kernels
 from bpu_sim.machine.access import LUT_BYTES, accesses, byte_run, image_tiles, weights_shape
@@ -212,17 +212,16 @@ class Executor:
             op.kind,
             self._codes(op.a),
             b,
-            ka=op.ka,
-            kb=op.kb,
-            requant=op.requant,
+            entries=op.entries,
             clamp=op.clamp,
+            zeros=op.zeros,
         )
 
     def _picture(self, op: LoadImage) -> AnyArray:
         """Rows of the picture as (h, w, c) codes, value - 128."""
         image, (rows, width, channels) = op.image, op.dst.shape_hwc
         tiles = image_tiles(image, op.row0, rows, width, channels)
-        if image.input_type is not InputType.NV12:
+        if not image.input_type.is_nv12:
             pixels = cast("U8", self._view(tiles[0]))
             return np.bitwise_xor(pixels, 0x80).view(np.int8)
         luma, chroma = (cast("U8", self._view(tile)) for tile in tiles)
@@ -256,7 +255,7 @@ def _require_picture(op: LoadImage) -> None:
             f"reads rows [{op.row0}, {op.row0 + rows}) and {width} columns of a picture of "
             f"{image.height}x{image.width}"
         )
-    if image.input_type is InputType.NV12 and channels != 3:
+    if image.input_type.is_nv12 and channels != 3:
         raise DeviceFault(f"an nv12 picture has 3 channels, not {channels}")
     if op.dst.dtype is not DType.INT8 or op.dst.space is not Space.SRAM:
         raise DeviceFault(f"reads a picture to {describe(op.dst)}; it becomes int8 in SRAM")

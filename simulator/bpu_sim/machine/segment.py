@@ -13,7 +13,6 @@ from bpu_common.tensor import (
     DDR_WIDTH_ALIGN,
     AnyArray,
     DType,
-    InputType,
     Layout,
     ModelInput,
     align_up,
@@ -66,7 +65,7 @@ class ExactSegment:
             _require(slot, array, (1, *array.shape[1:]), DType.INT8)
             return [(_io_tile(slot, array[0]), array[0])]
         _require(slot, array, image.caller_shape, image.caller_dtype)
-        if image.input_type is not InputType.NV12:
+        if not image.input_type.is_nv12:
             channels_first = image.layout is Layout.NCHW
             pixels = array[0].transpose(1, 2, 0) if channels_first else array[0]
             return [(_io_tile(slot, pixels), pixels)]

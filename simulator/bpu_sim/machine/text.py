@@ -70,13 +70,16 @@ def _body(instruction: Instruction) -> str:
                 f"maxpool {_tile(x)} -> {_tile(y)} k{_pair(instruction.kernel_hw)} "
                 f"s{_pair(instruction.stride_hw)} p{_numbers(instruction.pads_tlbr)}"
             )
-        case Eltwise(kind=kind, a=a, b=b, y=y, requant=requant):
-            factors = "" if kind is EltwiseKind.MUL else f" k{instruction.ka},{instruction.kb}"
+        case Eltwise(kind=kind, a=a, b=b, y=y, entries=entries):
+            entry, more = entries[0], entries[1:]
+            requant = entry.requant
+            factors = "" if kind is EltwiseKind.MUL else f" k{entry.ka},{entry.kb}"
             operands = _tile(a) if b is None else f"{_tile(a)}, {_tile(b)}"
             return (
                 f"{kind.name.lower():8}{operands} -> {_tile(y)}{factors} "
                 f"(+{requant.bias})>>{requant.right_shift}*{requant.multiplier}"
                 f">>{requant.out_shift}{_clamp(instruction.clamp)}"
+                + (f" and {len(more)} entries more" if more else "")
             )
         case Lut(x=x, y=y):
             return (

@@ -29,7 +29,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import InputType, align_up
+from bpu_common.tensor import align_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _dma(load_bytes: int, store_bytes: int, spec: MachineSpec) -> Cost:
 
 def _image_bytes(load: LoadImage) -> int:
     height, width, channels = load.dst.shape_hwc
-    if load.image.input_type is InputType.NV12:
+    if load.image.input_type.is_nv12:
         chroma_rows = -(-(load.row0 + height) // 2) - load.row0 // 2
         return (height + chroma_rows) * align_up(width, 2)
     return height * width * channels

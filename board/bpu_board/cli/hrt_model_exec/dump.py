@@ -34,12 +34,9 @@ def dequantize(array: AnyArray, spec: TensorSpec) -> F32:
     """Real values of an output, float32; floats stay as they are."""
     if not spec.scale:
         return array.astype(np.float32)
-    scale = np.asarray(spec.scale, np.float32)
-    if scale.size > 1:
-        shape = [1] * array.ndim
-        shape[spec.scale_axis] = scale.size
-        scale = scale.reshape(shape)
-    return np.asarray(array.astype(np.float32) * scale, np.float32)
+    values, zero_points = spec.scale.shaped(array.ndim)
+    codes = (array.astype(np.int64) - zero_points).astype(np.float32)
+    return np.asarray(codes * values.astype(np.float32), np.float32)
 
 
 def as_text(array: AnyArray, axis: int, precision: int) -> str:

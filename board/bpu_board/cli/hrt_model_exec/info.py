@@ -96,10 +96,10 @@ def input_properties(source: ModelInput) -> TensorProperties:
             input_source=_SOURCES[source.source],
         )
     _, height, width, channels = source.tensor.shape
-    nchw = source.layout is Layout.NCHW or source.input_type is InputType.NV12
+    nchw = source.layout is Layout.NCHW or source.input_type.is_nv12
     valid = (1, channels, height, width) if nchw else (1, height, width, channels)
     aligned, stride, size_bytes = valid, _strides(valid, 1), height * width * channels
-    if source.input_type is InputType.NV12:
+    if source.input_type.is_nv12:
         padded = align_up(width, DDR_WIDTH_ALIGN)
         aligned, stride = (1, channels, height, padded), (0, 0, 0, 0)
         size_bytes = height * padded * 3 // 2
@@ -137,8 +137,8 @@ def _properties(spec: TensorSpec, input_source: str = "") -> TensorProperties:
         quanti_type="SCALE" if spec.scale else "NONE",
         stride=_strides(spec.aligned_shape, spec.dtype.size_bytes),
         input_source=input_source,
-        scale_data=spec.scale,
-        quantize_axis=spec.scale_axis,
+        scale_data=spec.scale.values,
+        quantize_axis=spec.scale.axis,
     )
 
 

@@ -23,7 +23,7 @@ from bpu_common.wire.messages.tensors import (
 assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"
 
 MAX_ARRAYS = 256
-_BY_NUMPY = {value.numpy: value for value in DType}
+_BY_NUMPY = {value.numpy: value for value in DType if value.size_bits >= 8}
 
 
 class _Tensors(Protocol):
@@ -43,7 +43,7 @@ def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
     for name, array in arrays.items():
         dtype = _BY_NUMPY.get(array.dtype)
         if dtype is None:
-            known = ", ".join(value.value for value in DType)
+            known = ", ".join(value.value for value in _BY_NUMPY.values())
             raise InputError(
                 f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
             )
@@ -74,6 +74,8 @@ def _from_pb(message: pb.Tensor) -> AnyArray:
         shape = shape_from(message.shape, "shape")
     except ModelFormatError as error:
         raise InputError(error.message, where=where) from None
+    if dtype not in _BY_NUMPY.values():
+        raise InputError(f"arrays of {dtype.value} do not travel; send them as int8", where=where)
     data = message.data
     if math.prod(shape) * dtype.size_bytes != len(data):
         raise InputError(f"{len(data)} bytes are not {dtype.value} of shape {shape}", where=where)

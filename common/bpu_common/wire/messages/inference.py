@@ -263,4 +263,4 @@ def _config_type(dtype: DType) -> int:
 
 
 def _scale(spec: TensorSpec) -> str:
-    return " ".join(repr(float(value)) for value in spec.scale)
+    return " ".join(repr(float(value)) for value in spec.scale.values)

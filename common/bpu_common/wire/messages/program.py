@@ -240,26 +240,38 @@ def _max_pool_from_pb(layer: int, waits: tuple[int, ...], message: pb.MaxPool) -
 
 
 def _eltwise_to_pb(eltwise: isa.Eltwise) -> pb.Eltwise:
-    requant = eltwise.requant
     return pb.Eltwise(
         kind=_ELTWISE_TO_PB[eltwise.kind],
         a=_tile_to_pb(eltwise.a),
         b=None if eltwise.b is None else _tile_to_pb(eltwise.b),
         y=_tile_to_pb(eltwise.y),
-        ka=eltwise.ka,
-        kb=eltwise.kb,
+        entries=[_entry_to_pb(entry) for entry in eltwise.entries],
+        clamp=eltwise.clamp,
+        zeros=eltwise.zeros,
+    )
+
+
+def _entry_to_pb(entry: isa.EltwiseEntry) -> pb.EltwiseEntry:
+    requant = entry.requant
+    return pb.EltwiseEntry(
+        ka=entry.ka,
+        kb=entry.kb,
         requant=pb.Requant(
             bias=requant.bias,
             right_shift=requant.right_shift,
             multiplier=requant.multiplier,
             out_shift=requant.out_shift,
         ),
-        clamp=eltwise.clamp,
     )
 
 
+def _entry_from_pb(message: pb.EltwiseEntry) -> isa.EltwiseEntry:
+    it = message.requant
+    requant = isa.Requant(it.bias, it.right_shift, it.multiplier, it.out_shift)
+    return isa.EltwiseEntry(message.ka, message.kb, requant)
+
+
 def _eltwise_from_pb(layer: int, waits: tuple[int, ...], message: pb.Eltwise) -> isa.Eltwise:
-    requant = message.requant
     return isa.Eltwise(
         layer,
         waits,
@@ -267,10 +279,9 @@ def _eltwise_from_pb(layer: int, waits: tuple[int, ...], message: pb.Eltwise) ->
         _tile(message, "a"),
         _tile(message, "b") if message.HasField("b") else None,
         _tile(message, "y"),
-        message.ka,
-        message.kb,
-        isa.Requant(requant.bias, requant.right_shift, requant.multiplier, requant.out_shift),
+        tuple(_entry_from_pb(entry) for entry in message.entries),
         _pair(message.clamp, "clamp"),
+        _pair(message.zeros, "zeros"),
     )
 
 

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from bpu_common.errors import ModelFormatError
-from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import (
+    UNQUANTIZED,
+    DType,
+    InputSource,
+    InputType,
+    Layout,
+    ModelInput,
+    Scale,
+    TensorSpec,
+)
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as pb
 
 MAX_RANK = 8
@@ -20,6 +29,13 @@ DTYPE_TO_PB: dict[DType, pb.DType] = {
     DType.INT64: pb.DTYPE_INT64,
     DType.FLOAT32: pb.DTYPE_FLOAT32,
     DType.BOOL: pb.DTYPE_BOOL,
+    DType.INT4: pb.DTYPE_INT4,
+    DType.UINT4: pb.DTYPE_UINT4,
+    DType.FLOAT16: pb.DTYPE_FLOAT16,
+    DType.UINT16: pb.DTYPE_UINT16,
+    DType.UINT32: pb.DTYPE_UINT32,
+    DType.FLOAT64: pb.DTYPE_FLOAT64,
+    DType.UINT64: pb.DTYPE_UINT64,
 }
 DTYPE_FROM_PB = {number: value for value, number in DTYPE_TO_PB.items()}
 
@@ -37,6 +53,7 @@ INPUT_TYPE_TO_PB: dict[InputType, pb.InputType] = {
     InputType.RGB: pb.INPUT_TYPE_RGB,
     InputType.BGR: pb.INPUT_TYPE_BGR,
     InputType.GRAY: pb.INPUT_TYPE_GRAY,
+    InputType.NV12_SEPARATE: pb.INPUT_TYPE_NV12_SEPARATE,
 }
 INPUT_TYPE_FROM_PB = {number: value for value, number in INPUT_TYPE_TO_PB.items()}
 
@@ -81,8 +98,8 @@ def tensor_to_pb(spec: TensorSpec) -> pb.TensorSpec:
         dtype=DTYPE_TO_PB[spec.dtype],
         layout=LAYOUT_TO_PB[spec.layout],
         aligned_shape=() if spec.aligned_shape == spec.shape else spec.aligned_shape,
-        scale=spec.scale,
-        scale_axis=spec.scale_axis,
+        scale=scale_to_pb(spec.scale) if spec.scale else None,
+        strides_bytes=spec.strides_bytes,
     )
 
 
@@ -93,9 +110,17 @@ def tensor_from_pb(message: pb.TensorSpec) -> TensorSpec:
         dtype=enum_from(DTYPE_FROM_PB, message.dtype, "element type"),
         layout=enum_from(LAYOUT_FROM_PB, message.layout, "layout"),
         aligned_shape=shape_from(message.aligned_shape, "aligned shape"),
-        scale=tuple(message.scale),
-        scale_axis=message.scale_axis,
+        scale=scale_from_pb(message.scale) if message.HasField("scale") else UNQUANTIZED,
+        strides_bytes=tuple(message.strides_bytes),
     )
+
+
+def scale_to_pb(scale: Scale) -> pb.Scale:
+    return pb.Scale(values=scale.values, zero_points=scale.zero_points, axis=scale.axis)
+
+
+def scale_from_pb(message: pb.Scale) -> Scale:
+    return Scale(tuple(message.values), tuple(message.zero_points), message.axis)
 
 
 def input_to_pb(value: ModelInput) -> pb.ModelInput:

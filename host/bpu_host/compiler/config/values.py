@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bpu_common.errors import ConfigError
-from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
+from bpu_common.tensor import (
+    IMAGE_SCALE,
+    DType,
+    InputSource,
+    InputType,
+    Layout,
+    ModelInput,
+    TensorSpec,
+)
 
 
 class CalibrationMethod(enum.Enum):
@@ -75,7 +83,9 @@ class InputConfig:
             layout = self.rt_layout if len(self.shape) == 4 else Layout.NONE
             tensor = TensorSpec(self.name, self.shape, DType.FLOAT32, layout)
             return ModelInput(tensor, self.rt_type, layout, self.source)
-        tensor = TensorSpec(self.name, (1, *self.shape_hwc), DType.INT8, Layout.NHWC, scale=(1.0,))
+        tensor = TensorSpec(
+            self.name, (1, *self.shape_hwc), DType.INT8, Layout.NHWC, scale=IMAGE_SCALE
+        )
         return ModelInput(tensor, self.rt_type, self.rt_layout, self.source, self.video_range)
 
 

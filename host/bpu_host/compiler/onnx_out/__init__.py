@@ -1,4 +1,4 @@
-"""The lowered graph written as ONNX: for people and stock onnxruntime, and for the board.
+"""The quantized network written as ONNX: for people and stock onnxruntime, and for the board.
 
 All of it is exact: every tensor holds integers (or multiples of a power of two) that float32 or
 float64 keeps without loss, so the bits are the same on every CPU and in every order of addition.

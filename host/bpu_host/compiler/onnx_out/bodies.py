@@ -12,10 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
-from bpu_common.tensor import F32, F64, I8, DType
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     QConv,
     QDepthToSpace,
     QEltwise,
@@ -25,6 +22,9 @@ from bpu_host.compiler.lowered import (
     QResize,
     QSlice,
 )
+from bpu_common.params import ChannelParams
+from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
+from bpu_common.tensor import F32, F64, I8, DType
 from bpu_host.compiler.onnx_out.emitter import Emitter
 from bpu_host.compiler.onnx_out.requant import (
     Form,
@@ -211,15 +211,16 @@ def zeros_between(emitter: Emitter, x: str, upsample: Pair, in_hw: Pair) -> str:
 
 def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
     """Proved constants of an element-wise operation."""
+    (entry,) = op.entries
     corners_a, corners_b = np.array(range_a), np.array(range_b)
     match op.kind:
         case EltwiseKind.ADD:
-            reach = np.add.outer(corners_a * op.ka, corners_b * op.kb)
+            reach = np.add.outer(corners_a * entry.ka, corners_b * entry.kb)
         case EltwiseKind.MUL:
             reach = np.multiply.outer(corners_a, corners_b)
         case EltwiseKind.SCALE:
-            reach = corners_a * op.ka
-    requant = op.requant
+            reach = corners_a * entry.ka
+    requant = entry.requant
     low, high = int(min(reach.min(), 0)) + requant.bias, int(max(reach.max(), 0)) + requant.bias
     if max(-low, high) * 2 + (1 << requant.right_shift) >= EXACT_LIMIT:
         return None
@@ -230,7 +231,8 @@ def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
 
 
 def _scalars(op: QEltwise) -> tuple[int, int, int]:
-    return op.requant.right_shift, op.requant.multiplier, op.requant.out_shift
+    requant = op.entries[0].requant
+    return requant.right_shift, requant.multiplier, requant.out_shift
 
 
 def eltwise(
@@ -240,9 +242,10 @@ def eltwise(
     if stage is None:
         acc = _eltwise_sum(emitter, op, operands, Form(1), 1.0, 0.0)
         return requantized_wide(emitter, [acc], _as_params(op), op.clamp)
-    shift = np.array([op.requant.right_shift], np.int64)
+    requant = op.entries[0].requant
+    shift = np.array([requant.right_shift], np.int64)
     scale = float(accumulator_scale(stage, form, shift)[0])
-    late, early = split_bias(stage, shift, np.array([op.requant.bias], np.int64))
+    late, early = split_bias(stage, shift, np.array([requant.bias], np.int64))
     addend = float(early[0] * scale + accumulator_offset(stage, form, shift)[0])
     acc = _eltwise_sum(emitter, op, operands, form, scale, addend)
     return requantized(emitter, acc, form, stage, float(late[0]))
@@ -250,7 +253,7 @@ def eltwise(
 
 def _as_params(op: QEltwise) -> ChannelParams:
     """The scalar requantization as the parameters of one channel; the bias has no q and e here."""
-    bias = np.array([op.requant.bias], np.int32)
+    bias = np.array([op.entries[0].requant.bias], np.int32)
     zero = np.zeros(1, np.int32)
     right_shift, multiplier, out_shift = (np.array([v], np.int32) for v in _scalars(op))
     return ChannelParams(bias, zero, right_shift, multiplier, out_shift)
@@ -266,14 +269,14 @@ def _eltwise_sum(
 ) -> str:
     match op.kind:
         case EltwiseKind.ADD:
-            left = affine(emitter, operands[0], form, op.ka * scale, addend)
-            right = affine(emitter, operands[1], form, op.kb * scale, 0.0)
+            left = affine(emitter, operands[0], form, op.entries[0].ka * scale, addend)
+            right = affine(emitter, operands[1], form, op.entries[0].kb * scale, 0.0)
             return emitter.add("Add", left, right)
         case EltwiseKind.MUL:
             product = emitter.add("Mul", operands[0], operands[1])
             return affine(emitter, product, form, scale, addend)
         case EltwiseKind.SCALE:
-            return affine(emitter, operands[0], form, op.ka * scale, addend)
+            return affine(emitter, operands[0], form, op.entries[0].ka * scale, addend)
 
 
 def lut(emitter: Emitter, op: QLut, x: str, shape_chw: Shape) -> str:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bpu_common.errors import CompilerBug
-from bpu_common.program import Pair
-from bpu_common.tensor import I8, DType, align_up
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     FULL_RANGE,
     BpuOp,
     QConcat,
@@ -22,8 +20,9 @@ from bpu_host.compiler.lowered import (
     QPad,
     QResize,
     QSlice,
-    QTensor,
 )
+from bpu_common.program import Pair
+from bpu_common.tensor import I8, DType, TensorSpec, align_up
 from bpu_host.compiler.onnx_out import bodies, phases
 from bpu_host.compiler.onnx_out.emitter import Emitter
 from bpu_host.compiler.onnx_out.requant import BLOCK, Form
@@ -54,7 +53,7 @@ class Scene:
         plans: how each convolution is computed, once it has been decided.
     """
 
-    tensors: Mapping[str, QTensor]
+    tensors: Mapping[str, TensorSpec]
     ranges: Mapping[str, Pair]
     padded: bool
     plans: dict[str, bodies.ConvPlan] = field(default_factory=dict)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
+from bpu_common.network import BpuOp, Network, QConv, tensors_read
 from bpu_common.tensor import F64
-from bpu_host.compiler.lowered import BpuOp, LoweredGraph, QConv, op_inputs
 from bpu_host.compiler.onnx_out.bodies import is_depthwise
 from bpu_host.compiler.onnx_out.dispatch import Scene, Value, emit, exact_channels
 from bpu_host.compiler.onnx_out.emitter import Emitter, cast, model_bytes, value_info
@@ -52,7 +52,7 @@ class ExternalWeights:
 
 
 def fast_path(
-    ops: Sequence[BpuOp], lowered: LoweredGraph, inputs: Sequence[str], outputs: Sequence[str]
+    ops: Sequence[BpuOp], network: Network, inputs: Sequence[str], outputs: Sequence[str]
 ) -> bytes:
     """ONNX bytes of a BPU segment, for `bpu_sim.fastpath.FastSegment`.
 
@@ -61,7 +61,7 @@ def fast_path(
         inputs: names of the int8 NHWC tensors it reads.
         outputs: names of the int8 or int32 NHWC tensors it gives, unpadded.
     """
-    scene = Scene(lowered.tensors, code_ranges(lowered.ops, lowered.tensors), padded=True)
+    scene = Scene(network.tensors, code_ranges(network.ops, network.tensors), padded=True)
     emitter = Emitter(prefix=".")  # no tensor of a network can collide with "<.number>"
     values = {name: _read(emitter, scene, name) for name in inputs}
 
@@ -75,7 +75,7 @@ def fast_path(
     for op in ops:
         if op.name in done:
             continue
-        operands = [values[name] for name in op_inputs(op)]
+        operands = [values[name] for name in tensors_read(op)]
         chain = chains.get(op.name)
         if chain is None:
             values[op.y] = emit(emitter, scene, op, operands, make)
@@ -86,7 +86,7 @@ def fast_path(
         _write(emitter, scene, values, name, name in inputs)
     return model_bytes(
         emitter,
-        lowered.name,
+        network.name,
         (
             [value_info(name, "int8", _nhwc(scene, name)) for name in inputs],
             [

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bpu_common.network import QConv
 from bpu_common.params import ChannelParams
 from bpu_common.program import Pair
 from bpu_common.tensor import F64, I64
-from bpu_host.compiler.lowered import QConv
 from bpu_host.compiler.onnx_out.bodies import ConvConstants, ConvPlan
 from bpu_host.compiler.onnx_out.emitter import Emitter
 
@@ -92,7 +92,6 @@ def phased_op(op: QConv, phases: Phases) -> QConv:
         op,
         weights=np.zeros((outputs, *window, op.weights.shape[3]), np.int8),
         params=ChannelParams(*params),
-        kernel_hw=window,
         pads_tlbr=(rows.before, columns.before, rows.after, columns.after),
         upsample_hw=(1, 1),
     )

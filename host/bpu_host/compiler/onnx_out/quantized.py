@@ -13,24 +13,27 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from bpu_common.tensor import F64, AnyArray, DType, ModelInput
-from bpu_host.compiler.lowered import (
+from bpu_common.errors import CompilerBug
+from bpu_common.network import (
     BpuOp,
-    CpuOp,
+    Cast,
+    CustomOp,
     Dequantize,
-    LoweredGraph,
-    LoweredOp,
+    Network,
+    OnnxOp,
+    Operation,
     QConv,
     QEltwise,
-    QTensor,
     Quantize,
-    op_inputs,
+    Reshape,
+    Softmax,
+    Transpose,
+    tensors_read,
 )
+from bpu_common.tensor import F64, AnyArray, DType, ModelInput, TensorSpec
 from bpu_host.compiler.onnx_out.cpu import (
     add_constants,
-    add_cpu_op,
     dequantize_body,
-    float_dtype,
     quantize_body,
 )
 from bpu_host.compiler.onnx_out.dispatch import Scene, Value, emit, oihw
@@ -87,34 +90,38 @@ class Functions:
         return self.found[key].name
 
 
-def quantized_model(lowered: LoweredGraph) -> bytes:
+def quantized_model(network: Network) -> bytes:
     """ONNX bytes (opset 19, IR 10) of the whole quantized network."""
-    writer = _Writer(lowered)
-    for model_input in lowered.inputs:
+    writer = _Writer(network)
+    for model_input in network.inputs:
         writer.read_input(model_input)
-    for op in lowered.ops:
+    for op in network.ops:
         writer.add(op)
-    outputs = [writer.write_output(name) for name in lowered.outputs]
+    outputs = [writer.write_output(output.tensor) for output in network.outputs]
     constants = Emitter()
-    add_constants(constants, lowered, lowered.ops)
+    add_constants(constants, network, network.ops)
     writer.graph.initializers.extend(constants.initializers)
     functions = list(writer.functions.found.values())
     return model_bytes(
-        writer.graph, lowered.name, (writer.inputs, outputs), functions, writer.inner
+        writer.graph, network.name, (writer.inputs, outputs), functions, writer.inner
     )
 
 
 class _Writer:
-    """Walks the lowered graph and adds one node an operation."""
+    """Walks the quantized network and adds one node an operation."""
 
-    def __init__(self, lowered: LoweredGraph) -> None:
-        self.lowered = lowered
-        self.scene = Scene(lowered.tensors, code_ranges(lowered.ops, lowered.tensors), padded=False)
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.scene = Scene(network.tensors, code_ranges(network.ops, network.tensors), padded=False)
         self.graph = Emitter(prefix=".")
         self.functions = Functions()
         self.inputs: list[onnx.ValueInfoProto] = []
         self.inner: list[onnx.ValueInfoProto] = []
-        self.local = {name: f"{name}_NCHW" for name in lowered.outputs if name in lowered.tensors}
+        self.local = {
+            output.tensor: f"{output.tensor}_NCHW"
+            for output in network.outputs
+            if network.tensors[output.tensor].scale
+        }
 
     def read_input(self, model_input: ModelInput) -> None:
         """Images enter as int8 NHWC and are transposed; feature maps as float32."""
@@ -129,54 +136,55 @@ class _Writer:
 
     def write_output(self, name: str) -> onnx.ValueInfoProto:
         """float32 outputs keep their shape; quantized ones leave as NHWC."""
-        if name not in self.lowered.tensors:
-            shape = self.lowered.float_shapes[name]
-            return value_info(name, float_dtype(self.lowered, name), shape)
-        tensor = self.lowered.tensors[name]
+        tensor = self.network.tensors[name]
+        if not tensor.scale:
+            return value_info(name, tensor.dtype.value, tensor.shape)
         self.graph.add("Transpose", self.local[name], out=name, perm=[0, 2, 3, 1])
         return value_info(name, tensor.dtype.value, (1, *tensor.shape_hwc))
 
-    def add(self, op: LoweredOp) -> None:
+    def add(self, op: Operation) -> None:
         """The node of one operation, with its function."""
         match op:
-            case CpuOp():
-                add_cpu_op(self.graph, op)
+            case OnnxOp():
+                self.graph.nodes.append(onnx.NodeProto.FromString(op.node))
             case Quantize():
                 self._add_quantize(op)
             case Dequantize():
                 self._add_dequantize(op)
+            case Transpose() | Cast() | Reshape() | Softmax() | CustomOp():
+                raise CompilerBug(f"onnx_out writes no {type(op).__name__} {op.name!r}")
             case _:
                 self._add_bpu(op)
 
     def _add_quantize(self, op: Quantize) -> None:
-        tensor = self.lowered.tensors[op.y]
+        tensor = self.network.tensors[op.y]
         body = Emitter(prefix="b", inline=True)
-        quantize_body(body, "data", tensor, self.lowered.float_shapes[op.x], "y_scale", "y")
-        call = _Call(op, ["data"], [op.x], {"y_scale": np.array(tensor.scale[0], np.float32)})
+        quantize_body(body, "data", tensor, self.network.tensors[op.x].shape, "y_scale", "y")
+        call = _Call(op, ["data"], [op.x], {"y_scale": np.array(tensor.scale.value, np.float32)})
         self._call(call, body, {"bits": 8, "axis": 1})
 
     def _add_dequantize(self, op: Dequantize) -> None:
-        tensor = self.lowered.tensors[op.x]
+        tensor = self.network.tensors[op.x]
         body = Emitter(prefix="b", inline=True)
-        per_channel = len(tensor.scale) > 1
+        per_channel = tensor.scale.is_per_channel
         columns = body.const([-1, 1, 1], "int64") if per_channel else ""
         scale = body.add("Reshape", "x_scale", columns) if per_channel else "x_scale"
-        dequantize_body(body, "data", tensor, self.lowered.float_shapes[op.y], scale, "y")
-        array = np.array(tensor.scale if per_channel else tensor.scale[0], np.float32)
+        dequantize_body(body, "data", tensor, self.network.tensors[op.y].shape, scale, "y")
+        array = np.array(tensor.scale.values if per_channel else tensor.scale.value, np.float32)
         call = _Call(op, ["data"], [self.local.get(op.x, op.x)], {"x_scale": array})
         self._call(call, body, {"axis": 1})
 
     def _add_bpu(self, op: BpuOp) -> None:
         body = Emitter(prefix="b", inline=True)
-        names = ["data", *(f"data_{i}" for i in range(1, len(op_inputs(op))))]
+        names = ["data", *(f"data_{i}" for i in range(1, len(tensors_read(op))))]
         values = [
-            Value(cast(body, data, "float32"), self.lowered.tensors[name].shape_hwc[2])
-            for data, name in zip(names, op_inputs(op), strict=True)
+            Value(cast(body, data, "float32"), self.network.tensors[name].shape_hwc[2])
+            for data, name in zip(names, tensors_read(op), strict=True)
         ]
         result = emit(body, self.scene, op, values, lambda *_: InputConstants(body))
-        tensor = self.lowered.tensors[op.y]
+        tensor = self.network.tensors[op.y]
         cast(body, result.name, tensor.dtype.value, out="y")
-        sources = [self.local.get(name, name) for name in op_inputs(op)]
+        sources = [self.local.get(name, name) for name in tensors_read(op)]
         arrays = _conv_arrays(op) if isinstance(op, QConv) else {}
         call = _Call(op, names, sources, arrays)
         self._call(call, body, hardware_attributes(op, tensor))
@@ -227,7 +235,7 @@ def _conv_arrays(op: QConv) -> dict[str, AnyArray]:
     }
 
 
-def hardware_attributes(op: BpuOp, tensor: QTensor) -> dict[str, Attr]:
+def hardware_attributes(op: BpuOp, tensor: TensorSpec) -> dict[str, Attr]:
     """What the hardware works with, as attributes no body reads (vendor_facts 7.2)."""
     match op:
         case QConv():
@@ -246,13 +254,13 @@ def hardware_attributes(op: BpuOp, tensor: QTensor) -> dict[str, Attr]:
                 found["out_shift"] = op.params.out_shift.tolist()
                 found["clamp"] = list(op.clamp)
             return found
-        case QEltwise():
+        case QEltwise(entries=(entry,)):
             return {
-                "factors": [op.ka, op.kb],
-                "bias": op.requant.bias,
-                "right_shift": op.requant.right_shift,
-                "scale": op.requant.multiplier,
-                "out_shift": op.requant.out_shift,
+                "factors": [entry.ka, entry.kb],
+                "bias": entry.requant.bias,
+                "right_shift": entry.requant.right_shift,
+                "scale": entry.requant.multiplier,
+                "out_shift": entry.requant.out_shift,
                 "clamp": list(op.clamp),
             }
         case _:

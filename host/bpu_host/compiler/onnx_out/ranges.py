@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bpu_common.program import Pair
-from bpu_common.tensor import DType
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     FULL_RANGE,
-    LoweredOp,
+    Operation,
     QConcat,
     QConv,
     QDepthToSpace,
@@ -18,11 +16,12 @@ from bpu_host.compiler.lowered import (
     QPad,
     QResize,
     QSlice,
-    QTensor,
 )
+from bpu_common.program import Pair
+from bpu_common.tensor import DType, TensorSpec
 
 
-def code_ranges(ops: Iterable[LoweredOp], tensors: Mapping[str, QTensor]) -> dict[str, Pair]:
+def code_ranges(ops: Iterable[Operation], tensors: Mapping[str, TensorSpec]) -> dict[str, Pair]:
     """Inclusive bounds of the codes of every int8 tensor the ops write; others are full range."""
     known: dict[str, Pair] = {}
     for op in ops:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bpu_common.network import QConv
 from bpu_common.program import Quad
 from bpu_common.tensor import F64
-from bpu_host.compiler.lowered import QConv
 from bpu_host.compiler.onnx_out.bodies import ConvConstants, ConvPlan, conv, is_depthwise
 from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, plan_channels
 from bpu_host.compiler.onnx_out.emitter import Emitter

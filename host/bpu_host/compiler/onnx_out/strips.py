@@ -14,8 +14,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from bpu_common.network import BpuOp, QConv, tensors_read
 from bpu_common.program import Pair, Quad
-from bpu_host.compiler.lowered import BpuOp, QConv, op_inputs
 from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, emit_conv, is_int32
 from bpu_host.compiler.onnx_out.emitter import Emitter
 from bpu_host.compiler.onnx_out.requant import BLOCK
@@ -45,7 +45,7 @@ class Chain:
 
 def find_chains(ops: Sequence[BpuOp], scene: Scene, outputs: Collection[str]) -> list[Chain]:
     """Maximal chains joined by large tensors, in order of their first operation."""
-    readers = Counter(name for op in ops for name in op_inputs(op))
+    readers = Counter(name for op in ops for name in tensors_read(op))
     by_input = {op.x: op for op in ops if isinstance(op, QConv) and readers[op.x] == 1}
     taken: set[str] = set()
     found = []

@@ -1,4 +1,4 @@
-"""The Add of a constant vector behind a lowered MatMul goes into its Conv's bias."""
+"""The Add of a constant vector behind a network MatMul goes into its Conv's bias."""
 
 from __future__ import annotations
 

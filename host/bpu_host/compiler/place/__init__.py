@@ -1,4 +1,4 @@
-"""Placement: one BPU part of the lowered graph becomes a `Program`."""
+"""Placement: one BPU part of the quantized network becomes a `Program`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from bpu_common.errors import ConfigError
 from bpu_common.machine import MachineSpec
+from bpu_common.network import BPU_OPS, Network, Part, tensors_made, tensors_read
 from bpu_common.program import Program
-from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph
-from bpu_host.compiler.partition import Part, tensors_made, tensors_read
 from bpu_host.compiler.place.emitter import Overlap
 from bpu_host.compiler.place.evaluate import Policy
 from bpu_host.compiler.place.graph import ConstantPlace, PartGraph, build_graph
@@ -62,7 +61,7 @@ class EmitOptions:
 
 def place(
     part: Part,
-    lowered: LoweredGraph,
+    network: Network,
     constants: Mapping[str, ConstantPlace],
     spec: MachineSpec,
     options: EmitOptions,
@@ -79,10 +78,10 @@ def place(
     graph = build_graph(
         PartGraph(
             ops=tuple(op for op in part.ops if isinstance(op, BPU_OPS)),
-            tensors={n: t for n, t in lowered.tensors.items() if n in names},
+            tensors={n: t for n, t in network.tensors.items() if n in names},
             inputs=part.inputs,
             outputs=part.outputs,
-            images={i.tensor.name: i for i in lowered.inputs if i.input_type.is_image},
+            images={i.tensor.name: i for i in network.inputs if i.input_type.is_image},
             constants=constants,
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bpu_host.compiler.lowered import BpuOp, QPad
+from bpu_common.network import BpuOp, QPad
 from bpu_host.compiler.place.draft import Drafter
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import Homes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bpu_common.errors import CapacityError
+from bpu_common.network import QConv
 from bpu_common.program import Program
-from bpu_host.compiler.lowered import QConv
 from bpu_host.compiler.place.evaluate import Choice
 from bpu_host.compiler.place.memory import Box, Range, blocks, whole
 from bpu_host.compiler.place.planner import Plan, Planner

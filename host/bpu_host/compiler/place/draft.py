@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bpu_common.errors import CompilerBug
+from bpu_common.network import BpuOp, QConv, QEltwise, QLut, QMaxPool, QResize
 from bpu_common.program import (
     Conv,
     Eltwise,
@@ -22,7 +23,6 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_host.compiler.lowered import BpuOp, QConv, QEltwise, QLut, QMaxPool, QResize
 from bpu_host.compiler.place.memory import Box, Buffer, Operand, Range, View
 from bpu_host.compiler.place.windows import Need, groups_in, rebase
 
@@ -84,7 +84,10 @@ def compute(job: TileJob, xs: tuple[Tile, ...], y: Tile, consts: Constants) -> I
             return MaxPool(layer, (), xs[0], y, op.kernel_hw, op.stride_hw, need.pads_tlbr)
         case QEltwise():
             b = xs[1] if op.b is not None else None
-            return Eltwise(layer, (), op.kind, xs[0], b, y, op.ka, op.kb, op.requant, op.clamp)
+            entries = op.entries
+            if len(entries) > 1:
+                entries = entries[slice(*job.out.chans)]
+            return Eltwise(layer, (), op.kind, xs[0], b, y, entries, op.clamp, op.zeros)
         case QLut():
             tables = y.shape_hwc[2] if op.tables.shape[0] > 1 else 1
             return Lut(layer, (), xs[0], y, consts.tables[0] if consts.tables else 0, tables)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bpu_common.network import BpuOp, QConv, QLut, tensors_read
 from bpu_common.program import CHANNEL_PARAM_BYTES, Space
 from bpu_common.tensor import align_up
-from bpu_host.compiler.lowered import BpuOp, QConv, QLut, op_inputs
 from bpu_host.compiler.place.copies import emit_copies
 from bpu_host.compiler.place.draft import Constants, Drafter, TileJob
 from bpu_host.compiler.place.graph import PartGraph
@@ -111,7 +111,7 @@ class Emitter:
         """Compute box `out` of operation `index`; return where it lies in SRAM."""
         op = self.graph.ops[index]
         needs = input_needs(op, out, self.graph.tensors)
-        names = op_inputs(op)
+        names = tensors_read(op)
         views: dict[int, View] = {}
         for i in sorted(range(len(names)), key=lambda i: names[i] not in self._made_inside):
             if names[i] in self._made_inside:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bpu_common.machine import MachineSpec
+from bpu_common.network import QConv, tensors_read
 from bpu_common.program import Engine, engine_of
-from bpu_host.compiler.lowered import QConv, op_inputs
 from bpu_host.compiler.place.emitter import Emitter, Overlap, constant_bytes
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.homes import make_homes
@@ -76,7 +76,7 @@ def unit_roots(graph: PartGraph, unit: Unit) -> frozenset[str]:
     inner = {graph.ops[i].y for i in unit.ops[:-1]}
     names = {graph.ops[unit.last].y}
     for index in unit.ops:
-        names.update(op_inputs(graph.ops[index]))
+        names.update(tensors_read(graph.ops[index]))
     return frozenset(graph.root(n) for n in names if n not in inner)
 
 
@@ -254,7 +254,7 @@ class Evaluator:
         if not isinstance(op, COMPUTE_OPS):
             return total
         out = Box(plan.rows[0], plan.cols[0], plan.chans[0])
-        needs = zip(op_inputs(op), input_needs(op, out, self.graph.tensors), strict=True)
+        needs = zip(tensors_read(op), input_needs(op, out, self.graph.tensors), strict=True)
         boxes = {op.y: out, **{name: need.box for name, need in needs}}
         return total + sum(
             dense_bytes(box.shape_hwc, self.graph.tensors[name].dtype)

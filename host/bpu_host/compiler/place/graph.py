@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bpu_common.errors import CompilerBug
-from bpu_common.tensor import DDR_WIDTH_ALIGN, ModelInput
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     BpuOp,
     QConcat,
     QPad,
     QSlice,
-    QTensor,
-    op_inputs,
+    tensors_read,
 )
+from bpu_common.tensor import DDR_WIDTH_ALIGN, ModelInput, TensorSpec
 from bpu_host.compiler.place.memory import Affine
 
 IDENTITY = Affine()
@@ -49,7 +48,7 @@ class PartGraph:
     """
 
     ops: tuple[BpuOp, ...]
-    tensors: dict[str, QTensor]
+    tensors: dict[str, TensorSpec]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     images: dict[str, ModelInput]
@@ -80,7 +79,7 @@ def build_graph(graph: PartGraph) -> PartGraph:
         if op.y in graph.maker:
             raise CompilerBug(f"place: tensor {op.y!r} is made twice", where=op.name)
         graph.maker[op.y] = index
-        for name in op_inputs(op):
+        for name in tensors_read(op):
             graph.readers[name] = (*graph.readers.get(name, ()), index)
     for op in graph.ops:
         _add_aliases(graph, op)

@@ -93,7 +93,7 @@ def _add_input(homes: Homes, name: str) -> None:
         view = ddr_view(buffer, tensor.shape_hwc, tensor.dtype, graph.width_align)
         size = buffer.size_bytes = view.row_pitch_bytes * height
         homes.ddr[name] = view
-    elif source.input_type is InputType.NV12:
+    elif source.input_type.is_nv12:
         stride = align_up(width, graph.width_align)
         size = stride * height * 3 // 2
         homes.images[name] = Image(offset, height, width, stride, InputType.NV12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bpu_common.errors import CompilerBug
-from bpu_host.compiler.lowered import BpuOp, QConcat, QDepthToSpace, QPad, QSlice
+from bpu_common.network import BpuOp, QConcat, QDepthToSpace, QPad, QSlice
 from bpu_host.compiler.place.graph import Alias, PartGraph
 from bpu_host.compiler.place.memory import Affine, Box, Range, whole
 

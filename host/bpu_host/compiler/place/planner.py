@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bpu_common.errors import CapacityError
 from bpu_common.machine import MachineSpec
-from bpu_host.compiler.lowered import op_inputs
+from bpu_common.network import tensors_read
 from bpu_host.compiler.place.evaluate import Choice, Evaluator, Policy, unit_roots
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.memory import dense_bytes
@@ -259,5 +259,5 @@ class Planner:
         if divided or not all(isinstance(op, COMPUTE_OPS) for op in ops):
             return None
         reader = graph.ops[readers[0]]
-        banned = op_inputs(reader).count(made) > 1 or unit.last in self.unfused
+        banned = tensors_read(reader).count(made) > 1 or unit.last in self.unfused
         return None if banned else found[0]

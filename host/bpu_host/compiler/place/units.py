@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bpu_host.compiler.lowered import BpuOp, QConv, op_inputs
+from bpu_common.network import BpuOp, QConv, tensors_read
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.memory import Box, Range, blocks, whole
 from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
@@ -127,7 +127,7 @@ def sees_input(graph: PartGraph, unit: Unit, out: Box) -> bool:
     while todo:
         index, box = todo.pop()
         op = graph.ops[index]
-        for name, need in zip(op_inputs(op), input_needs(op, box, graph.tensors), strict=True):
+        for name, need in zip(tensors_read(op), input_needs(op, box, graph.tensors), strict=True):
             if need.empty:
                 return False
             if name in makers:

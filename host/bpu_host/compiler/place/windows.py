@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bpu_common.errors import CompilerBug
-from bpu_common.program import Axis, Pair, Quad, ResizeMode
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     BpuOp,
     QConv,
     QEltwise,
     QLut,
     QMaxPool,
     QResize,
-    QTensor,
 )
+from bpu_common.program import Axis, Pair, Quad, ResizeMode
+from bpu_common.tensor import TensorSpec
 from bpu_host.compiler.place.memory import Box, Range
 
 COMPUTE_OPS = (QConv, QMaxPool, QEltwise, QLut, QResize)
@@ -84,8 +84,8 @@ class Need:
     empty: bool = False
 
 
-def input_needs(op: BpuOp, out: Box, tensors: dict[str, QTensor]) -> tuple[Need, ...]:
-    """Needs of a compute operation's inputs, in the order of `op_inputs`."""
+def input_needs(op: BpuOp, out: Box, tensors: dict[str, TensorSpec]) -> tuple[Need, ...]:
+    """Needs of a compute operation's inputs, in the order of `tensors_read`."""
     match op:
         case QConv() | QMaxPool():
             shape = tensors[op.x].shape_hwc

@@ -1,4 +1,4 @@
-"""Quantization: the optimized float graph becomes the lowered graph; how near the two are."""
+"""Quantization: the optimized float graph becomes the quantized network; how near the two are."""
 
 from bpu_host.compiler.quantize.lower import lower
 from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics

@@ -1,4 +1,4 @@
-"""From the optimized float graph, verdicts and thresholds to the lowered graph.
+"""From the optimized float graph, verdicts and thresholds to the quantized network.
 
 Order of work: recognise units, give every tensor a scale, write the operations in the order of the
 float nodes with quantize and dequantize where a tensor changes sides. A unit whose numbers do not
@@ -14,8 +14,8 @@ from typing import Protocol
 
 import onnx_ir as ir
 
+from bpu_common.network import Network
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler.lowered import LoweredGraph
 from bpu_host.compiler.quantize.recognise import Placement, recognise
 from bpu_host.compiler.quantize.writer import Writer
 
@@ -37,14 +37,22 @@ class _Moved:
     on: str = "CPU"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowering:
+    """The network and the final verdict of every node, by name."""
+
+    network: Network
+    verdicts: Mapping[str, Placement]
+
+
 def lower(
     model: ir.Model,
     verdicts: Mapping[str, Placement],
     calibration: ActivationThresholds,
     inputs: tuple[ModelInput, ...],
     name: str,
-) -> LoweredGraph:
-    """The quantized network as typed operations.
+) -> Lowering:
+    """The quantized network as typed operations, and where every node really runs.
 
     Args:
         model: the optimized float graph.
@@ -74,4 +82,4 @@ def lower(
             tensor,
             value,
         )
-    return writer.graph(name)
+    return Lowering(writer.network(name), placed)

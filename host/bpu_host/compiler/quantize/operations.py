@@ -1,15 +1,14 @@
-"""One unit with its scales becomes one operation of the lowered graph, with all its integers."""
+"""One unit with its scales becomes one operation of the quantized network, with all its integers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 
 from bpu_common.errors import ModelUnsupported
-from bpu_common.program import EltwiseKind, Pair
-from bpu_common.tensor import I8, DType
-from bpu_host.compiler.lowered import (
+from bpu_common.network import (
     FULL_RANGE,
     BpuOp,
     QConcat,
@@ -21,8 +20,10 @@ from bpu_host.compiler.lowered import (
     QPad,
     QResize,
     QSlice,
-    QTensor,
+    bpu_tensor,
 )
+from bpu_common.program import EltwiseEntry, EltwiseKind, Pair
+from bpu_common.tensor import I8, DType, Scale, TensorSpec
 from bpu_host.compiler.quantize.graphview import OffBpu, Unary, require
 from bpu_host.compiler.quantize.units import (
     UNBOUNDED,
@@ -54,7 +55,7 @@ def clamp_codes(bounds: Bounds, scale: float) -> Pair:
     return low, high
 
 
-def build(unit: Unit, xs: tuple[QTensor, ...], y: QTensor) -> tuple[BpuOp, QTensor]:
+def build(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> tuple[BpuOp, TensorSpec]:
     """The operation of `unit` and its result tensor.
 
     Args:
@@ -72,10 +73,10 @@ def build(unit: Unit, xs: tuple[QTensor, ...], y: QTensor) -> tuple[BpuOp, QTens
         raise OffBpu(error.message) from error
 
 
-def _conv(unit: Unit, work: ConvWork, x: QTensor, y: QTensor) -> tuple[QConv, QTensor]:
-    s_in = x.scale[0]
+def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QConv, TensorSpec]:
+    s_in = x.scale.value
     wide = y.dtype is DType.INT32
-    s_out = None if wide else y.scale[0]
+    s_out = None if wide else y.scale.value
     least = arith.least_weight_scale(work.bias, s_in, s_out)
     s_w = arith.weight_scales(work.weights, least)
     weights = arith.quantize_weights(work.weights, s_w)
@@ -92,15 +93,14 @@ def _conv(unit: Unit, work: ConvWork, x: QTensor, y: QTensor) -> tuple[QConv, QT
         f"its accumulator can reach {bound}, more than int32 holds ({arith.INT32_LIMIT})",
     )
     if wide:
-        scale = tuple(float(v) for v in (s_in * s_w).astype(np.float32))
-        y = QTensor(y.name, y.shape_hwc, scale, DType.INT32)
+        scale = Scale.per_channel((s_in * s_w).astype(np.float32))
+        y = replace(y, scale=scale)
     operation = QConv(
         unit.name,
         x.name,
         y.name,
         weights,
         params,
-        (work.weights.shape[1], work.weights.shape[2]),
         work.stride_hw,
         work.dilation_hw,
         work.pads_tlbr,
@@ -108,49 +108,60 @@ def _conv(unit: Unit, work: ConvWork, x: QTensor, y: QTensor) -> tuple[QConv, QT
         work.upsample_hw,
         FULL_RANGE if s_out is None else clamp_codes(unit.bounds, s_out),
         work.op_type,
+        sources=unit.sources,
     )
     return operation, y
 
 
-def _other(unit: Unit, xs: tuple[QTensor, ...], y: QTensor) -> BpuOp:
-    name, x = unit.name, xs[0]
+def _other(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> BpuOp:
+    name, x, sources = unit.name, xs[0], unit.sources
     match unit.work:
         case MaxPoolWork(kernel, stride, pads):
-            return QMaxPool(name, x.name, y.name, kernel, stride, pads)
+            return QMaxPool(name, x.name, y.name, kernel, stride, pads, sources=sources)
         case AddWork():
-            constants = arith.eltwise_add_constants(x.scale[0], xs[1].scale[0], y.scale[0])
-            clamp = clamp_codes(unit.bounds, y.scale[0])
-            return QEltwise(
-                name, EltwiseKind.ADD, x.name, xs[1].name, y.name, *constants, clamp=clamp
-            )
+            entry = arith.eltwise_add_constants(x.scale.value, xs[1].scale.value, y.scale.value)
+            return _eltwise(unit, EltwiseKind.ADD, xs, y, entry, "HzSElementwiseAdd")
         case MulWork():
-            constants = arith.eltwise_mul_constants(x.scale[0], xs[1].scale[0], y.scale[0])
-            return QEltwise(
-                name,
-                EltwiseKind.MUL,
-                x.name,
-                xs[1].name,
-                y.name,
-                *constants,
-                clamp=clamp_codes(unit.bounds, y.scale[0]),
-                op_type="HzSElementwiseMul",
-            )
+            entry = arith.eltwise_mul_constants(x.scale.value, xs[1].scale.value, y.scale.value)
+            return _eltwise(unit, EltwiseKind.MUL, xs, y, entry, "HzSElementwiseMul")
         case LutWork(functions, op_type):
-            tables = np.stack([_table(f, x.scale[0], y.scale[0]) for f in functions])
-            return QLut(name, x.name, y.name, tables, op_type)
+            tables = np.stack([_table(f, x.scale.value, y.scale.value) for f in functions])
+            return QLut(name, x.name, y.name, tables, op_type, sources)
         case ResizeWork(mode, rows, columns):
-            return QResize(name, x.name, y.name, mode, rows, columns)
+            return QResize(name, x.name, y.name, mode, rows, columns, sources=sources)
         case ConcatWork(axis):
-            return QConcat(name, tuple(part.name for part in xs), y.name, axis)
+            parts = tuple(part.name for part in xs)
+            return QConcat(name, parts, y.name, axis, sources=sources)
         case SliceWork(start, step, op_type):
-            return QSlice(name, x.name, y.name, start, step, op_type)
+            return QSlice(name, x.name, y.name, start, step, op_type, sources)
         case PadWork(pads, value):
-            code = int(arith.quantize(np.full((), value, np.float32), y.scale[0]))
-            return QPad(name, x.name, y.name, pads, code)
+            code = int(arith.quantize(np.full((), value, np.float32), y.scale.value))
+            return QPad(name, x.name, y.name, pads, code, sources=sources)
         case DepthSpaceWork(block, to_space, dcr, op_type):
-            return QDepthToSpace(name, x.name, y.name, block, to_space, dcr, op_type)
+            return QDepthToSpace(name, x.name, y.name, block, to_space, dcr, op_type, sources)
         case _:
             raise OffBpu(f"{unit.name} has work of an unknown kind")
+
+
+def _eltwise(
+    unit: Unit,
+    kind: EltwiseKind,
+    xs: tuple[TensorSpec, ...],
+    y: TensorSpec,
+    entry: EltwiseEntry,
+    op_type: str,
+) -> QEltwise:
+    return QEltwise(
+        unit.name,
+        kind,
+        xs[0].name,
+        xs[1].name,
+        y.name,
+        (entry,),
+        clamp_codes(unit.bounds, y.scale.value),
+        op_type=op_type,
+        sources=unit.sources,
+    )
 
 
 def _table(function: Unary, s_x: float, s_y: float) -> I8:
@@ -160,7 +171,7 @@ def _table(function: Unary, s_x: float, s_y: float) -> I8:
     )
 
 
-def rescale(x: QTensor, scale: float, threshold: float) -> tuple[QEltwise, QTensor]:
+def rescale(x: TensorSpec, scale: float, sources: tuple[str, ...]) -> tuple[QEltwise, TensorSpec]:
     """The unit convolution that brings a branch of a Concat to the scale of its result.
 
     Raises:
@@ -168,11 +179,18 @@ def rescale(x: QTensor, scale: float, threshold: float) -> tuple[QEltwise, QTens
     """
     name = f"UNIT_CONV_FOR_{x.name}_{scale:.5f}_TO_FUSE_SCALE"
     try:
-        constants = arith.scale_constants(x.scale[0], scale)
+        entry = arith.scale_constants(x.scale.value, scale)
     except ModelUnsupported as error:
         raise OffBpu(error.message) from error
-    y = QTensor(f"{name}_output", x.shape_hwc, (scale,), DType.INT8, threshold)
+    y = bpu_tensor(f"{name}_output", x.shape_hwc, Scale.per_tensor(scale))
     operation = QEltwise(
-        name, EltwiseKind.SCALE, x.name, None, y.name, *constants, op_type="HzSElementwiseScale"
+        name,
+        EltwiseKind.SCALE,
+        x.name,
+        None,
+        y.name,
+        (entry,),
+        op_type="HzSElementwiseScale",
+        sources=sources,
     )
     return operation, y

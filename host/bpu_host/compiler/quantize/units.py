@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from bpu_common.program import Axis, Pair, Quad, ResizeMode
 from bpu_common.tensor import F64
-from bpu_host.compiler.quantize.graphview import Shape3, Unary
+from bpu_host.compiler.quantize.graphview import Shape3, Unary, node_name
 
 Bounds: TypeAlias = tuple[float, float]
 UNBOUNDED: Bounds = (-inf, inf)
@@ -131,6 +131,11 @@ class Unit:
     y: str
     y_shape: Shape3
     bounds: Bounds = UNBOUNDED
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the float nodes it stands for."""
+        return tuple(node_name(node) for node in self.covers)
 
     @property
     def keeps_codes(self) -> bool:

@@ -8,15 +8,19 @@ import numpy as np
 import onnx_ir as ir
 
 from bpu_common.errors import CompilerBug, ModelUnsupported
-from bpu_common.tensor import DType, ModelInput
-from bpu_host.compiler.lowered import (
-    CpuOp,
+from bpu_common.network import (
     Dequantize,
-    LoweredGraph,
-    LoweredOp,
-    QTensor,
+    ModelOutput,
+    Network,
+    OnnxOp,
+    Operation,
     Quantize,
+    bpu_tensor,
+    tensors_made,
+    tensors_read,
 )
+from bpu_common.tensor import UNQUANTIZED, DType, Layout, ModelInput, Scale, TensorSpec
+from bpu_host.compiler.partition import split
 from bpu_host.compiler.quantize.graphview import (
     OffBpu,
     Shape3,
@@ -62,9 +66,8 @@ class Writer:
             self._int32,
         )
         self.unusual = thresholds.unusual
-        self._ops: list[LoweredOp] = []
-        self._tensors: dict[str, QTensor] = {}
-        self._float_shapes: dict[str, tuple[int, ...]] = {}
+        self._ops: list[Operation] = []
+        self._tensors: dict[str, TensorSpec] = {}
         self._constants: dict[str, np.ndarray] = {}
         self._float_twins: dict[str, str] = {}
 
@@ -83,20 +86,27 @@ class Writer:
         for value in self._model.graph.outputs:
             self._float_input(value)
 
-    def graph(self, name: str) -> LoweredGraph:
+    def network(self, name: str) -> Network:
         """The result; only after `run` with nothing refused."""
-        return LoweredGraph(
+        outputs = tuple(
+            ModelOutput(
+                value_name(value), self._float_twins.get(value_name(value), value_name(value))
+            )
+            for value in self._model.graph.outputs
+        )
+        inputs = {item.tensor.name for item in self._inputs}
+        parts = split(name, self._ops, {output.tensor for output in outputs}, self._constants)
+        known = {
+            n for part in parts for op in part.ops for n in (*tensors_read(op), *tensors_made(op))
+        }
+        kept = known | inputs | {output.tensor for output in outputs}
+        return Network(
             name,
-            tuple(self._ops),
-            self._tensors,
+            {n: spec for n, spec in self._tensors.items() if n in kept},
             self._inputs,
-            tuple(
-                self._float_twins.get(value_name(v), value_name(v))
-                for v in self._model.graph.outputs
-            ),
-            self._float_shapes,
+            outputs,
+            parts,
             self._constants,
-            self._model,
         )
 
     def _find_leaving(self) -> frozenset[str]:
@@ -121,18 +131,23 @@ class Writer:
             and unit.y not in read
         )
 
+    def _makers(self, tensor: str) -> tuple[str, ...]:
+        """The float node whose result is quantized or dequantized; none for model inputs."""
+        producer = self._values[tensor].producer()
+        return () if producer is None else (node_name(producer),)
+
     def _quantized_name(self, tensor: str) -> str:
         if tensor in self._images or (tensor in self._made_on_bpu and tensor not in self._leaving):
             return tensor
         return f"{tensor}_quantized"
 
-    def _add_tensor(self, tensor: str, shape: Shape3, threshold: float) -> QTensor:
+    def _add_tensor(self, tensor: str, shape: Shape3, threshold: float) -> TensorSpec:
         name = self._quantized_name(tensor)
-        made = QTensor(name, shape, (scale_of(threshold),), DType.INT8, threshold)
+        made = bpu_tensor(name, shape, Scale.per_tensor(scale_of(threshold)))
         self._tensors[name] = made
         return made
 
-    def _quantized(self, tensor: str) -> QTensor:
+    def _quantized(self, tensor: str) -> TensorSpec:
         """The int8 form of a float tensor, with a Quantize in front if the CPU makes it."""
         name = self._quantized_name(tensor)
         if name in self._tensors:
@@ -141,8 +156,10 @@ class Writer:
             raise CompilerBug(f"tensor '{tensor}' is read before it is made", where="lower")
         value = self._values[tensor]
         made = self._add_tensor(tensor, shape_hwc(value), self._thresholds[tensor])
-        self._ops.append(Quantize(f"{tensor}_HzQuantize", tensor, name))
-        self._float_shapes[tensor] = static_shape(value)
+        self._ops.append(
+            Quantize(f"{tensor}_HzQuantize", tensor, name, sources=self._makers(tensor))
+        )
+        self._tensors.setdefault(tensor, _float_tensor(value, tensor))
         return made
 
     def _write_unit(self, unit: Unit) -> None:
@@ -150,11 +167,11 @@ class Writer:
             xs = tuple(self._quantized(x) for x in unit.xs)
             name = self._quantized_name(unit.y)
             if unit.y in self._int32:
-                y = QTensor(name, unit.y_shape, (), DType.INT32)
+                y = bpu_tensor(name, unit.y_shape, UNQUANTIZED, DType.INT32)
             else:
                 y = self._add_tensor(unit.y, unit.y_shape, self._thresholds[unit.y])
             if isinstance(unit.work, ConcatWork):
-                xs = tuple(self._at_scale_of(x, y) for x in xs)
+                xs = tuple(self._at_scale_of(x, y, unit.sources) for x in xs)
             operation, y = build(unit, xs, y)
         except OffBpu as refusal:
             for node in unit.covers:
@@ -164,10 +181,10 @@ class Writer:
         self._tensors[y.name] = y
         self._ops.append(operation)
 
-    def _at_scale_of(self, x: QTensor, y: QTensor) -> QTensor:
+    def _at_scale_of(self, x: TensorSpec, y: TensorSpec, sources: tuple[str, ...]) -> TensorSpec:
         if x.scale == y.scale:
             return x
-        operation, made = rescale(x, y.scale[0], y.threshold)
+        operation, made = rescale(x, y.scale.value, sources)
         if made.name not in self._tensors:
             self._tensors[made.name] = made
             self._ops.append(operation)
@@ -181,11 +198,19 @@ class Writer:
         }
         for value in node.outputs:
             if value_name(value):
-                self._float_shapes[value_name(value)] = _shape_or_empty(value)
+                self._tensors[value_name(value)] = _float_tensor(value, value_name(value))
         name = node_name(node)
-        verdict = self._placed.get(name)
-        reason = verdict.reason if verdict is not None else ""
-        self._ops.append(CpuOp(name, _with_inputs(node, renamed), reason))
+        written = ir.to_proto(_with_inputs(node, renamed))
+        self._ops.append(
+            OnnxOp(
+                name,
+                node.op_type,
+                tuple(written.input),
+                tuple(written.output),
+                written.SerializeToString(deterministic=True),
+                (name,),
+            )
+        )
 
     def _float_input(self, value: ir.Value) -> str:
         """Name under which the CPU finds `value`; dequantizes or notes a constant as needed."""
@@ -198,7 +223,7 @@ class Writer:
             return name
         tensor = self._plan.aliases.get(name, name)
         if tensor not in self._made_on_bpu and tensor not in self._images:
-            self._float_shapes.setdefault(name, _shape_or_empty(value))
+            self._tensors.setdefault(name, _float_tensor(value, name))
             return name
         if name in self._float_twins:
             return self._float_twins[name]
@@ -211,8 +236,10 @@ class Writer:
                 f"image input '{name}' is read in NHWC form by an operator on the CPU",
                 hint="let its first operators run on the BPU, or feed it as featuremap",
             )
-        self._ops.append(Dequantize(f"{name}_HzDequantize", quantized.name, twin))
-        self._float_shapes[twin] = shape
+        self._ops.append(
+            Dequantize(f"{name}_HzDequantize", quantized.name, twin, sources=self._makers(name))
+        )
+        self._tensors[twin] = _float_tensor(value, twin)
         self._float_twins[name] = twin
         return twin
 
@@ -224,11 +251,15 @@ def _values_by_name(model: ir.Model) -> dict[str, ir.Value]:
     return found
 
 
-def _shape_or_empty(value: ir.Value) -> tuple[int, ...]:
+def _float_tensor(value: ir.Value, name: str) -> TensorSpec:
+    """What the CPU knows of `value`, under a name of its own."""
     try:
-        return static_shape(value)
+        shape = static_shape(value)
     except OffBpu as error:
         raise CompilerBug(str(error), where="lower") from error
+    dtype = DType.FLOAT32 if value.dtype is None else DType(str(value.dtype.numpy()))
+    layout = Layout.NCHW if len(shape) == 4 else Layout.NONE
+    return TensorSpec(name, shape, dtype, layout)
 
 
 def _with_inputs(node: ir.Node, renamed: Mapping[str, str]) -> ir.Node:

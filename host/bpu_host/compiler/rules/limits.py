@@ -14,7 +14,7 @@ WINDOW_OPS = ("Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool", "MaxP
 MOVE_OPS = ("Concat", "Slice", "Split", "Pad", "Resize", "DepthToSpace", "SpaceToDepth")
 ACTIVATION_OPS = ("Relu", "Clip", "LeakyRelu", "PRelu")
 BPU_OPS = (*WINDOW_OPS, *MOVE_OPS, *ACTIVATION_OPS, *LUT_OPS, "Add", "Mul")
-"""Operators that the back end of OpenBPU implements (see `compiler/lowered.py`)."""
+"""Operators that the back end of OpenBPU implements (see `compiler/network.py`)."""
 
 LUT_LIMIT = 8192
 GLOBAL_LIMIT = 8192

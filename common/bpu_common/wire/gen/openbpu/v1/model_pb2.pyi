@@ -16,6 +16,13 @@ class DType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DTYPE_INT64: _ClassVar[DType]
     DTYPE_FLOAT32: _ClassVar[DType]
     DTYPE_BOOL: _ClassVar[DType]
+    DTYPE_INT4: _ClassVar[DType]
+    DTYPE_UINT4: _ClassVar[DType]
+    DTYPE_FLOAT16: _ClassVar[DType]
+    DTYPE_UINT16: _ClassVar[DType]
+    DTYPE_UINT32: _ClassVar[DType]
+    DTYPE_FLOAT64: _ClassVar[DType]
+    DTYPE_UINT64: _ClassVar[DType]
 
 class Layout(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +38,7 @@ class InputType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_TYPE_RGB: _ClassVar[InputType]
     INPUT_TYPE_BGR: _ClassVar[InputType]
     INPUT_TYPE_GRAY: _ClassVar[InputType]
+    INPUT_TYPE_NV12_SEPARATE: _ClassVar[InputType]
 
 class InputSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -62,6 +70,13 @@ DTYPE_INT32: DType
 DTYPE_INT64: DType
 DTYPE_FLOAT32: DType
 DTYPE_BOOL: DType
+DTYPE_INT4: DType
+DTYPE_UINT4: DType
+DTYPE_FLOAT16: DType
+DTYPE_UINT16: DType
+DTYPE_UINT32: DType
+DTYPE_FLOAT64: DType
+DTYPE_UINT64: DType
 LAYOUT_NONE: Layout
 LAYOUT_NHWC: Layout
 LAYOUT_NCHW: Layout
@@ -71,6 +86,7 @@ INPUT_TYPE_YUV444: InputType
 INPUT_TYPE_RGB: InputType
 INPUT_TYPE_BGR: InputType
 INPUT_TYPE_GRAY: InputType
+INPUT_TYPE_NV12_SEPARATE: InputType
 INPUT_SOURCE_DDR: InputSource
 INPUT_SOURCE_PYRAMID: InputSource
 INPUT_SOURCE_RESIZER: InputSource
@@ -84,23 +100,33 @@ ELTWISE_KIND_SCALE: EltwiseKind
 RESIZE_MODE_NEAREST: ResizeMode
 RESIZE_MODE_BILINEAR: ResizeMode
 
+class Scale(_message.Message):
+    __slots__ = ("values", "zero_points", "axis")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    ZERO_POINTS_FIELD_NUMBER: _ClassVar[int]
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    zero_points: _containers.RepeatedScalarFieldContainer[int]
+    axis: int
+    def __init__(self, values: _Optional[_Iterable[float]] = ..., zero_points: _Optional[_Iterable[int]] = ..., axis: _Optional[int] = ...) -> None: ...
+
 class TensorSpec(_message.Message):
-    __slots__ = ("name", "shape", "dtype", "layout", "aligned_shape", "scale", "scale_axis")
+    __slots__ = ("name", "shape", "dtype", "layout", "aligned_shape", "scale", "strides_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_FIELD_NUMBER: _ClassVar[int]
     ALIGNED_SHAPE_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
-    SCALE_AXIS_FIELD_NUMBER: _ClassVar[int]
+    STRIDES_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     dtype: DType
     layout: Layout
     aligned_shape: _containers.RepeatedScalarFieldContainer[int]
-    scale: _containers.RepeatedScalarFieldContainer[float]
-    scale_axis: int
-    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., aligned_shape: _Optional[_Iterable[int]] = ..., scale: _Optional[_Iterable[float]] = ..., scale_axis: _Optional[int] = ...) -> None: ...
+    scale: Scale
+    strides_bytes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., aligned_shape: _Optional[_Iterable[int]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., strides_bytes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ModelInput(_message.Message):
     __slots__ = ("tensor", "input_type", "layout", "source", "video_range")
@@ -352,25 +378,33 @@ class MaxPool(_message.Message):
     pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class EltwiseEntry(_message.Message):
+    __slots__ = ("ka", "kb", "requant")
+    KA_FIELD_NUMBER: _ClassVar[int]
+    KB_FIELD_NUMBER: _ClassVar[int]
+    REQUANT_FIELD_NUMBER: _ClassVar[int]
+    ka: int
+    kb: int
+    requant: Requant
+    def __init__(self, ka: _Optional[int] = ..., kb: _Optional[int] = ..., requant: _Optional[_Union[Requant, _Mapping]] = ...) -> None: ...
+
 class Eltwise(_message.Message):
-    __slots__ = ("kind", "a", "b", "y", "ka", "kb", "requant", "clamp")
+    __slots__ = ("kind", "a", "b", "y", "clamp", "entries", "zeros")
     KIND_FIELD_NUMBER: _ClassVar[int]
     A_FIELD_NUMBER: _ClassVar[int]
     B_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
-    KA_FIELD_NUMBER: _ClassVar[int]
-    KB_FIELD_NUMBER: _ClassVar[int]
-    REQUANT_FIELD_NUMBER: _ClassVar[int]
     CLAMP_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
     kind: EltwiseKind
     a: Tile
     b: Tile
     y: Tile
-    ka: int
-    kb: int
-    requant: Requant
     clamp: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[_Union[Tile, _Mapping]] = ..., b: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., ka: _Optional[int] = ..., kb: _Optional[int] = ..., requant: _Optional[_Union[Requant, _Mapping]] = ..., clamp: _Optional[_Iterable[int]] = ...) -> None: ...
+    entries: _containers.RepeatedCompositeFieldContainer[EltwiseEntry]
+    zeros: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[_Union[Tile, _Mapping]] = ..., b: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., clamp: _Optional[_Iterable[int]] = ..., entries: _Optional[_Iterable[_Union[EltwiseEntry, _Mapping]]] = ..., zeros: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Lut(_message.Message):
     __slots__ = ("x", "y", "table_offset_bytes", "table_count")

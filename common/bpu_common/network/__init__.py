@@ -1,0 +1,78 @@
+"""The quantized network: typed tensors and operations, cut into parts for the BPU and the CPU.
+
+It is the contract between whoever makes a model and whatever runs or shows one: a `.bin` carries
+it, the quantized ONNX and the instructions are written from it, and every engine runs it.
+"""
+
+from bpu_common.network.graph import (
+    ModelOutput,
+    Network,
+    Part,
+    Place,
+    RemovedNode,
+    bpu_tensor,
+)
+from bpu_common.network.ops import (
+    BPU_OPS,
+    EDGE_OPS,
+    FULL_RANGE,
+    Addend,
+    BpuOp,
+    Cast,
+    CustomOp,
+    Dequantize,
+    EdgeOp,
+    OnnxOp,
+    Operation,
+    QConcat,
+    QConv,
+    QDepthToSpace,
+    QEltwise,
+    QLut,
+    QMaxPool,
+    QPad,
+    QResize,
+    QSlice,
+    Quantize,
+    Reshape,
+    Softmax,
+    Transpose,
+)
+from bpu_common.network.rules import macs, result_shape, tensors_made, tensors_read
+
+__all__ = [
+    "BPU_OPS",
+    "EDGE_OPS",
+    "FULL_RANGE",
+    "Addend",
+    "BpuOp",
+    "Cast",
+    "CustomOp",
+    "Dequantize",
+    "EdgeOp",
+    "ModelOutput",
+    "Network",
+    "OnnxOp",
+    "Operation",
+    "Part",
+    "Place",
+    "QConcat",
+    "QConv",
+    "QDepthToSpace",
+    "QEltwise",
+    "QLut",
+    "QMaxPool",
+    "QPad",
+    "QResize",
+    "QSlice",
+    "Quantize",
+    "RemovedNode",
+    "Reshape",
+    "Softmax",
+    "Transpose",
+    "bpu_tensor",
+    "macs",
+    "result_shape",
+    "tensors_made",
+    "tensors_read",
+]

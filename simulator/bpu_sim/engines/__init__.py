@@ -1,0 +1,1 @@
+"""What runs a quantized network: the same bits from every engine."""
