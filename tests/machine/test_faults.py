@@ -43,6 +43,7 @@ CONV = Conv(
 )  # weights 64 bytes, parameters 64 bytes
 CONSTANTS = (LoadConst(0, (), 0, 2048, 64), LoadConst(0, (), 64, 3072, 64))
 UNIT = Requant(0, 0, 1 << 14, 14)
+ENTRY = (EltwiseEntry(1, 1, UNIT),)
 WEIGHTS = bytes(64) + np.array([(0, 0, 16384, 14)] * 8, "<i2,<u2,<u2,<u2").tobytes()
 LINE = Axis((0, 1), (0, 1), (0, 0))
 
@@ -107,9 +108,9 @@ FAULTS: dict[str, tuple[str, list[Instruction]]] = {
     "pooling channels": ("differ in channels", [
         FILL, MaxPool(0, (), X, sram_tile(512, (2, 4, 4)), (1, 1), (1, 1), (0,) * 4)]),
     "broadcast": ("does not broadcast", [
-        FILL, Eltwise(0, (), EltwiseKind.ADD, X, sram_tile(0, (1, 4, 8)), Y, (EltwiseEntry(1, 1, UNIT),))]),
+        FILL, Eltwise(0, (), EltwiseKind.ADD, X, sram_tile(0, (1, 4, 8)), Y, ENTRY)]),
     "one operand": ("has only one", [
-        FILL, Eltwise(0, (), EltwiseKind.ADD, X, None, Y, (EltwiseEntry(1, 1, UNIT),))]),
+        FILL, Eltwise(0, (), EltwiseKind.ADD, X, None, Y, ENTRY)]),
     "table count": ("3 look-up tables", [
         FILL, Fill(0, (), sram_tile(1024, (3, 1, 256)), 0), Lut(0, (), X, Y, 1024, 3)]),
     "axis length": ("2 positions, the output 4", [

@@ -72,7 +72,7 @@ def assert_consistent(network: Network) -> None:
         if isinstance(op, OnnxOp):
             read = {name for name in op.xs if name}
             assert read <= known | set(network.constants)
-            known.update(v.name for v in op.node.outputs)
+            known.update(op.ys)
             continue
         assert set(tensors_read(op)) <= known
         known.add(op.y)

@@ -1,10 +1,10 @@
 """The operations of a quantized network, one frozen class per kind of work.
 
 int8 operations read and write (1, H, W, C) tensors of codes; `bpu_sim.arith` defines what each
-computes, on codes alone. A scale's zero point never enters the arithmetic: who makes a network folds
-it into biases, pad codes and the `zeros` of a product. Edge operations (quantize, dequantize and the
-like) and ONNX or custom operators run on the CPU. `sources` names the float nodes that an operation
-came from.
+computes, on codes alone. A scale's zero point never enters the arithmetic: who makes a network
+folds it into biases, pad codes and the `zeros` of a product. Edge operations (quantize, dequantize
+and the like) and ONNX or custom operators run on the CPU. `sources` names the float nodes that an
+operation came from.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ BPU_OPS = (QConv, QMaxPool, QEltwise, QLut, QResize, QConcat, QSlice, QPad, QDep
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """float32 to int8: clamp(round_half_even(x / scale) + zero point). x NCHW or any rank, y NHWC."""
+    """float32 (NCHW or any rank) to int8 NHWC: clamp(round_half_even(x / scale) + zero point)."""
 
     name: str
     x: str

@@ -1,4 +1,4 @@
-"""The int8 operations of a network by the normative arithmetic: slow, and what others must equal."""
+"""The int8 operations of a network by the normative arithmetic: slow, what others must equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One unit with its scales becomes one operation of the quantized network, with all its integers."""
+"""One unit with its scales becomes one operation of the network, with all its integers."""
 
 from __future__ import annotations
 
