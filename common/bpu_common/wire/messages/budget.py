@@ -43,8 +43,6 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
             end, children = outer.pop()
             continue
         fields_left -= 1
-        if fields_left < 0:
-            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
         tag, position = _varint(raw, position, end, what)
         wire = tag & 7
         if wire == _VARINT:
@@ -66,6 +64,8 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
             position += _FIXED_BYTES[wire]
         else:
             raise ModelFormatError(f"{what} is not a valid message")
+        if fields_left < 0:
+            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
     if position != end:
         raise ModelFormatError(f"{what} is not a valid message (it ends within a field)")
 
