@@ -17,12 +17,13 @@ from bpu_board.cli.hrt_model_exec import main
 from bpu_board.cli.hrt_model_exec.dump import as_text
 from bpu_common import container
 from bpu_common.image import encode_rgb
-from bpu_common.model import BpuModel, CpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from tests.support.models_board import (
     HEIGHT,
     WIDTH,
     expected_codes,
+    feature_model,
     image_input,
     slow_model,
     tiny_model,
@@ -379,33 +380,6 @@ def test_featuremap_inputs(folder, capsys):
         "--input_file=f.txt",
         "--enable_dump",
         "--hybrid_dequantize_process",
-    )
-
-
-def feature_model() -> BpuModel:
-    """A softmax on the CPU, nothing on the BPU."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    shapes = [(1, 8)] * 2
-    x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip("xy", shapes, strict=True)
-    )
-    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"], axis=1)], "g", [x], [y])
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
-    onnx.checker.check_model(proto)
-    given = TensorSpec("x", (1, 8), DType.FLOAT32)
-    made = TensorSpec("y", (1, 8), DType.FLOAT32)
-    base = tiny_model("feature")
-    segment = CpuSegment("feature_cpu_0", ("x",), ("y",), proto.SerializeToString(), ())
-    return replace(
-        base,
-        inputs=(ModelInput(given, InputType.FEATUREMAP, Layout.NONE),),
-        outputs=(made,),
-        segments=(segment,),
-        tensors={"x": given, "y": made},
-        nodes=(),
     )
 
 
