@@ -9,16 +9,16 @@ import numpy as np
 from bpu_common.caller import canonical, describe, size_hint
 from bpu_common.errors import InputError
 from bpu_common.image import encode_rgb
-from bpu_common.pictures import SUFFIXES, fit, read_picture, resize
+from bpu_common.pictures import PICTURE_SUFFIXES, fit, read_picture, resize
 from bpu_common.tensor import AnyArray, InputType, ModelInput
 
 RAW_SUFFIXES = frozenset({".bin", ".raw", ".yuv"}) | {
     f".{each.value}" for each in InputType if each.is_image
 }
-ARRAY_SUFFIXES = SUFFIXES | RAW_SUFFIXES | {".npy"}
+FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {".npy"}
 """Endings of files that are taken out of a folder; a .txt there is rather a note."""
 
-_ENDINGS = ", ".join(sorted(suffix.lstrip(".") for suffix in ARRAY_SUFFIXES | {".txt"}))
+_ENDINGS = ", ".join(sorted(suffix.lstrip(".") for suffix in FOLDER_SUFFIXES | {".txt"}))
 
 
 def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArray:
@@ -26,7 +26,7 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
 
     The ending, upper or lower case, tells a picture (resized bilinearly to the input and converted
     to what it takes), a NumPy array (.npy), numbers separated by blanks or commas (.txt, for
-    featuremaps) or raw bytes (the rest of `ARRAY_SUFFIXES`).
+    featuremaps) or raw bytes (the rest of `FOLDER_SUFFIXES`).
 
     Args:
         crop: keep a picture's proportions and cut its edges off, instead of stretching it.
@@ -41,7 +41,7 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
     """
     suffix = path.suffix.lower()
     try:
-        if suffix in SUFFIXES:
+        if suffix in PICTURE_SUFFIXES:
             return _picture(path, target, crop)
         if suffix == ".npy":
             return canonical(_npy(path), target)

@@ -23,6 +23,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 27
 """134 million: the largest phone sensors have 108; decoding takes up to 10 bytes a pixel."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 """Lower case endings of the names of picture files; what a file holds is told by its content."""
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -47,7 +48,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _ORIENTATION = 0x0112
 _WHITE = 255
-_STRIP_ROWS = 256
+_BLOCK = 1024
 _FACTORS = {"L;2": 85, "L;4": 17}
 """Pillow spreads grey samples of 2 and 4 bits over 0..255, but not the key that is compared."""
 
@@ -77,10 +78,11 @@ def read_picture(path: Path) -> U8:
             picture.load()
             orientation = _orientation(picture)
             pixels = np.empty((height, width, 3), np.uint8)
-            # In strips: a 108 megapixel photo with alpha would be 2.4 GB of intermediate copies.
-            for top in range(0, height, _STRIP_ROWS):
-                bottom = min(top + _STRIP_ROWS, height)
-                pixels[top:bottom] = _rgb(picture.crop((0, top, width, bottom)), key)
+            # In blocks: a 108 megapixel photo with alpha would be 2.4 GB of intermediate copies.
+            for top, left in product(range(0, height, _BLOCK), range(0, width, _BLOCK)):
+                bottom, right = min(top + _BLOCK, height), min(left + _BLOCK, width)
+                block = picture.crop((left, top, right, bottom))
+                pixels[top:bottom, left:right] = _rgb(block, key)
     return np.ascontiguousarray(_upright(pixels, orientation))
 
 
@@ -91,7 +93,7 @@ def resize(rgb: U8, size_hw: tuple[int, int], interpolation: Interpolation = "bi
         rgb: uint8 (H, W, 3).
 
     Returns:
-        RGB uint8 (height, width, 3).
+        RGB uint8 (height, width, 3); `rgb` itself when it has that size.
 
     Raises:
         UsageError: Pillow is not installed.

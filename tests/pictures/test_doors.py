@@ -15,7 +15,7 @@ from PIL import Image
 
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_common.board import ModelInfo
-from bpu_common.errors import BpuError
+from bpu_common.errors import BpuError, InputError
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from bpu_host.cli import caldata
 from bpu_host.compiler.calibrate import open_samples
@@ -149,6 +149,13 @@ def test_every_door_refuses_in_a_sentence(tmp_path: Path, door: str, content: by
     with pytest.raises(BpuError, match="no JPEG, PNG, BMP or WEBP") as caught:
         DOORS[door](tmp_path / "a.jpg", InputType.RGB, SIZE)
     assert Path(caught.value.where).read_bytes() == content
+
+
+def test_a_picture_too_narrow_for_a_short_side_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(files.png(np.zeros((1, 60000, 3), np.uint8)))
+    assert by_bpu_run(tmp_path / "a.png", InputType.RGB, SIZE, crop=True).shape == (*SIZE, 3)
+    with pytest.raises(InputError, match="256 x 15360000 pixels"):
+        caldata.crop(tmp_path / "a.png", caldata.Recipe((224, 224)))
 
 
 def test_nothing_else_opens_pictures() -> None:

@@ -70,17 +70,17 @@ def test_colours(tmp_path: Path, bits: int) -> None:
     )
 
 
-def test_tall_pictures_are_whole(tmp_path: Path) -> None:
-    """They are converted strip by strip."""
-    codes = RANDOM.integers(0, 256, (1100, 5, 4))
+def test_large_pictures_are_whole(tmp_path: Path) -> None:
+    """They are converted block by block."""
+    codes = RANDOM.integers(0, 256, (1100, 2050, 4))
     expected = files.over_white(codes[..., :3], codes[..., 3:])
     np.testing.assert_array_equal(read(tmp_path, files.png(codes, 8, files.RGBA)), expected)
-    deep = RANDOM.integers(0, 65536, (513, 3))
-    content = files.png(deep, 16, files.GREY, transparency=struct.pack(">H", deep[512, 2]))
-    shown = np.where(deep == deep[512, 2], 255, deep >> 8)
+    deep = RANDOM.integers(0, 65536, (2049, 3))
+    content = files.png(deep, 16, files.GREY, transparency=struct.pack(">H", deep[2048, 2]))
+    shown = np.where(deep == deep[2048, 2], 255, deep >> 8)
     np.testing.assert_array_equal(read(tmp_path, content), grey(shown))
     palette = RANDOM.integers(0, 256, (256, 3))
-    indexes = RANDOM.integers(0, 256, (300, 4))
+    indexes = RANDOM.integers(0, 256, (4, 1300))
     content = files.png(indexes, 8, files.PALETTE, palette=palette, transparency=b"\0" * 9)
     expected = np.where(indexes[..., None] < 9, 255, palette[indexes])
     np.testing.assert_array_equal(read(tmp_path, content), expected)

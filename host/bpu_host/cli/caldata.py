@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import InputError, UsageError
 from bpu_common.image import rgb_to_gray, rgb_to_yuv444
-from bpu_common.pictures import SUFFIXES, Interpolation, read_picture, resize
+from bpu_common.pictures import MAX_PIXELS, PICTURE_SUFFIXES, Interpolation, read_picture, resize
 from bpu_common.tensor import U8
 from bpu_host.cli.mapper_log import Progress, logger
 from bpu_host.compiler.events import Advanced
@@ -49,10 +49,14 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     """
     if not source.is_dir():
         raise UsageError("is not a folder of pictures", where=str(source))
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)[::every]
+    files = sorted(path for path in source.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[
+        ::every
+    ]
     if not files:
         raise UsageError(
-            "holds no pictures", where=str(source), hint=f"known are {', '.join(sorted(SUFFIXES))}"
+            "holds no pictures",
+            where=str(source),
+            hint=f"known are {', '.join(sorted(PICTURE_SUFFIXES))}",
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
@@ -107,6 +111,12 @@ def crop(path: Path, recipe: Recipe) -> U8:
         max(height, round(whole.shape[0] * ratio)),
         max(width, round(whole.shape[1] * ratio)),
     )
+    if size_hw[0] * size_hw[1] > MAX_PIXELS:
+        raise InputError(
+            f"would be resized to {size_hw[0]} x {size_hw[1]} pixels, too many",
+            where=str(path),
+            hint="cut it to the part that matters, or give a smaller --size or --short-side",
+        )
     resized = resize(whole, size_hw, recipe.interpolation)
     top, left = (size_hw[0] - height) // 2, (size_hw[1] - width) // 2
     rgb = resized[top : top + height, left : left + width]

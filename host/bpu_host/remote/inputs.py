@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
-from bpu_common.input_files import ARRAY_SUFFIXES, read_input
+from bpu_common.input_files import FOLDER_SUFFIXES, read_input
 from bpu_common.tensor import AnyArray, ModelInput
 
 
@@ -75,14 +75,14 @@ def _expand(path: Path) -> tuple[Path, ...]:
         sorted(
             each
             for each in path.iterdir()
-            if each.is_file() and each.suffix.lower() in ARRAY_SUFFIXES
+            if each.is_file() and each.suffix.lower() in FOLDER_SUFFIXES
         )
     )
     if not files:
         raise InputError(
             "no pictures or arrays in this folder",
             where=str(path),
-            hint=f"files that end in {', '.join(sorted(ARRAY_SUFFIXES))} are taken",
+            hint=f"files that end in {', '.join(sorted(FOLDER_SUFFIXES))} are taken",
         )
     return files
 
