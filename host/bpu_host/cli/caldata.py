@@ -49,9 +49,8 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     """
     if not source.is_dir():
         raise UsageError("is not a folder of pictures", where=str(source))
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[
-        ::every
-    ]
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    files = pictures[::every]
     if not files:
         raise UsageError(
             "holds no pictures",
