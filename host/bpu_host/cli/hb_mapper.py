@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from bpu_common.pictures import Interpolation
     from bpu_host.cli.mapper_log import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -203,7 +204,7 @@ def caldata(
     target: Path,
     size: str,
     short_side: int | None,
-    interpolation: str,
+    interpolation: Interpolation,
     pixel_type: str,
     layout: str,
     dtype: str,

@@ -1,7 +1,8 @@
 """Calibration samples: files of `cal_data_dir` as the optimized graph's inputs, one at a time.
 
 A sample file holds what the float model was trained on, before mean and scale: raw pixels or
-values (`numpy.fromfile`), or with `preprocess_on` a picture that is read and resized by skimage.
+values (`numpy.fromfile`), or with `preprocess_on` a picture that is read as every
+picture is and resized as skimage does.
 It takes the way the board's data will take: training pixels -> runtime type (nv12 loses chroma) ->
 value - 128, so that calibration sees what the network will see.
 """
@@ -61,9 +62,9 @@ class _Folder:
 
     def _read_picture(self, path: Path) -> U8:
         # Here, because skimage costs half a second to import and raw samples do not need it.
-        from bpu_host.compiler.calibrate.pictures import read_picture
+        from bpu_host.compiler.calibrate.pictures import training_pixels
 
-        return read_picture(path, self.config)
+        return training_pixels(path, self.config)
 
     def _read_raw(self, path: Path) -> AnyArray:
         """The file as an array of the float model's input shape."""
