@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState
 from bpu_common.load import LoadRequest
+from bpu_common.network import Network, QConv, QLut
+from bpu_common.params import ChannelParams
 from bpu_common.perf import PerfRequest
 from bpu_common.structure import (
     Choice,
@@ -55,12 +57,16 @@ ARRAYS = st.dictionaries(
             .reshape(shape)
             .copy()
         ),
-        st.sampled_from(DType).filter(lambda dtype: dtype is not DType.BOOL),
+        st.sampled_from(DType).filter(
+            lambda dtype: dtype.size_bits >= 8 and dtype is not DType.BOOL
+        ),
         st.lists(st.integers(0, 5), max_size=4).map(tuple),
         st.integers(0, 1000),
     ),
     max_size=3,
 )
+
+EMPTY_ARRAYS = st.lists(st.integers(0, 9), max_size=4).map(lambda shape: np.zeros(shape, np.int8))
 
 OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     # what the classes refuse or change
@@ -73,6 +79,11 @@ OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (PerfRequest, "duration_ns"): st.integers(0, 2**63),
     (PerfRequest, "priority"): st.integers(0, 255),
     (TensorSpec, "shape"): SHAPE,
+    # arrays: the message holds shapes, content lies in sections of the file
+    (QConv, "weights"): EMPTY_ARRAYS,
+    (QConv, "params"): st.just(ChannelParams.from_bytes(b"", 0)),
+    (QLut, "tables"): EMPTY_ARRAYS,
+    (Network, "constants"): st.just({}),
     (TensorSpec, "aligned_shape"): SHAPE.filter(bool),
 }
 LINKS = st.builds(BoardLink, NAME, st.sampled_from(LinkState))
@@ -136,6 +147,9 @@ def _form(form: Form, field: FieldDescriptor) -> st.SearchStrategy[Any]:
         case Table(Plain() as item):
             inner = field.message_type.fields_by_name["value"]
             return st.dictionaries(NAME, _form(item, inner), max_size=3)
+        case Table(Record(kind) as item) if any(each.name == "name" for each in fields_of(kind)):
+            found = st.lists(_form(item, field), max_size=2, unique_by=lambda value: value.name)
+            return found.map(lambda each: {value.name: value for value in each})
         case Table(item):
             return st.dictionaries(NAME, _form(item, field), max_size=2)
     return values(form, field.message_type)
