@@ -32,7 +32,7 @@ from benchmarks.networks import NETWORKS
 SAMPLES = 4
 PICTURES = 3
 SMOOTHING = 8
-"""Every other picture is noise of one value a block of this many pixels, the rest of one a pixel."""
+"""Pictures of even seeds are noise in blocks of this many pixels, so that sums grow large."""
 
 TRAINED_ON: dict[str, tuple[str, str, str]] = {
     "efficientnet-lite0_224": ("rgb", "127", "0.0078125"),
