@@ -25,14 +25,21 @@ from bpu_host.compiler.lowered import (
     QSlice,
     Quantize,
 )
+from bpu_host.compiler.partition import tensors_made
 from bpu_sim import arith
 
 
-def run_lowered(lowered: LoweredGraph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_lowered(
+    lowered: LoweredGraph,
+    inputs: Mapping[str, np.ndarray],
+    known: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
     """All tensors of one frame by name.
 
     Args:
         inputs: image inputs int8 (value - 128) in (1, H, W, C) or (H, W, C); featuremaps float32.
+        known: results of CPU parts, taken instead of what is computed here: the last bits of float
+            operators depend on what they are fused with.
 
     Returns:
         Quantized tensors as codes (H, W, C), float tensors as the CPU operators see them (NCHW).
@@ -47,6 +54,9 @@ def run_lowered(lowered: LoweredGraph, inputs: Mapping[str, np.ndarray]) -> dict
         )
     for op in lowered.ops:
         _step(op, lowered, values)
+        for name in tensors_made(op):
+            if known is not None and name in known:
+                values[name] = known[name].reshape(values[name].shape)
     return values
 
 
