@@ -1,6 +1,6 @@
 """`hb_mapper`: check a float model (`checker`), convert it (`makertbin`), make calibration data.
 
-Only click is imported until a command runs.
+Nothing heavy is imported until a command runs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+
+from bpu_common import __version__
 
 if TYPE_CHECKING:
     from bpu_host.cli.mapper_log import Progress
@@ -28,18 +30,8 @@ MODEL_TYPE = click.option(
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
 
 
-def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    del parameter
-    if value and not context.resilient_parsing:
-        from bpu_host.compiler.provenance import tool_version
-
-        click.echo(f"hb_mapper (OpenBPU) {tool_version()}")
-        context.exit()
-
-
 @click.group(context_settings=CONTEXT)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Print the version and exit.")  # fmt: skip
+@click.version_option(__version__, message="hb_mapper (OpenBPU) %(version)s")
 def cli() -> None:
     """Convert float models into programs for the X3/J3 BPU.
 

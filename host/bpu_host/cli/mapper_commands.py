@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
 from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
@@ -13,7 +14,6 @@ from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConf
 from bpu_host.compiler.config.document import read_document
 from bpu_host.compiler.frontend import graph_inputs, read_onnx
 from bpu_host.compiler.products import ProductNames
-from bpu_host.compiler.provenance import tool_version
 from bpu_host.compiler.report import checker_table, cpu_reasons, node_table, output_table
 
 CHECK_FOLDER = Path(".hb_check")
@@ -25,7 +25,7 @@ CAFFE_SENTENCE = (
 def check(model: Path, shapes: Mapping[str, tuple[int, ...]], progress: Progress) -> None:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
     logger.info("Start hb_mapper....")
-    logger.info("hb_mapper (OpenBPU) version %s", tool_version())
+    logger.info("hb_mapper (OpenBPU) version %s", __version__)
     logger.info("Model type: onnx")
     logger.info("input names %s", list(shapes))
     logger.info("input shapes %s", {name: list(shape) for name, shape in shapes.items()})
@@ -75,7 +75,7 @@ def check_config(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> CompileC
 def make(config_file: Path, progress: Progress) -> Compiled:
     """`hb_mapper makertbin`: everything, from a YAML file."""
     logger.info("Start hb_mapper....")
-    logger.info("hb_mapper (OpenBPU) version %s", tool_version())
+    logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
         config = load_config(config_file)
     except ConfigError as error:

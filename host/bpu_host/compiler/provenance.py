@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
+from bpu_common import __version__
 from bpu_host.compiler.calibrate import Calibration
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
-
-
-def tool_version() -> str:
-    """Version of the installed OpenBPU host package."""
-    try:
-        return metadata.version("openbpu")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def parameters(config: CompileConfig, calibration: Calibration, digest: str) -> dict[str, str]:
     """What `hb_model_info` shows, as text by `group.key`; `digest` is the float model's SHA-256."""
     found = {
-        "tool.openbpu_version": tool_version(),
+        "tool.openbpu_version": __version__,
         "model_parameters.onnx_model": config.model_path.name,
         "model_parameters.onnx_model_sha256": digest,
         "model_parameters.march": config.march,
