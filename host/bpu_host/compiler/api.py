@@ -87,7 +87,7 @@ def compile_model(
     """
     names = names or ProductNames.of_prefix(config.prefix)
     job = _Job(config, on_event)
-    with Products(config.working_dir) as products:
+    with Products(config.working_dir, names.all()) as products:
         with job.stage("prepare the onnx model"):
             job.load()
             products.add(names.original_float, _serialize(job.model))
