@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from bpu_common import __version__
+from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
 if TYPE_CHECKING:
     from bpu_host.cli.mapper_log import Progress
@@ -27,6 +28,7 @@ MODEL_TYPE = click.option(
     required=True,
     help="Kind of model; only onnx so far.",
 )
+MACHINE = click.Choice(list(MACHINES), case_sensitive=False)
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
 
 
@@ -52,6 +54,9 @@ def cli() -> None:
     show_default=True,
     help="Architecture of the chip (X3 and J3: bernoulli2).",
 )
+@click.option(
+    "--machine", type=MACHINE, default=DEFAULT_MACHINE.name, show_default=True, help="The chip."
+)
 @click.option("--proto", type=click.Path(path_type=Path), help="Caffe prototxt.")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file.")
 @click.option(
@@ -68,6 +73,7 @@ def cli() -> None:
 def checker(
     model_type: str,
     march: str,
+    machine: str,
     proto: Path | None,
     model: Path,
     input_shapes: tuple[tuple[str, str], ...],
@@ -95,7 +101,7 @@ def checker(
         if proto:
             raise UsageError("--proto belongs to --model-type caffe", where="--proto")
         shapes = {name: parse_shape(text) for name, text in input_shapes}
-        mapper_commands.check(model, shapes, progress)
+        mapper_commands.check(model, shapes, machine, progress)
 
     sys.exit(_guarded("checker", run))
 
@@ -109,7 +115,10 @@ def checker(
     help="The configuration (YAML).",
 )
 @MODEL_TYPE
-def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
+@click.option(
+    "--machine", type=MACHINE, help="The chip; wins over compiler_parameters.machine in the YAML."
+)
+def makertbin(config: Path, model_type: str, machine: str | None) -> None:  # fmt: skip
     """Convert a float model into a `.bin` for the board.
 
     Writes <prefix>.bin and four ONNX models into working_dir.
@@ -125,7 +134,7 @@ def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
 
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        mapper_commands.make(config, progress)
+        mapper_commands.make(config, machine, progress)
 
     sys.exit(_guarded("makertbin", run))
 
