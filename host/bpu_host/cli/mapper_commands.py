@@ -15,7 +15,13 @@ from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConf
 from bpu_host.compiler.config.document import read_document
 from bpu_host.compiler.frontend import FloatModel, read
 from bpu_host.compiler.products import ProductNames
-from bpu_host.compiler.report import checker_table, cpu_reasons, node_table, output_table
+from bpu_host.compiler.report import (
+    checker_table,
+    cpu_groups,
+    cpu_reasons,
+    node_table,
+    output_table,
+)
 
 CHECK_FOLDER = Path(".hb_check")
 CAFFE_SENTENCE = (
@@ -48,9 +54,7 @@ def check(
         compiled = compile_model(
             config, events, ProductNames.of_checker(), source=source, measure=False
         )
-    reasons = cpu_reasons(compiled.verdicts, compiled.lowered)
-    if reasons:
-        logger.info("These nodes run on the CPU:\n%s", reasons)
+    _log_reasons(cpu_reasons(compiled.verdicts, compiled.lowered))
     logger.info("The converted model node information:\n%s", checker_table(compiled.nodes))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))
     logger.info("End model checking....")
@@ -79,6 +83,11 @@ def _featuremaps(
         )
         for name in names
     )
+
+
+def _log_reasons(reasons: str) -> None:
+    if reasons:
+        logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
 def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled:
@@ -116,6 +125,7 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
             estimate.latency_us,
             estimate.ddr_bytes,
         )
+    _log_reasons(cpu_groups(compiled.verdicts, compiled.lowered))
     logger.info("The converted model node information:\n%s", node_table(compiled.nodes))
     logger.info("The quantify model output:\n%s", output_table(compiled.outputs))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))

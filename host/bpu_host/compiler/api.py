@@ -20,7 +20,7 @@ from bpu_common.tensor import ModelInput
 from bpu_host.compiler import emit, onnx_out, passes, report, rules
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
-from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
+from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.frontend import FloatModel, prepare, read
 from bpu_host.compiler.lowered import BPU_OPS, LoweredGraph
 from bpu_host.compiler.partition import split
@@ -138,20 +138,29 @@ class _Job:
     def __init__(self, config: CompileConfig, on_event: OnEvent) -> None:
         self.config = config
         self._on_event = on_event
+        self._warned: set[str] = set()
         self._spec = MACHINES[config.machine]
 
     @contextmanager
     def stage(self, title: str) -> Iterator[None]:
         start_ns = time.monotonic_ns()
-        self._on_event(StageStarted(title))
+        self.tell(StageStarted(title))
         yield
-        self._on_event(StageDone(title, time.monotonic_ns() - start_ns))
+        self.tell(StageDone(title, time.monotonic_ns() - start_ns))
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on; a warning is told once (samples are read several times)."""
+        if isinstance(event, Note) and event.warning:
+            if event.sentence in self._warned:
+                return
+            self._warned.add(event.sentence)
+        self._on_event(event)
 
     def note(self, sentence: str) -> None:
-        self._on_event(Note(sentence))
+        self.tell(Note(sentence))
 
     def _advance(self, title: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._on_event(Advanced(title, done, total))
+        return lambda done, total: self.tell(Advanced(title, done, total))
 
     def load(self, source: FloatModel) -> None:
         """The float model with the board's input in front of it."""
@@ -193,7 +202,7 @@ class _Job:
 
     def calibrate(self) -> tuple[Calibration, SampleSet]:
         """Thresholds from the configured samples."""
-        samples = open_samples(self.config, self.inputs)
+        samples = open_samples(self.config, self.inputs, self.tell)
         self.note(f"There are {len(samples)} samples in the calibration data set.")
         method = self.config.calibration_method.value
         self.note(f"Run calibration model with {method} calibration method.")
@@ -215,7 +224,9 @@ class _Job:
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowered = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
+        lowered = lower(
+            self.model, self.verdicts, calibration, self.inputs, self.config.prefix, self.tell
+        )
         own = (op for op in lowered.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
         if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
