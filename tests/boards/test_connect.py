@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -256,6 +257,48 @@ def test_a_tunnel_comes_back(tunnel: Tunnel, host: Host) -> None:
         assert exchange(tunnel, b"four") == b""  # somebody else answers there now
     with pytest.raises(BoardUnreachable, match="CHANGED"):
         tunnel.recover()
+
+
+def test_a_tunnel_that_is_closed_while_it_dials_leaves_no_connection(
+    host: Host, dial, home: Path
+) -> None:
+    dial(True).close()
+    dialled, go = threading.Event(), threading.Event()
+
+    def slow() -> SshConnection:
+        connection = dial()
+        dialled.set()
+        assert go.wait(20)
+        return connection
+
+    tunnel = Tunnel(slow, "/run/x.sock", "relay", lambda _: None, home)
+    refused: list[BoardUnreachable] = []
+
+    def recover() -> None:
+        try:
+            tunnel.recover()
+        except BoardUnreachable as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=recover)
+    thread.start()
+    assert dialled.wait(20)
+    tunnel.close()
+    go.set()
+    thread.join(20)
+    assert len(refused) == 1
+    wait_until(lambda: not any(transport.is_active() for transport in host.transports))
+
+
+def test_the_proxy_command_leaves_no_zombie(home: Path) -> None:
+    mark = home / "proxy"
+    settings = replace(
+        read_settings(SshTarget("desk", "me")), proxy_command=f"sh -c 'echo $$ > {mark}'"
+    )
+    with pytest.raises(BoardUnreachable, match="does not speak SSH"):
+        open_transport(settings, HostKeys(home / "known", ()), "desk")
+    process = int(mark.read_text())
+    wait_until(lambda: not Path(f"/proc/{process}").exists())
 
 
 def test_sockets_of_killed_programs_are_removed(host: Host, dial, home: Path) -> None:

@@ -76,10 +76,10 @@ def test_predicted_cycles_are_those_of_the_timing_model() -> None:
 
 def test_impossible_limit_names_the_layer() -> None:
     net = LoweredNet(3)
-    lowered = net.graph(net.conv(net.codes((6, 6, 8)), 8))
+    network = net.graph(net.conv(net.codes((6, 6, 8)), 8))
     slowest = replace(SLOW, clock_hz=1_000_000)  # 1,000 cycles a call: less than one set-up
     with pytest.raises(CapacityError, match=r"layer '\w+' .*function calls"):
-        check_program(lowered, slowest, EmitOptions(max_time_per_fc_us=1_000))
+        check_program(network, slowest, EmitOptions(max_time_per_fc_us=1_000))
 
 
 def test_layer_too_big_for_the_memory_is_named() -> None:

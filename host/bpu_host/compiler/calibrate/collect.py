@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
 from bpu_common.errors import CalibrationError
-from bpu_common.tensor import F32, AnyArray
+from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 
 PASS_LIMIT_BYTES = 192 << 20
 """Activations fetched at once; a larger network is gone through in several passes."""
@@ -42,6 +42,7 @@ class Statistics:
         highest: greatest magnitude by tensor name.
         histograms: by tensor name; empty if only the maximum was asked for.
         first_outputs: the model's outputs for the first sample.
+        digest: SHA-256 over all samples in order.
     """
 
     highest: dict[str, float] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Statistics:
     first_outputs: list[AnyArray] = field(default_factory=list)
     first_sample: Sample = field(default_factory=dict)
     samples: int = 0
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
 
 def activations(model: ir.Model, verdicts: Mapping[str, PlacedNode] | None = None) -> list[str]:
@@ -151,29 +153,6 @@ def _size_bytes(value: ir.Value) -> int:
     return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64)) * 4
 
 
-def session_with(
-    model: ir.Model, tensors: Sequence[str], *, lean: bool = False
-) -> ort.InferenceSession:
-    """A session whose outputs are the model's, then `tensors` that are not outputs or inputs."""
-    proto: onnx.ModelProto = ir.to_proto(model)
-    present = {value.name for value in (*proto.graph.input, *proto.graph.output)}
-    proto.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in tensors if name not in present
-    )
-    return float_session(proto, lean=lean)
-
-
-def float_session(proto: onnx.ModelProto, *, lean: bool = False) -> ort.InferenceSession:
-    """A quiet session on the CPU; `lean`: memory goes back to the system after each run."""
-    options = ort.SessionOptions()
-    options.enable_cpu_mem_arena = not lean
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return ort.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def _one_pass(
     model: ir.Model,
     samples: SampleSet,
@@ -183,24 +162,23 @@ def _one_pass(
 ) -> None:
     sizes = _sizes(model)
     overlap = sum(sizes.get(name, 0) for name in tensors) <= OVERLAP_LIMIT_BYTES
-    session = session_with(model, tensors, lean=not overlap)
-    names = [output.name for output in session.get_outputs()]
-    own = len(model.graph.outputs)
-    wanted = [name for name in tensors if name in names or name in _inputs(session)]
+    runner = FloatRunner(ir.to_proto(model), tensors, lean=not overlap)
+    first_pass = not found.samples
     pending: Future[None] | None = None
     count = 0
     with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
         for count, sample in enumerate(samples, 1):
-            outputs = run(session, sample, count)
-            if count == 1:
+            arrays = _run(runner, sample, count)
+            if count == 1 and first_pass:
                 found.first_sample = sample
-                found.first_outputs = outputs[:own]
+                found.first_outputs = [arrays[value.name or ""] for value in model.graph.outputs]
             if pending is not None:
                 pending.result()
                 progress(count - 1, len(samples))
-            arrays = {**sample, **dict(zip(names, outputs, strict=True))}
-            pending = pool.submit(_observe, found, {n: arrays[n] for n in wanted}, count)
-            del outputs, arrays
+            seen = sample if first_pass else None
+            wanted = {name: arrays[name] for name in tensors}
+            pending = pool.submit(_observe, found, wanted, seen, count)
+            del arrays, wanted
             if not overlap:
                 pending.result()
         if pending is not None:
@@ -211,25 +189,28 @@ def _one_pass(
     found.samples = count
 
 
-def _inputs(session: ort.InferenceSession) -> set[str]:
-    return {item.name for item in session.get_inputs()}
-
-
-def run(session: ort.InferenceSession, sample: Sample, number: int) -> list[AnyArray]:
-    """All outputs for one sample.
+def _run(runner: FloatRunner, sample: Sample, number: int) -> dict[str, AnyArray]:
+    """All outputs and kept tensors for one sample.
 
     Raises:
-        CalibrationError: onnxruntime refuses it.
+        CalibrationError: the model refuses it.
     """
     try:
-        outputs: list[AnyArray] = session.run(None, dict(sample))
-    except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CalibrationError(f"the float model refuses sample {number}: {line}") from error
-    return outputs
+        return runner.run(sample)
+    except FloatRunFailed as error:
+        raise CalibrationError(
+            f"the float model refuses sample {number}: {error.message}", where=error.where
+        ) from error
 
 
-def _observe(found: Statistics, arrays: Mapping[str, F32], number: int) -> None:
+def _observe(
+    found: Statistics, arrays: Mapping[str, AnyArray], sample: Sample | None, number: int
+) -> None:
+    """Note the statistics of one sample, and the sample itself in the digest if it is given."""
+    for name, values in sorted(sample.items() if sample else ()):
+        values = np.ascontiguousarray(values)
+        found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        found.digest.update(values.reshape(-1).data)
     for name, array in arrays.items():
         if not array.size:
             continue
@@ -241,4 +222,4 @@ def _observe(found: Statistics, arrays: Mapping[str, F32], number: int) -> None:
             )
         found.highest[name] = max(found.highest[name], highest)
         if found.histograms:
-            found.histograms[name].add(array, highest)
+            found.histograms[name].add(array.astype(np.float32, copy=False), highest)

@@ -35,12 +35,14 @@ class Calibration:
         thresholds: by float tensor name; a tensor that never left zero has 0.0.
         method: `max`, `max-percentile:percentile=p` or `kl`: what was chosen.
         samples: number of samples seen.
+        samples_sha256: digest of these samples.
         candidates: for `default`, each candidate's cosine of the first sample's output.
     """
 
     thresholds: dict[str, float]
     method: str
     samples: int
+    samples_sha256: str = ""
     candidates: tuple[tuple[str, float], ...] = ()
 
 
@@ -74,26 +76,29 @@ def calibrate(
     tensors = activations(model, verdicts)
     exact = method == "max" and percentile >= 1.0
     found = collect(model, samples, tensors, histograms=not exact, progress=progress)
+    seen = found.samples, found.digest.hexdigest()
     if method == "max":
-        return Calibration(_quantiles(found, percentile), _max_name(percentile), found.samples)
+        return Calibration(_quantiles(found, percentile), _max_name(percentile), *seen)
     if method == "kl":
-        return Calibration(_kl(found), "kl", found.samples)
-    return _choose(model, found)
+        return Calibration(_kl(found), "kl", *seen)
+    thresholds, best, cosines = _choose(model, found)
+    return Calibration(thresholds, best, *seen, tuple(cosines.items()))
 
 
-def _choose(model: ir.Model, found: Statistics) -> Calibration:
+def _choose(model: ir.Model, found: Statistics) -> tuple[dict[str, float], str, dict[str, float]]:
+    """The best thresholds, the name of the method that gave them, the cosine of each method."""
     candidates = {
         "max": _quantiles(found, 1.0),
         _max_name(DEFAULT_PERCENTILE): _quantiles(found, DEFAULT_PERCENTILE),
         "kl": _kl(found),
     }
-    trial = Trial(model, found.first_sample, found.first_outputs)
+    trial = Trial(model, found.first_sample, found.first_outputs, found.highest)
     cosines = {name: trial.cosine(thresholds) for name, thresholds in candidates.items()}
     for name, value in cosines.items():
         logger.debug("calibration method %s: output cosine %.6f", name, value)
     best = max(cosines, key=lambda name: cosines[name])
     logger.debug("Select %s method.", best)
-    return Calibration(candidates[best], best, found.samples, tuple(cosines.items()))
+    return candidates[best], best, cosines
 
 
 def _max_name(percentile: float) -> str:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from bpu_common.network import Network
 from bpu_common.tensor import ModelInput
+from bpu_host.compiler.events import Note, OnEvent, ignore
 from bpu_host.compiler.quantize.recognise import Placement, recognise
 from bpu_host.compiler.quantize.writer import Writer
 
@@ -51,6 +52,7 @@ def lower(
     calibration: ActivationThresholds,
     inputs: tuple[ModelInput, ...],
     name: str,
+    on_event: OnEvent = ignore,
 ) -> Lowering:
     """The quantized network as typed operations, and where every node really runs.
 
@@ -59,6 +61,7 @@ def lower(
         verdicts: where each node runs, by node name.
         calibration: thresholds of the activations, by float tensor name.
         inputs: the model's inputs; image inputs are int8 with scale 1 (value - 128).
+        on_event: hears of tensors that no sample gives a range.
 
     Raises:
         ModelUnsupported: an image input that a CPU operator reads in NHWC form.
@@ -77,9 +80,6 @@ def lower(
             logger.info("%s goes to the CPU: %s", node, reason)
             placed[node] = _Moved(reason)
     for tensor, value in writer.unusual.items():
-        logger.warning(
-            "got unexpected threshold on tensor %s: no sample left zero there; %s is used",
-            tensor,
-            value,
-        )
+        sentence = f"got unexpected threshold on tensor {tensor}: no sample left zero there"
+        on_event(Note(f"{sentence}; {value} is used", warning=True))
     return Lowering(writer.network(name), placed)
