@@ -15,7 +15,6 @@ from bpu_host.compiler import quantize
 from bpu_host.compiler.events import Event, Note
 from bpu_host.compiler.quantize.lower import Lowering
 from bpu_host.compiler.quantize.scales import scale_of
-from tests.support.lowered_reference import run_network
 from tests.support.nets_quant import (
     Net,
     Thresholds,
@@ -27,6 +26,7 @@ from tests.support.nets_quant import (
     sqnr_db,
     verdicts,
 )
+from tests.support.network_reference import run_network
 
 
 def features(*shape: int, count: int = 2) -> list[dict[str, np.ndarray]]:
