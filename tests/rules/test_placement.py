@@ -120,7 +120,8 @@ def test_transposed_convolution(kernel: int, attributes: dict[str, Any], on: str
 
 @pytest.mark.parametrize(
     ("shape", "on"), [((1, 8, 32, 32), "BPU"), ((1, 9, 32, 32), "CPU"), ((1, 8, 32, 33), "CPU"),
-                      ((1, 33, 16, 8), "BPU"), ((1, 8, 65, 16), "CPU")]
+                      ((1, 33, 16, 8), "BPU"), ((1, 8, 65, 16), "CPU"),
+                      ((1, 33, 128, 1), "BPU"), ((1, 33, 129, 1), "CPU")]
 )  # fmt: skip
 @pytest.mark.parametrize("op", ["Sigmoid", "Tanh", "Exp", "Softplus"])
 def test_look_up_limit(op: str, shape: tuple[int, ...], on: str) -> None:
