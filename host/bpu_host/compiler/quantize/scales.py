@@ -9,11 +9,11 @@ group itself reads: only there does the scale matter.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bpu_host.compiler.quantize.units import ConcatWork, Plan, Unit
+from bpu_host.compiler.units.work import ConcatWork, Unit
 
 INT8_STEPS = 127
 
@@ -71,7 +71,7 @@ class _Groups:
 
 
 def assign_thresholds(
-    plan: Plan,
+    units: Sequence[Unit],
     thresholds: Thresholds,
     fixed: Mapping[str, float],
     leaving: Iterable[str],
@@ -80,11 +80,11 @@ def assign_thresholds(
     """The threshold each int8 tensor gets.
 
     Args:
+        units: what runs on the BPU, in order.
         fixed: thresholds that may not move (image inputs: 127).
         leaving: tensors that CPU operators read or that are model outputs.
         int32: tensors that have per-channel int32 scales instead.
     """
-    units = plan.all_units()
     readers: dict[str, list[Unit]] = defaultdict(list)
     groups = _Groups()
     for unit in units:

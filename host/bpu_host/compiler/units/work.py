@@ -1,10 +1,11 @@
-"""What the BPU is asked to do, still in real numbers: one unit per future operation.
+"""What the BPU could be asked to do, still in real numbers: one unit per future operation.
 
-A unit covers one node of the float graph or several that run as one (Conv + Relu, Sigmoid + Mul).
+A unit covers one node of the float graph, or several that run as one (Sigmoid + Mul).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import TypeAlias
@@ -12,11 +13,13 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from bpu_common.program import Axis, Pair, Quad, ResizeMode
-from bpu_common.tensor import F64
-from bpu_host.compiler.quantize.graphview import Shape3, Unary, node_name
+from bpu_common.tensor import F64, ModelInput
+from bpu_host.compiler.passes import graph as g
+from bpu_host.compiler.units.reading import Shape3
 
 Bounds: TypeAlias = tuple[float, float]
 UNBOUNDED: Bounds = (-inf, inf)
+Unary: TypeAlias = Callable[[F64], F64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +27,8 @@ class ConvWork:
     """weights (O, kh, kw, I / groups), bias (O,), real numbers.
 
     Attributes:
+        upsample_hw: zeros put between the input's pixels (transposed convolution).
+        cut_tlbr: what a transposed convolution cuts off its result (the `pads` of ONNX).
         high_precision: may leave the BPU as int32 (a true convolution, not a pooling).
     """
 
@@ -34,8 +39,13 @@ class ConvWork:
     pads_tlbr: Quad = (0, 0, 0, 0)
     groups: int = 1
     upsample_hw: Pair = (1, 1)
+    cut_tlbr: Quad = (0, 0, 0, 0)
     op_type: str = "HzSQuantizedConv"
     high_precision: bool = True
+
+    @property
+    def kernel_hw(self) -> Pair:
+        return self.weights.shape[1], self.weights.shape[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,10 @@ class MaxPoolWork:
 
 @dataclass(frozen=True, slots=True)
 class AddWork:
-    """Sum of two tensors; the second may be (1, 1, C) or (1, 1, 1)."""
+    """Sum of two tensors, each with a sign; the second may be (1, 1, C) or (1, 1, 1)."""
+
+    signs: Pair = (1, 1)
+    op_type: str = "HzSElementwiseAdd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,14 @@ class LutWork:
 
     functions: tuple[Unary, ...]
     op_type: str = "HzLut"
+
+
+@dataclass(frozen=True, slots=True)
+class ClampWork:
+    """Values cut off at bounds: fused into the unit before where that is possible."""
+
+    bounds: Bounds
+    op_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +125,7 @@ Work: TypeAlias = (
     | AddWork
     | MulWork
     | LutWork
+    | ClampWork
     | ResizeWork
     | ConcatWork
     | SliceWork
@@ -112,6 +134,8 @@ Work: TypeAlias = (
 )
 CODE_KEEPING = (MaxPoolWork, ResizeWork, SliceWork, PadWork, DepthSpaceWork)
 """Work whose result has the codes and so the scale of its input."""
+CLAMPING = (ConvWork, AddWork, MulWork)
+"""Work that can cut off its result by itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +143,8 @@ class Unit:
     """One future operation.
 
     Attributes:
-        covers: the float nodes it stands for, in order; the first gives the place in the order.
-        xs: float tensors it reads.
+        covers: the float nodes it stands for; the first gives the place in the order.
+        xs: float tensors it reads, and their shapes.
         bounds: real bounds of the fused activation.
     """
 
@@ -128,37 +152,59 @@ class Unit:
     work: Work
     covers: tuple[ir.Node, ...]
     xs: tuple[str, ...]
+    x_shapes: tuple[Shape3, ...]
     y: str
     y_shape: Shape3
     bounds: Bounds = UNBOUNDED
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the float nodes it stands for."""
-        return tuple(node_name(node) for node in self.covers)
-
-    @property
     def keeps_codes(self) -> bool:
         return isinstance(self.work, CODE_KEEPING)
+
+    @property
+    def starts(self) -> bool:
+        """Whether it begins quantization by itself: a true convolution."""
+        return isinstance(self.work, ConvWork) and self.work.high_precision
+
+    @property
+    def passive(self) -> bool:
+        """Whether it only moves or pools values."""
+        return (
+            self.keeps_codes
+            or isinstance(self.work, ConcatWork)
+            or (isinstance(self.work, ConvWork) and not self.work.high_precision)
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the float nodes it stands for."""
+        return tuple(g.name_of(node) for node in self.covers)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a node is no unit, with the id of the condition it breaks."""
+
+    reason: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """All units of a graph.
+    """The float graph as work that the BPU could do.
 
     Attributes:
-        units: by name of the node in whose place they run, in order.
-        covered: names of all nodes some unit covers.
+        model: the optimized float graph.
+        units: by name of the node in whose place they run, in the order of the graph; no
+            activation is fused yet (`fuse`).
+        refusals: by node name, for operators of the BPU that it cannot do in this form.
         aliases: float tensor -> image input it is a transposed view of.
-        stand_ins: tensor without calibration -> tensor whose threshold it takes.
-        refused: node name -> reason, for nodes that asked for the BPU in vain.
+        stand_ins: tensor that calibration may not see -> tensor whose threshold it takes.
     """
 
+    model: ir.Model
+    inputs: tuple[ModelInput, ...]
     units: dict[str, tuple[Unit, ...]] = field(default_factory=dict)
-    covered: set[str] = field(default_factory=set)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     stand_ins: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def all_units(self) -> tuple[Unit, ...]:
-        return tuple(unit for group in self.units.values() for unit in group)
