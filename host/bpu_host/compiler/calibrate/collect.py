@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from bpu_common.errors import CalibrationError
+from bpu_common.errors import CalibrationError, ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
@@ -119,6 +119,8 @@ def _one_pass(
     with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
         for count, sample in enumerate(samples, 1):
             arrays = _run(runner, sample, count)
+            if count == 1:
+                _check_shapes(model, arrays)
             if count == 1 and first_pass:
                 found.first_sample = sample
                 found.first_outputs = [arrays[value.name or ""] for value in model.graph.outputs]
@@ -151,6 +153,24 @@ def _run(runner: FloatRunner, sample: Sample, number: int) -> dict[str, AnyArray
         raise CalibrationError(
             f"the float model refuses sample {number}: {error.message}", where=error.where
         ) from error
+
+
+def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
+    """Everything behind calibration is built on the inferred shapes: hold them against real ones.
+
+    Raises:
+        ModelUnsupported: names the first tensor whose inferred shape is not the computed one.
+    """
+    for node in model.graph:
+        for value in node.outputs:
+            array = arrays.get(value.name or "")
+            if array is not None and value.shape is not None and array.shape != tuple(value.shape):
+                raise ModelUnsupported(
+                    f"tensor '{value.name}' has the shape {list(array.shape)} when the model runs; "
+                    f"ONNX's shape inference says {list(value.shape)}",
+                    where=f"node {node.name} ({node.op_type})",
+                    hint="export the operator with other attributes, such as explicit pads",
+                )
 
 
 def _observe(

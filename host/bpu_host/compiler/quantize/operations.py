@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import (
     FULL_RANGE,
     BpuOp,
@@ -92,8 +93,8 @@ def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QCo
     )
     bound = int(arith.accumulator_bound(weights, params).max())
     require(
-        bound <= arith.INT32_LIMIT,
-        f"its accumulator can reach {bound}, more than int32 holds ({arith.INT32_LIMIT})",
+        bound <= INT32_LIMIT,
+        f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
     )
     if wide:
         scale = Scale.per_channel((s_in * s_w).astype(np.float32))
