@@ -3,7 +3,7 @@
 Work that keeps codes (pooling maximum, resize, slice, pad, blocks) has one scale for input and
 result; a Concat shares its scale with every branch that nothing else reads, the other branches get
 a SCALE operation. A group's threshold is the largest of those tensors that something else than the
-group itself reads: only there does the scale matter.
+group itself reads, or that it interpolates: only there does the scale matter.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _join_branches(
 
 def _inside(reader: Unit, groups: _Groups, tensor: str) -> bool:
     """Whether `reader` only passes codes on within the group of `tensor`."""
-    passes = reader.keeps_codes or isinstance(reader.work, ConcatWork)
+    passes = reader.selects or isinstance(reader.work, ConcatWork)
     return passes and groups.find(reader.y) == groups.find(tensor)
 
 

@@ -162,6 +162,15 @@ class Unit:
         return isinstance(self.work, CODE_KEEPING)
 
     @property
+    def selects(self) -> bool:
+        """Whether each value of the result is one of the input's: those outside its range are lost.
+
+        An interpolation keeps codes as well, but its result needs the whole range of the input.
+        """
+        mixes = isinstance(self.work, ResizeWork) and self.work.mode is ResizeMode.BILINEAR
+        return self.keeps_codes and not mixes
+
+    @property
     def starts(self) -> bool:
         """Whether it begins quantization by itself: a true convolution."""
         return isinstance(self.work, ConvWork) and self.work.high_precision
