@@ -18,7 +18,7 @@ from bpu_common.model import BpuModel, BpuSegment, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler import emit, onnx_out, passes, report, rules
+from bpu_host.compiler import emit, onnx_out, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
@@ -55,7 +55,7 @@ class Compiled:
         files: the products, in the order they were made.
         nodes: the node table.
         outputs: distances of each model output on the first sample.
-        verdicts: where each node of the optimized graph was to run, and why.
+        verdicts: where each node of the optimized graph runs, and why.
         network: the quantized network.
         provenance: what it was made of.
     """
@@ -118,7 +118,7 @@ def compile_model(
         files,
         nodes,
         near.outputs,
-        job.verdicts,
+        job.placement.verdicts,
         network,
         calibration,
         job.estimates(model),
@@ -132,7 +132,7 @@ class _Job:
     source: FloatModel
     model: ir.Model
     inputs: tuple[ModelInput, ...]
-    verdicts: dict[str, rules.Verdict]
+    placement: rules.Placement
 
     def __init__(self, config: CompileConfig, on_event: OnEvent) -> None:
         self.config = config
@@ -194,7 +194,7 @@ class _Job:
             self.note(f"Output name:              {value.name}, {_dims(value)}")
         options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
         try:
-            self.verdicts = rules.place_nodes(self.model, options)
+            self.placement = rules.place(units.recognise(self.model, self.inputs), options)
         except ModelUnsupported as error:
             place = error.where or self.config.model_path.name
             raise ModelUnsupported(error.message, where=place, hint=error.hint) from error
@@ -207,11 +207,11 @@ class _Job:
         self.note(f"Run calibration model with {method} calibration method.")
         calibration = calibrate(
             self.model,
+            self.placement.tensors,
             samples,
             method,
             self.config.max_percentile,
             self._advance("calibrate"),
-            verdicts=self.verdicts,
         )
         if method == "default":
             self.note(f"Select {calibration.method} method.")
@@ -223,14 +223,8 @@ class _Job:
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowering = lower(
-            self.model, self.verdicts, calibration, self.inputs, self.config.prefix, self.tell
-        )
-        network = lowering.network
-        self.verdicts = {
-            name: rules.Verdict("BPU" if verdict.on == "BPU" else "CPU", verdict.reason)
-            for name, verdict in lowering.verdicts.items()
-        }
+        lowering = lower(self.placement, calibration, self.config.prefix, self.tell)
+        network, self.placement = lowering.network, lowering.placement
         own = (op for op in network.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
         if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
@@ -244,7 +238,7 @@ class _Job:
         """Why the first nodes stay on the CPU."""
         found = [
             f"{name}: {verdict.reason}"
-            for name, verdict in self.verdicts.items()
+            for name, verdict in self.placement.verdicts.items()
             if verdict.on == "CPU" and verdict.reason
         ]
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
-from bpu_common.errors import CalibrationError
+from bpu_common.errors import CalibrationError, ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
@@ -25,13 +24,6 @@ OVERLAP_LIMIT_BYTES = 64 << 20
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
-
-
-class PlacedNode(Protocol):
-    """What is needed of a `rules.Verdict`."""
-
-    @property
-    def on(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -51,48 +43,6 @@ class Statistics:
     first_sample: Sample = field(default_factory=dict)
     samples: int = 0
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-
-def activations(model: ir.Model, verdicts: Mapping[str, PlacedNode] | None = None) -> list[str]:
-    """Names of the float tensors that may be quantized, in graph order.
-
-    With `verdicts` only those that a BPU node reads or writes. A tensor between a node and the Relu
-    or Clip that will be fused into it is left out: nothing ever holds it.
-    """
-    names: dict[str, None] = {}
-    for node in model.graph:
-        if verdicts is not None and not _on_bpu(node, verdicts):
-            continue
-        for value in (*node.inputs, *node.outputs):
-            if value is not None and value.name and _is_activation(value):
-                names.setdefault(value.name)
-    for node in model.graph:
-        if node.op_type not in ("Relu", "Clip") or node.inputs[0] is None:
-            continue
-        producer = node.inputs[0].producer()
-        inner = (
-            producer is not None
-            and producer.op_type in ("Conv", "ConvTranspose", "Add", "Mul")
-            and len(node.inputs[0].uses()) == 1
-            and not node.inputs[0].is_graph_output()
-            and (verdicts is None or _on_bpu(node, verdicts) == _on_bpu(producer, verdicts))
-        )
-        if inner:
-            names.pop(node.inputs[0].name or "", None)
-    return list(names)
-
-
-def _on_bpu(node: ir.Node, verdicts: Mapping[str, PlacedNode]) -> bool:
-    verdict = verdicts.get(node.name or "")
-    return verdict is not None and verdict.on == "BPU"
-
-
-def _is_activation(value: ir.Value) -> bool:
-    producer = value.producer()
-    constant = value.const_value is not None or (
-        producer is not None and producer.op_type == "Constant"
-    )
-    return not constant and value.dtype == ir.DataType.FLOAT
 
 
 def collect(
@@ -169,6 +119,8 @@ def _one_pass(
     with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
         for count, sample in enumerate(samples, 1):
             arrays = _run(runner, sample, count)
+            if count == 1:
+                _check_shapes(model, arrays)
             if count == 1 and first_pass:
                 found.first_sample = sample
                 found.first_outputs = [arrays[value.name or ""] for value in model.graph.outputs]
@@ -201,6 +153,24 @@ def _run(runner: FloatRunner, sample: Sample, number: int) -> dict[str, AnyArray
         raise CalibrationError(
             f"the float model refuses sample {number}: {error.message}", where=error.where
         ) from error
+
+
+def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
+    """Everything behind calibration is built on the inferred shapes: hold them against real ones.
+
+    Raises:
+        ModelUnsupported: names the first tensor whose inferred shape is not the computed one.
+    """
+    for node in model.graph:
+        for value in node.outputs:
+            array = arrays.get(value.name or "")
+            if array is not None and value.shape is not None and array.shape != tuple(value.shape):
+                raise ModelUnsupported(
+                    f"tensor '{value.name}' has the shape {list(array.shape)} when the model runs; "
+                    f"ONNX's shape inference says {list(value.shape)}",
+                    where=f"node {node.name} ({node.op_type})",
+                    hint="export the operator with other attributes, such as explicit pads",
+                )
 
 
 def _observe(

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from bpu_common.errors import UsageError
-from bpu_host.compiler.calibrate.collect import (
-    PlacedNode,
-    Progress,
-    Statistics,
-    activations,
-    collect,
-)
+from bpu_host.compiler.calibrate.collect import Progress, Statistics, collect
 from bpu_host.compiler.calibrate.kl import best_bin_count
 from bpu_host.compiler.calibrate.samples import SampleSet
 from bpu_host.compiler.calibrate.trial import Trial
@@ -48,22 +42,21 @@ class Calibration:
 
 def calibrate(
     model: ir.Model,
+    tensors: Sequence[str],
     samples: SampleSet,
     method: str,
     percentile: float = 1.0,
     progress: Progress | None = None,
-    *,
-    verdicts: Mapping[str, PlacedNode] | None = None,
 ) -> Calibration:
-    """Thresholds of every float activation of the optimized graph, from one pass of the samples.
+    """Thresholds of float tensors of the optimized graph, from one pass of the samples.
 
     `max` takes the greatest magnitude, or with `percentile` < 1 that quantile of the magnitudes;
     `kl` the threshold of least divergence; `default` the one of `max`, `max` with percentile
     0.99995 and `kl` whose quantized outputs are nearest to the float ones on the first sample.
 
     Args:
+        tensors: names of those whose range matters (`rules.Placement.tensors`).
         progress: called with (samples done, samples in all).
-        verdicts: where nodes run, by name; only tensors that touch the BPU are then looked at.
 
     Raises:
         UsageError: an unknown method, a percentile outside (0, 1].
@@ -73,7 +66,6 @@ def calibrate(
         raise UsageError(f"unknown calibration method '{method}': use one of {', '.join(METHODS)}")
     if not 0.0 < percentile <= 1.0:
         raise UsageError(f"max_percentile is {percentile}; it must be above 0 and at most 1")
-    tensors = activations(model, verdicts)
     exact = method == "max" and percentile >= 1.0
     found = collect(model, samples, tensors, histograms=not exact, progress=progress)
     seen = found.samples, found.digest.hexdigest()

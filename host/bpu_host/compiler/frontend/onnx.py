@@ -26,6 +26,7 @@ from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
+from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 
 MIN_OPSET = 7
 MAX_BYTES = (1 << 31) - 1
@@ -155,6 +156,7 @@ def _prepare(
     _fill_empty_roi(model.graph)
     _forget_shapes(model.graph)
     _check_by_onnx(model, file)
+    resolve_ceil_mode(model)
     model = to_target_opset(model, file)
     _name_nodes(model.graph)
     try:
