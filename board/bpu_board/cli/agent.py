@@ -75,17 +75,8 @@ def _open_store(text: str) -> ModelStore:
     from pathlib import Path
 
     from bpu_board.runtime import ModelStore
-    from bpu_common.errors import UsageError
 
-    folder = Path(text).expanduser()
-    try:
-        return ModelStore(folder)
-    except OSError as error:
-        raise UsageError(
-            f"cannot keep models here: {error.strerror}",
-            where=str(folder),
-            hint="give a folder that you may write to as --store",
-        ) from None
+    return ModelStore(Path(text).expanduser())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
