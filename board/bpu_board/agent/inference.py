@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from bpu_board.agent.frame import Frame
+from bpu_board.agent.call import InferCall
 from bpu_board.runtime import Runtime
 from bpu_common import __version__
 from bpu_common.board import ModelInfo, describe_model
@@ -53,8 +53,8 @@ class RuntimeInference(InferenceServicer):
 
     async def run(self, asked: NamedInference, left_s: float | None) -> InferResult:
         self._check(asked.request.model, "")
-        frame = Frame(self._runtime, asked.request, left_s, asked.start_within_s)
-        result, _ = await frame.run(self._frames)
+        call = InferCall(self._runtime, asked.request, left_s, asked.start_within_s)
+        result, _ = await call.run(self._frames)
         return result
 
     async def statistics(self, model: str, version: str) -> tuple[ModelTotals, ...]:

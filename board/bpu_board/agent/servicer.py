@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from bpu_board.agent.frame import Frame
+from bpu_board.agent.call import InferCall
 from bpu_board.agent.inference import RuntimeInference
 from bpu_board.agent.upload import Upload, receive
 from bpu_board.runtime import Runtime
@@ -72,10 +72,7 @@ class RuntimeServicer(BoardServicer):
         return await self._run(upload.state)
 
     async def list_models(self) -> tuple[ModelEntry, ...]:
-        entries = await self._run(self._runtime.list)
-        return tuple(
-            ModelEntry(each.name, each.digest, each.size_bytes, each.loaded) for each in entries
-        )
+        return await self._run(self._runtime.list)
 
     async def remove_model(self, model: str) -> None:
         await self._run(lambda: self._runtime.remove(model))
@@ -84,7 +81,7 @@ class RuntimeServicer(BoardServicer):
         return describe_model(await self._run(lambda: self._runtime.info(model)))
 
     async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
-        return await Frame(self._runtime, request, left_s).run(self._frames)
+        return await InferCall(self._runtime, request, left_s).run(self._frames)
 
     async def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
         if len(self._running_perf) == MAX_MEASUREMENTS:

@@ -9,88 +9,21 @@ from collections.abc import Mapping, Sequence
 from bpu_board.device import Device, SegmentValues
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
-from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_board.runtime.executor import check_inputs, random_inputs
 from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
-from bpu_board.runtime.session import Session, Sessions
+from bpu_board.runtime.session import Sessions
 from bpu_board.runtime.store import ModelStore
 from bpu_common.board import ModelEntry
-from bpu_common.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    DeviceFault,
-    UsageError,
-)
+from bpu_common.errors import UsageError
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
-from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskEventKind
+from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.tensor import AnyArray
-
-
-class Pending:
-    """One frame on its way."""
-
-    def __init__(self, device: Device, dispatcher: Dispatcher, session: Session, job: Job) -> None:
-        self._device = device
-        self._dispatcher = dispatcher
-        self._session = session
-        self._job = job
-
-    @property
-    def done(self) -> bool:
-        """It has ended, one way or another."""
-        return self._job.final is not None
-
-    def cancel(self, deadline_missed: bool = False) -> None:
-        """Take it back; `result` then raises `Cancelled` unless it was done before.
-
-        Args:
-            deadline_missed: it is counted among the missed deadlines, not among the cancelled.
-        """
-        self._dispatcher.cancel(self._job, deadline_missed)
-
-    def result(self, timeout_s: float | None = None) -> InferResult:
-        """Wait for the end and return the outputs; call it once.
-
-        Args:
-            timeout_s: wall time to wait at most; when it is over the frame is cancelled, and
-                counted as a missed deadline if it has one.
-
-        Raises:
-            DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
-            Cancelled: it was taken back.
-            DeviceFault: it failed.
-        """
-        job, name = self._job, self._session.model.name
-        if not self._dispatcher.wait(job, timeout_s):
-            self.cancel(deadline_missed=job.control.deadline_ns is not None)
-            raise DeadlineExceeded(
-                f"model {name} gave no result within {timeout_s:g} s; the frame was cancelled",
-                hint="allow more time, or give the frame a higher priority",
-            )
-        if job.final is TaskEventKind.EXPIRED:
-            raise DeadlineExceeded(
-                f"the deadline of a frame of model {name} passed before it was started",
-                hint="the board is busy: allow more time, or give the frame a higher priority",
-            )
-        if job.final is TaskEventKind.CANCELLED:
-            raise Cancelled(f"a frame of model {name} was cancelled")
-        if job.final is TaskEventKind.FAILED:
-            raise DeviceFault(f"a frame of model {name} failed: {job.detail or 'no reason given'}")
-        outputs = self._device.outputs(job.device_task)
-        return InferResult(
-            model=name,
-            task=job.device_task,
-            outputs=outputs,
-            submitted_ns=job.submitted_ns,
-            started_ns=job.started_ns,
-            done_ns=job.done_ns,
-            late=job.late,
-        )
 
 
 class Runtime:
@@ -166,21 +99,23 @@ class Runtime:
         model: str,
         inputs: Mapping[str, AnyArray],
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
-    ) -> Pending:
+    ) -> Frame:
         """Check the inputs and queue one frame; the arrays must not change until its result.
+
+        It counts among the alive (at most 32) until its result is taken or it is cancelled.
 
         Raises:
             ModelNotFound: unknown model.
             InputError: an array does not fit.
             UsageError: core or priority out of range.
-            CapacityError: too many tasks are alive.
+            CapacityError: too many frames are alive.
         """
         session = self._sessions.get(model)
         self._check_control(control)
         checked = check_inputs(session.model, inputs)
-        job = Job(session.handle, checked, control, session.counters)
-        self._dispatcher.submit(job)
-        return Pending(self.device, self._dispatcher, session, job)
+        frame = Frame(self._dispatcher, session.handle, checked, control, session.counters)
+        self._dispatcher.submit(frame)
+        return frame
 
     def infer(
         self,
@@ -189,7 +124,7 @@ class Runtime:
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
         timeout_s: float | None = None,
     ) -> InferResult:
-        """Run one frame and wait for it: `submit` and `Pending.result` in one."""
+        """Run one frame and wait for it: `submit` and `Frame.result` in one."""
         return self.submit(model, inputs, control).result(timeout_s)
 
     def inspect(

@@ -14,7 +14,6 @@ from bpu_common import container
 from bpu_common.board import ModelEntry
 from bpu_common.errors import ModelNotFound, UsageError
 from bpu_common.model import BpuModel
-from bpu_common.task import BpuStep, TaskPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,9 +200,7 @@ class Sessions:
 
     def _load_one(self, model: BpuModel, digest: str) -> Session:
         handle = self._device.load(model)
-        plan = self._device.plan(handle)
-        clock_hz = self._device.capabilities.clock_hz
-        counters = ModelCounters(model.name, digest, _bpu_ns(plan, clock_hz))
+        counters = ModelCounters(model.name, digest)
         session = Session(model, digest, handle, counters)
         self._loaded[digest, model.name] = session
         self._changed()
@@ -222,13 +219,3 @@ def _pick(sessions: Iterable[Session], name: str, key: str) -> Session:
         if session.model.name == name:
             return session
     raise ModelNotFound(f"no model {key!r} on this board")
-
-
-def _bpu_ns(plan: TaskPlan | None, clock_hz: int) -> int:
-    """Time one frame occupies BPU cores when it is alone."""
-    if plan is None:
-        return 0
-    cycles = sum(
-        call.cycles for step in plan.steps if isinstance(step, BpuStep) for call in step.calls
-    )
-    return round(cycles * 1e9 / clock_hz)

@@ -159,7 +159,10 @@ def state_to_pb(answer: Any, state: ModelState) -> None:  # noqa: ANN401
 
 
 def totals_to_pb(totals: ModelTotals) -> Any:  # noqa: ANN401
-    """A `ModelStatistics`; BPU and CPU time together are what it calls compute_infer."""
+    """A `ModelStatistics`; BPU and CPU time together are what it calls compute_infer.
+
+    Computing the outputs on the host is compute_output, so success is all the time of a request.
+    """
     answer = _Statistics(
         name=totals.name,
         version=VERSION,
@@ -169,11 +172,11 @@ def totals_to_pb(totals: ModelTotals) -> Any:  # noqa: ANN401
     )
     stats = answer.inference_stats
     for part, time_ns in (
-        (stats.success, totals.latency_ns),
+        (stats.success, totals.latency_ns + totals.host_ns),
         (stats.queue, totals.pending_ns),
         (stats.compute_infer, totals.latency_ns - totals.pending_ns),
         (stats.compute_input, 0),
-        (stats.compute_output, 0),
+        (stats.compute_output, totals.host_ns),
     ):
         part.count, part.ns = totals.done, time_ns
     stats.fail.count = totals.failed

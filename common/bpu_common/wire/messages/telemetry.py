@@ -80,6 +80,7 @@ def _model_to_pb(sample: ModelSample) -> pb.ModelSample:
         pending=_latency_to_pb(sample.pending),
         bpu=_latency_to_pb(sample.bpu),
         cpu=_latency_to_pb(sample.cpu),
+        host=_latency_to_pb(sample.host),
     )
 
 
@@ -105,6 +106,7 @@ def _model_from_pb(message: pb.ModelSample) -> ModelSample:
         pending=_latency_from_pb(message.pending),
         bpu=_latency_from_pb(message.bpu),
         cpu=_latency_from_pb(message.cpu),
+        host=_latency_from_pb(message.host),
     )
 
 
@@ -186,11 +188,18 @@ def _queue_to_pb(sample: QueueSample) -> pb.QueueSample:
         waiting=sample.waiting,
         running_limit=sample.running_limit,
         alive_limit=sample.alive_limit,
+        untaken=sample.untaken,
     )
 
 
 def _queue_from_pb(message: pb.QueueSample) -> QueueSample:
-    return QueueSample(message.running, message.waiting, message.running_limit, message.alive_limit)
+    return QueueSample(
+        message.running,
+        message.waiting,
+        message.running_limit,
+        message.alive_limit,
+        message.untaken,
+    )
 
 
 def _system_to_pb(sample: SystemSample) -> pb.SystemSample:
