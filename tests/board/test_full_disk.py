@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bpu_board.devices.binary import read_models
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.store import ModelStore
 from bpu_board.service.folder import Folder
@@ -25,7 +26,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def store(tmp_path) -> ModelStore:
-    return ModelStore(tmp_path / "store")
+    return ModelStore(tmp_path / "store", read_models)
 
 
 @pytest.fixture
@@ -95,11 +96,15 @@ def _profile() -> PerfResult:
     return PerfResult("m", "x3m", 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, profile=empty)
 
 
+def _store(folder: Path) -> ModelStore:
+    return ModelStore(folder, read_models)
+
+
 WRITERS = {
-    "store opens": lambda folder: ModelStore(folder / "new"),
-    "upload begins": lambda folder: ModelStore(folder).begin(digest_of(1), 100),
-    "upload goes on": lambda folder: ModelStore(folder).append(digest_of(1), 0, b"x"),
-    "upload ends": lambda folder: ModelStore(folder).put(container.dump([tiny_model()])),
+    "store opens": lambda folder: _store(folder / "new"),
+    "upload begins": lambda folder: _store(folder).begin(digest_of(1), 100),
+    "upload goes on": lambda folder: _store(folder).append(digest_of(1), 0, b"x"),
+    "upload ends": lambda folder: _store(folder).put(container.dump([tiny_model()])),
     "service folder": lambda folder: Folder(folder / "service").make(),
     "profile": lambda folder: write_profile(folder / "profile", _profile()),
     "file": lambda folder: write_atomic(folder / "file", b"x"),
@@ -114,7 +119,7 @@ def test_every_writer_says_what_the_system_refuses(
     tmp_path, monkeypatch, writer, call, number, kind, words
 ):
     """Whichever call of the system fails: a sentence with a place and a next step, or success."""
-    ModelStore(tmp_path)
+    ModelStore(tmp_path, read_models)
     real = getattr(os, call)
 
     def refuse(path: object, *arguments: object, **options: object) -> object:

@@ -15,7 +15,7 @@ from bpu_board.runtime.queue import ALIVE_LIMIT
 from bpu_common.errors import CapacityError, DeadlineExceeded
 from bpu_common.machine import X3M
 from bpu_sim.device import PacedClock
-from tests.support.models_board import HEIGHT, WIDTH, slow_model, tiny_model
+from tests.support.models_board import HEIGHT, WIDTH, install, slow_model, tiny_model
 
 ZEROS = {"data": np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)}
 LONG_S = 60.0
@@ -38,7 +38,7 @@ def held(monkeypatch):
 
 def paced() -> Runtime:
     runtime = Runtime(SimDevice(X3M, PacedClock()))
-    runtime.install([tiny_model()])
+    install(runtime, tiny_model())
     return runtime
 
 
@@ -81,7 +81,7 @@ def test_host_time_is_no_part_of_the_latency(held):
 
 def test_a_frame_that_nobody_wants_any_more_makes_room():
     runtime = Runtime(SimDevice(X3M))
-    runtime.install([tiny_model(), slow_model()])
+    install(runtime, tiny_model(), slow_model())
     for _ in range(3):
         frames = [runtime.submit("tiny", ZEROS) for _ in range(ALIVE_LIMIT)]
         for frame in frames[: ALIVE_LIMIT // 2]:

@@ -12,13 +12,13 @@ from bpu_board.runtime import Runtime
 from bpu_common.errors import Cancelled, InputError, UsageError
 from bpu_common.machine import J3, X3M
 from bpu_common.perf import MINUTE_NS, PerfRequest
-from tests.support.models_board import slow_model, tiny_model
+from tests.support.models_board import install, slow_model, tiny_model
 
 
 @pytest.fixture
 def runtime():
     made = Runtime(SimDevice(X3M))
-    made.install([tiny_model(), tiny_model("classes", classify=True), slow_model()])
+    install(made, tiny_model(), tiny_model("classes", classify=True), slow_model())
     return made
 
 
@@ -84,7 +84,7 @@ def test_same_run_gives_the_same_figures():
     results = []
     for _ in range(2):
         runtime = Runtime(SimDevice(X3M))
-        runtime.install([slow_model()])
+        install(runtime, slow_model())
         results.append(runtime.perf(PerfRequest("slow", frame_count=300, thread_num=5)))
     first, second = results
     assert first.run_time_ns == second.run_time_ns
@@ -94,9 +94,9 @@ def test_same_run_gives_the_same_figures():
 
 def test_slower_machine_is_slower():
     runtime = Runtime(SimDevice(J3))
-    runtime.install([slow_model()])
+    install(runtime, slow_model())
     other = Runtime(SimDevice(X3M))
-    other.install([slow_model()])
+    install(other, slow_model())
     slower = runtime.perf(PerfRequest("slow", frame_count=5))
     assert slower.average_ns > other.perf(PerfRequest("slow", frame_count=5)).average_ns
     assert slower.machine == "j3"

@@ -13,7 +13,14 @@ from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
-from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
+from tests.support.models_board import (
+    HEIGHT,
+    WIDTH,
+    expected_codes,
+    image_input,
+    install,
+    tiny_model,
+)
 
 DOORS = ("infer", "inspect", "exact", "perf")
 
@@ -24,7 +31,7 @@ def make_runtime():
 
     def make() -> Runtime:
         runtime = Runtime(SimDevice(X3M, threads=1))
-        runtime.install([tiny_model(), tiny_model("classes", classify=True)])
+        install(runtime, tiny_model(), tiny_model("classes", classify=True))
         made.append(runtime)
         return runtime
 

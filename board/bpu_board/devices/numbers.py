@@ -80,8 +80,9 @@ class ModelNumbers:
             on_bpu = segment.fast is not None
             compared = self._compare(segment.source, given, made) if exact and on_bpu else 0
             on = "BPU" if on_bpu else "CPU"
-            name = segment.source.name
-            found.append(SegmentValues(name, on, _views(given), _views(made), compared))
+            name, tensors = segment.source.name, self._model.tensors
+            specs = {each: tensors[each] for each in made if on_bpu and each in tensors}
+            found.append(SegmentValues(name, on, _views(given), _views(made), specs, compared))
 
         self._kept(_digest(inputs), self._run(inputs, visit), inputs)
         return tuple(found)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
-from bpu_common.model import BpuModel
 from bpu_common.tensor import AnyArray, InputType, ModelInput
 
 
-def check_inputs(model: BpuModel, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+def check_inputs(model: ModelInfo, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """The arrays of all inputs, C-contiguous, in `ModelInput.caller_shape` and caller dtype.
 
     A flat array of the right size and type is accepted for any shape (raw image bytes).
@@ -79,7 +79,7 @@ def from_bytes(model: str, spec: ModelInput, data: bytes | memoryview) -> AnyArr
     return np.frombuffer(data, spec.caller_dtype.numpy).reshape(spec.caller_shape)
 
 
-def random_inputs(model: BpuModel, seed: int = 0) -> dict[str, AnyArray]:
+def random_inputs(model: ModelInfo, seed: int = 0) -> dict[str, AnyArray]:
     """Random arrays for every input (what `perf` runs on when no file is given)."""
     generator = np.random.default_rng(seed)
     made: dict[str, AnyArray] = {}

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bpu_board.device import Device, OnEvent
+from bpu_board.device import Device, Observes, OnEvent, Plans
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.meter import NodeMeters
 from bpu_board.runtime.dispatcher import Dispatcher, Frame
@@ -43,8 +43,9 @@ class PerfLoop:
         self._counters = counters
         self._request = request
         self._control = TaskControl(core_id=request.core_id, priority=request.priority)
-        plan = device.plan(handle) if request.profile else None
-        self._meters = NodeMeters(plan) if plan is not None else None
+        self._meters: NodeMeters | None = None
+        if request.profile and isinstance(device, Plans):
+            self._meters = NodeMeters(device.plan(handle))
         self._lock = threading.Lock()
         self._latencies = array("q")
         self._submitted = 0
@@ -62,7 +63,7 @@ class PerfLoop:
             DeviceFault: a frame failed.
             Cancelled: `stop` was set; frames in flight have been taken back.
         """
-        busy_before = [core.busy_ns for core in self._device.cores()]
+        busy_before = self._busy_ns()
         wall_start = time.perf_counter_ns()
         start_ns = self._device.now_ns()
         if self._request.duration_ns:
@@ -75,9 +76,14 @@ class PerfLoop:
             raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
         if self._error is not None:
             raise self._error
-        busy_after = [core.busy_ns for core in self._device.cores()]
-        busy_ns = tuple(b - a for a, b in zip(busy_before, busy_after, strict=True))
+        busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
+
+    def _busy_ns(self) -> tuple[int, ...]:
+        """By core; empty if the device does not tell."""
+        if not isinstance(self._device, Observes):
+            return ()
+        return tuple(core.busy_ns for core in self._device.cores())
 
     def _next(self, now_ns: int, ended: Frame | None = None) -> None:
         """Submit a frame of one virtual thread, unless the run is over.

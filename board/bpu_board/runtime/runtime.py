@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 
-from bpu_board.device import Device, SegmentValues
+from bpu_board.device import Device, Inspects, Plans, SegmentValues
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
 from bpu_board.runtime.dispatcher import Dispatcher, Frame
@@ -15,11 +16,10 @@ from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
 from bpu_board.runtime.session import Sessions
 from bpu_board.runtime.store import ModelStore
-from bpu_common.board import ModelEntry
+from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import UsageError
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
-from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
@@ -43,28 +43,30 @@ class Runtime:
         self._sampler = Sampler(device, self._log)
         self._watch = self._sampler.watch()
 
-    def install(self, models: Sequence[BpuModel], digest: str = "") -> tuple[str, ...]:
-        """Load models that are in memory and return their names.
+    def open(self, path: Path | str, model: str = "") -> tuple[ModelInfo, ...]:
+        """Make the models of a file ready that is not in the store: the named one, or all.
 
         Raises:
             UsageError: a model of the same name is loaded.
+            ModelNotFound: the file holds no model of this name.
+            ModelFormatError, InputError: the device cannot run the file.
         """
-        return tuple(s.model.name for s in self._sessions.install(models, digest))
+        return tuple(session.info for session in self._sessions.open(Path(path), model))
 
-    def load(self, model: str) -> tuple[BpuModel, ...]:
+    def load(self, model: str) -> tuple[ModelInfo, ...]:
         """Load a model, or all models of a file when a digest is given.
 
         Raises:
             ModelNotFound: it is neither loaded nor in the store.
         """
-        return tuple(session.model for session in self._sessions.load(model))
+        return tuple(session.info for session in self._sessions.load(model))
 
     def unload(self, model: str) -> None:
         """Give a model's memory back; it stays in the store.
 
         Raises:
             ModelNotFound: unknown.
-            UsageError: its tasks are alive.
+            UsageError: its frames are alive.
         """
         self._sessions.unload(model)
 
@@ -73,26 +75,22 @@ class Runtime:
 
         Raises:
             ModelNotFound: not in the store.
-            UsageError: tasks of it are alive.
+            UsageError: frames of it are alive, or there is no store.
         """
-        if self.store is None:
-            raise UsageError("this runtime has no store to remove a model from")
-        stored = self.store.find(model)
-        self._sessions.unload(stored.digest)
-        self.store.remove(stored.digest)
-        self._log.info(self.device.now_ns(), f"{', '.join(stored.names)} removed")
+        removed = self._sessions.remove(model)
+        self._log.info(self.device.now_ns(), f"{', '.join(removed.names)} removed")
 
     def list(self) -> tuple[ModelEntry, ...]:
         """Every model that can be run."""
         return self._sessions.entries()
 
-    def info(self, model: str) -> BpuModel:
-        """The model itself: inputs, outputs, segments, parameters.
+    def info(self, model: str) -> ModelInfo:
+        """What a model is: inputs, outputs, segments, parameters. It is not loaded for this.
 
         Raises:
             ModelNotFound: unknown.
         """
-        return self._sessions.get(model).model
+        return self._sessions.info(model)
 
     def submit(
         self,
@@ -112,7 +110,7 @@ class Runtime:
         """
         session = self._sessions.get(model)
         self._check_control(control)
-        checked = check_inputs(session.model, inputs)
+        checked = check_inputs(session.info, inputs)
         frame = Frame(self._dispatcher, session.handle, checked, control, session.counters)
         self._dispatcher.submit(frame)
         return frame
@@ -134,10 +132,14 @@ class Runtime:
 
         Raises:
             InputError: an array does not fit.
+            UsageError: the device cannot tell.
             DeviceFault: `exact` and the instructions gave something else than the fast path.
         """
         session = self._sessions.get(model)
-        return self.device.inspect(session.handle, check_inputs(session.model, inputs), exact)
+        checked = check_inputs(session.info, inputs)
+        if not isinstance(self.device, Inspects):
+            raise _cannot_tell("the arrays between the segments of a model")
+        return self.device.inspect(session.handle, checked, exact)
 
     def perf(
         self,
@@ -147,23 +149,30 @@ class Runtime:
     ) -> PerfResult:
         """Measure a model in a closed loop; see `bpu_common.perf` for what is asked and answered.
 
-        The numbers of the frame are computed once before the first submit, which shows that the
-        model runs; then the time of every frame passes on the device.
+        On a device that shows its arrays the numbers of the frame are computed once before the
+        first submit, which shows that the model runs. Then the time of every frame passes on it.
 
         Args:
             on_progress: called on this thread, once per 200 frames and at the end.
             stop: set it to end the run early.
 
         Raises:
-            ModelNotFound, InputError, UsageError: the request cannot be carried out.
+            ModelNotFound, InputError, UsageError: the request cannot be carried out, or asks for
+                what the device cannot tell.
             CapacityError: other callers fill the queue.
             DeviceFault: a frame failed, or `exact` found a difference.
             Cancelled: `stop` was set.
         """
         session = self._sessions.get(request.model)
         self._check_control(TaskControl(core_id=request.core_id, priority=request.priority))
-        inputs = request.inputs or random_inputs(session.model)
-        self.device.inspect(session.handle, check_inputs(session.model, inputs), request.exact)
+        inputs = request.inputs or random_inputs(session.info)
+        checked = check_inputs(session.info, inputs)
+        if isinstance(self.device, Inspects):
+            self.device.inspect(session.handle, checked, request.exact)
+        elif request.exact:
+            raise _cannot_tell("what the instructions of a model compute")
+        if request.profile and not isinstance(self.device, Plans):
+            raise _cannot_tell("the times of a model's nodes")
         loop = PerfLoop(self.device, self._dispatcher, session.handle, session.counters, request)
         return loop.run(on_progress, stop)
 
@@ -216,6 +225,16 @@ class Runtime:
         """Random id of this run of the runtime, as in telemetry frames."""
         return self._sampler.boot_id
 
+    def failure(self) -> str:
+        """Why the device works no more; empty as long as it does.
+
+        Frames that were under way when it stopped have failed after this call.
+        """
+        reason = self.device.failure
+        if reason:
+            self._dispatcher.fail_all(reason)
+        return reason
+
     def close(self) -> None:
         """Stop loads and the device."""
         self._loads.close()
@@ -232,3 +251,7 @@ class Runtime:
             raise UsageError(
                 f"priority {control.priority} is not in [{PRIORITY_LOWEST},{PRIORITY_HIGHEST}]"
             )
+
+
+def _cannot_tell(what: str) -> UsageError:
+    return UsageError(f"this board's device cannot tell {what}")

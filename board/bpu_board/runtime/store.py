@@ -15,13 +15,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from bpu_board.runtime.reserve import give_back, reserve
 from bpu_common import container
+from bpu_common.board import ModelInfo
 from bpu_common.errors import (
     CapacityError,
     DeployError,
@@ -56,13 +58,22 @@ class StoredModel:
 
     Attributes:
         digest: SHA-256 of the file, 64 hexadecimal digits.
-        names: of the models inside (a pack holds several).
+        models: inside (a pack holds several); none if the file was damaged later.
     """
 
     digest: str
     size_bytes: int
-    names: tuple[str, ...]
+    models: tuple[ModelInfo, ...]
     path: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the models inside."""
+        return tuple(model.name for model in self.models)
+
+
+ReadModels: TypeAlias = Callable[[Path], tuple[ModelInfo, ...]]
+"""Checks a model file and tells what it holds: `Device.read`."""
 
 
 class ModelStore:
@@ -71,16 +82,20 @@ class ModelStore:
     What the disk does not take is a CapacityError, what it does not allow a UsageError, and both
     name the folder.
 
+    Args:
+        read: what decides whether a file is a model, and tells what it holds.
+
     Attributes:
         generation: counts the changes made through this object.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, read: ReadModels) -> None:
         self.root = Path(root)
+        self._read = read
         self._models = self.root / "models"
         self._uploads = self.root / "uploads"
         self.generation = 0
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._models_in: dict[str, tuple[ModelInfo, ...]] = {}
         with writing(self.root, if_full=_IF_FULL, otherwise=_OTHERWISE):
             for folder in (self.root, self._models, self._uploads):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,7 +204,7 @@ class ModelStore:
                     hint="deploy the model again",
                 )
             try:
-                container.load(part)
+                models = self._read(part)
             except Exception:
                 part.unlink()
                 raise
@@ -197,6 +212,7 @@ class ModelStore:
             part.replace(file)
             _flush(self._models)
             self.generation += 1
+            self._models_in[digest] = models
             return self._stored(digest)
 
     def put(self, data: bytes) -> StoredModel:
@@ -261,7 +277,7 @@ class ModelStore:
                 self._file(digest).unlink()
             except FileNotFoundError:
                 raise ModelNotFound(f"no model {digest[:12]} on this board") from None
-            self._names.pop(digest, None)
+            self._models_in.pop(digest, None)
             self.generation += 1
             _flush(self._models)
 
@@ -285,11 +301,16 @@ class ModelStore:
     def _stored(self, digest: str) -> StoredModel:
         path = self._file(digest)
         size_bytes = path.stat().st_size
-        names = self._names.get(digest)
-        if names is None:
-            names = _model_names(path)
-            self._names[digest] = names
-        return StoredModel(digest, size_bytes, names, path)
+        models = self._models_in.get(digest)
+        if models is None:
+            try:
+                models = self._read(path)
+            except ModelFormatError as error:
+                reason = error.message
+                logger.warning("stored model %s cannot be read any more: %s", digest[:12], reason)
+                models = ()
+            self._models_in[digest] = models
+        return StoredModel(digest, size_bytes, models, path)
 
     @contextmanager
     def _locked(self, digest: str) -> Iterator[None]:
@@ -313,15 +334,6 @@ def _checked(digest: str) -> str:
             f"{digest[:80]!r} is not the digest of a model", hint="64 hexadecimal digits of SHA-256"
         )
     return digest
-
-
-def _model_names(path: Path) -> tuple[str, ...]:
-    """Names of the models in a stored file; none if it was damaged after it was stored."""
-    try:
-        return tuple(model.name for model in container.load(path))
-    except ModelFormatError as error:
-        logger.warning("stored model %s cannot be read any more: %s", path.stem[:12], error.message)
-        return ()
 
 
 def _sizes(part: Path) -> tuple[int, int]:

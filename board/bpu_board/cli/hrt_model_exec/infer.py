@@ -14,8 +14,8 @@ from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtim
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.device import SegmentValues
 from bpu_board.runtime import Runtime
+from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
-from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
 from bpu_common.tensor import AnyArray
@@ -30,11 +30,12 @@ def run(options: Options) -> int:
         raise UsageError("infer needs --input_file", hint="one file per input of the model")
     if options.hybrid_dequantize_process and not options.enable_dump:
         raise UsageError("--hybrid_dequantize_process works only with --enable_dump=true")
-    model = choose(load_models(options), options.model_name)
+    chosen = choose(load_models(options), options.model_name)
+    model = chosen.info
     if options.enable_dump:
         dump.check_dump(model, options)
     say = _Printer(silent=options.json)
-    runtime = open_runtime(options, model)
+    runtime = open_runtime(options, chosen)
     say.line("get model handle success")
     say.line("get model input count success")
     inputs = read_inputs(model, options.input_file)
@@ -55,7 +56,7 @@ def run(options: Options) -> int:
     if options.enable_dump:
         dump.dump_frame(model, inputs, results[-1], options)
     if options.dump_intermediate:
-        dump.dump_segments(model, segments, options)
+        dump.dump_segments(segments, options)
     classes = _classes(model, results[-1]) if options.enable_cls_post_process else ()
     for index, score in classes:
         say.line(f"class result: [id]{index}, [score]{score:.4f}")
@@ -79,14 +80,14 @@ class _Printer:
 
 
 def _inspect(
-    runtime: Runtime, model: BpuModel, inputs: dict[str, AnyArray], options: Options
+    runtime: Runtime, model: ModelInfo, inputs: dict[str, AnyArray], options: Options
 ) -> Sequence[SegmentValues]:
     if not (options.exact or options.dump_intermediate):
         return ()
     return runtime.inspect(model.name, inputs, exact=options.exact)
 
 
-def _classes(model: BpuModel, result: InferResult) -> tuple[tuple[int, float], ...]:
+def _classes(model: ModelInfo, result: InferResult) -> tuple[tuple[int, float], ...]:
     """The best classes of a classification model and their scores, best first.
 
     Raises:
@@ -106,7 +107,7 @@ def _classes(model: BpuModel, result: InferResult) -> tuple[tuple[int, float], .
 
 
 def _report(
-    model: BpuModel,
+    model: ModelInfo,
     results: Sequence[InferResult],
     classes: Sequence[tuple[int, float]],
     compared: int | None,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bpu_board.runtime.executor import describe, from_bytes
+from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError, UsageError
 from bpu_common.image import encode_rgb
-from bpu_common.model import BpuModel
 from bpu_common.tensor import AnyArray, ModelInput
 
 _PICTURES = {".jpg", ".jpeg", ".png"}
@@ -21,7 +21,7 @@ def split_files(text: str) -> list[Path]:
     return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
-def read_inputs(model: BpuModel, text: str) -> dict[str, AnyArray]:
+def read_inputs(model: ModelInfo, text: str) -> dict[str, AnyArray]:
     """One array per input of the model, in the caller's form, from a comma separated list.
 
     Raises:

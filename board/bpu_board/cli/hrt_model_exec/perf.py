@@ -27,12 +27,13 @@ _PROFILE_VARIABLE = "HB_DNN_PROFILER_LOG_PATH"
 
 def run(options: Options) -> int:
     """Measure, print the result block, write the profile if a folder is given."""
-    model = choose(load_models(options), options.model_name)
-    runtime = open_runtime(options, model)
+    chosen = choose(load_models(options), options.model_name)
+    runtime = open_runtime(options, chosen)
+    model = chosen.info
     folder = _profile_folder(options.profile_path or os.environ.get(_PROFILE_VARIABLE, ""))
     inputs = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
     if options.dump_intermediate:
-        dump.dump_segments(model, runtime.inspect(model.name, inputs), options)
+        dump.dump_segments(runtime.inspect(model.name, inputs), options)
     request = PerfRequest(
         model=model.name,
         frame_count=options.frame_count or DEFAULT_FRAME_COUNT,
