@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from bpu_common.board import ModelInfo
+from bpu_common.frame import FrameInput
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
 from bpu_common.telemetry import CallSlice
 from bpu_common.tensor import AnyArray, TensorSpec
 
 OnEvent: TypeAlias = Callable[[TaskEvent], None]
-Inputs: TypeAlias = Mapping[str, AnyArray]
+Inputs: TypeAlias = Mapping[str, FrameInput]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,8 @@ class Device(Protocol):
         """Queue one frame and return its task id, unique on the device.
 
         Args:
-            inputs: arrays in the caller's form (`ModelInput.caller_shape`), already checked; they
-                must not change before the task ends. None: only the time of the frame matters,
+            inputs: of all inputs of the model, already checked; their arrays must not change before
+                the task ends. None: only the time of the frame matters,
                 there will be no outputs.
             every_event: False asks only for STARTED, PARKED and the final event. The final event
                 always comes; which others do is in `capabilities`.

@@ -16,13 +16,14 @@ from bpu_board.runtime import ModelStore, Runtime
 from bpu_common import container
 from bpu_common.board import InferRequest
 from bpu_common.errors import ModelNotFound
+from bpu_common.frame import FrameInput
 from bpu_common.machine import X3M
 from bpu_sim.device import PacedClock
 from tests.support.models_board import HEIGHT, WIDTH, tiny_model
 
 LONG_S = 60.0
 SLOW = tuple(f"slow{index}" for index in range(6))
-ZEROS = {"data": np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)}
+ZEROS = {"data": FrameInput(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8))}
 
 
 class GatedDevice(SimDevice):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
+from bpu_common.frame import as_frame_inputs
 from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
 from tests.support.models_board import (
@@ -50,7 +51,7 @@ def through(door: str, runtime: Runtime, model: str, raw: np.ndarray) -> list[np
     if door == "infer":
         return list(runtime.infer(model, inputs).outputs.values())
     if door == "perf":
-        runtime.perf(PerfRequest(model, frame_count=2, inputs=inputs))
+        runtime.perf(PerfRequest(model, frame_count=2, inputs=as_frame_inputs(inputs)))
         return []
     found = runtime.inspect(model, inputs, exact=door == "exact")
     arrays = [

@@ -14,6 +14,7 @@ from bpu_common import board as values
 from bpu_common import load, perf, telemetry
 from bpu_common import program as isa
 from bpu_common.errors import InputError, ModelFormatError, UsageError
+from bpu_common.frame import FrameInput, Roi
 from bpu_common.model import NodeInfo
 from bpu_common.tensor import DType, InputSource, InputType, Layout, ModelInput, TensorSpec
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
@@ -163,6 +164,15 @@ ARRAYS = st.dictionaries(
 )
 
 
+ROIS = st.none() | st.builds(Roi, U32, U32, U32, U32)
+INPUTS = st.tuples(ARRAYS, st.lists(ROIS, min_size=9, max_size=9)).map(
+    lambda pair: {
+        name: FrameInput(array, roi)
+        for (name, array), roi in zip(pair[0].items(), pair[1], strict=False)
+    }
+)
+
+
 @given(ARRAYS)
 def test_arrays(value: dict[str, np.ndarray]) -> None:
     message = pb.InferRequest()
@@ -240,9 +250,9 @@ RESULT = st.builds(
 PROGRESS = st.builds(perf.PerfProgress, U64, U64, U64, REAL, U64, U64)
 REQUEST = st.builds(
     perf.PerfRequest, NAME, st.integers(1, 2**64 - 1), U64, st.integers(1, 9), U32,
-    st.integers(0, 255), st.booleans(), st.booleans(), ARRAYS,
+    st.integers(0, 255), st.booleans(), st.booleans(), INPUTS,
 )  # fmt: skip
-INFER = st.builds(values.InferRequest, NAME, ARRAYS, U32, U32, st.integers(-(2**63), 2**63 - 1))
+INFER = st.builds(values.InferRequest, NAME, INPUTS, U32, U32, st.integers(-(2**63), 2**63 - 1))
 INFERRED = st.builds(perf.InferResult, NAME, U64, ARRAYS, U64, U64, U64, st.booleans())
 
 

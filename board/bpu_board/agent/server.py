@@ -36,7 +36,6 @@ _POOL = descriptor_pool.Default()
 logger = logging.getLogger(__name__)
 
 _GRACE_S = 5.0
-_HEALTH_PERIOD_S = 0.5
 _MAX_CALLS = 128
 """Calls served at once; gRPC answers RESOURCE_EXHAUSTED beyond (telemetry streams count)."""
 
@@ -110,11 +109,10 @@ async def _watch_device(
     services: tuple[str, ...],
 ) -> None:
     """Say NOT_SERVING once the device works no more; clients are answered all the same."""
-    while not (reason := await servicer.failure()):
-        await asyncio.sleep(_HEALTH_PERIOD_S)
-    logger.error("%s", reason)
-    for name in services:
-        await vitals.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+    if reason := await servicer.device_failure():
+        logger.error("%s", reason)
+        for name in services:
+            await vitals.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 def _remove_socket(address: Address) -> None:

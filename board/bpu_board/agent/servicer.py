@@ -43,6 +43,7 @@ MAX_MEASUREMENTS = 4
 _LEAST_PERIOD_MS = 10
 _CONTROL_THREADS = 4
 _LOADING_THREADS = 4
+_HEALTH_PERIOD_S = 0.5
 
 _T = TypeVar("_T")
 
@@ -154,9 +155,14 @@ class RuntimeServicer(BoardServicer):
             max_model_bytes=MAX_MODEL_BYTES,
         )
 
-    async def failure(self) -> str:
-        """Why the device works no more; empty as long as it does."""
-        return await self._look(self._runtime.failure)
+    async def device_failure(self) -> str:
+        """Return, once the device works no more, why; empty if `stop` came first."""
+        while not self._stopping.is_set():
+            if reason := await self._look(self._runtime.failure):
+                return reason
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _HEALTH_PERIOD_S)
+        return ""
 
     async def _run(self, function: Callable[[], _T]) -> _T:
         """Something short."""

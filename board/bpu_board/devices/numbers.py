@@ -92,14 +92,14 @@ class ModelNumbers:
         made: Arrays = {}
         for spec in self._model.outputs:
             array = np.ascontiguousarray(values[spec.name]).reshape(spec.shape)
-            if any(np.may_share_memory(array, given) for given in inputs.values()):
+            if any(np.may_share_memory(array, each.array) for each in inputs.values()):
                 array = array.copy()
             made[spec.name] = _frozen(array)
         self._cache.put(key, made)
         return made
 
     def _run(self, inputs: Inputs, visit: _Visit | None) -> Arrays:
-        values: Arrays = dict(inputs)
+        values: Arrays = {name: each.array for name, each in inputs.items()}
         for segment in self._segments:
             given = {name: values[name] for name in segment.source.inputs}
             if segment.fast is not None:
@@ -215,7 +215,7 @@ def _digest(inputs: Inputs) -> bytes:
     """Identity of checked (C-contiguous) inputs; names and shapes are fixed by the model."""
     state = hashlib.sha256()
     for name in sorted(inputs):
-        state.update(inputs[name].data)
+        state.update(inputs[name].array.data)
     return state.digest()
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
+from bpu_common.frame import FrameInput, Given, as_frame_inputs, check_roi
 from bpu_common.tensor import AnyArray, InputType, ModelInput
 
 
-def check_inputs(model: ModelInfo, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-    """The arrays of all inputs, C-contiguous, in `ModelInput.caller_shape` and caller dtype.
+def check_inputs(model: ModelInfo, inputs: Given) -> dict[str, FrameInput]:
+    """All inputs, arrays C-contiguous, in `ModelInput.caller_shape` and caller dtype.
 
     A flat array of the right size and type is accepted for any shape (raw image bytes).
 
     Raises:
-        InputError: a name is missing or unknown, or a shape, type or size does not fit.
+        InputError: a name is missing or unknown, a shape, type or size does not fit, or a region of
+            interest does not (`check_roi`).
     """
     known = {each.tensor.name: each for each in model.inputs}
     unknown = [name for name in inputs if name not in known]
@@ -32,7 +32,12 @@ def check_inputs(model: ModelInfo, inputs: Mapping[str, AnyArray]) -> dict[str, 
             f"input {missing[0]!r} of model {model.name} is not given",
             hint=f"give {len(known)} array(s): {', '.join(known)}",
         )
-    return {name: check_array(model.name, each, inputs[name]) for name, each in known.items()}
+    given, checked = as_frame_inputs(inputs), {}
+    for name, spec in known.items():
+        array = check_array(model.name, spec, given[name].array)
+        check_roi(model.name, spec, given[name].roi)
+        checked[name] = FrameInput(array, given[name].roi)
+    return checked
 
 
 def check_array(model: str, spec: ModelInput, array: AnyArray) -> AnyArray:

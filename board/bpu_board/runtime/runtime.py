@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from bpu_board.device import Device, Inspects, Plans, SegmentValues
@@ -18,12 +17,12 @@ from bpu_board.runtime.session import Sessions
 from bpu_board.runtime.store import ModelStore
 from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import UsageError
+from bpu_common.frame import Given
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
-from bpu_common.tensor import AnyArray
 
 
 class Runtime:
@@ -95,7 +94,7 @@ class Runtime:
     def submit(
         self,
         model: str,
-        inputs: Mapping[str, AnyArray],
+        inputs: Given,
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
     ) -> Frame:
         """Check the inputs and queue one frame; the arrays must not change until its result.
@@ -118,16 +117,14 @@ class Runtime:
     def infer(
         self,
         model: str,
-        inputs: Mapping[str, AnyArray],
+        inputs: Given,
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
         timeout_s: float | None = None,
     ) -> InferResult:
         """Run one frame and wait for it: `submit` and `Frame.result` in one."""
         return self.submit(model, inputs, control).result(timeout_s)
 
-    def inspect(
-        self, model: str, inputs: Mapping[str, AnyArray], exact: bool = False
-    ) -> tuple[SegmentValues, ...]:
+    def inspect(self, model: str, inputs: Given, exact: bool = False) -> tuple[SegmentValues, ...]:
         """Run one frame outside of time; returns the arrays between the segments.
 
         Raises:

@@ -12,13 +12,14 @@ from bpu_board.cli.hrt_model_exec import dump
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
+from bpu_board.cli.hrt_model_exec.regions import with_regions
 from bpu_board.device import SegmentValues
 from bpu_board.runtime import Runtime
 from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
+from bpu_common.frame import Given
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
-from bpu_common.tensor import AnyArray
 
 _RULE = "-" * 42
 _BEST_CLASSES = 5
@@ -38,9 +39,10 @@ def run(options: Options) -> int:
     runtime = open_runtime(options, chosen)
     say.line("get model handle success")
     say.line("get model input count success")
-    inputs = read_inputs(model, options.input_file)
+    arrays = read_inputs(model, options.input_file)
+    inputs = with_regions(model, arrays, options)
     for each in model.inputs:
-        say.line(f"file length: {inputs[each.tensor.name].nbytes}")
+        say.line(f"file length: {arrays[each.tensor.name].nbytes}")
     say.line("read file success!")
     say.line("get model output count success")
     say.line("prepare output tensor success")
@@ -54,7 +56,7 @@ def run(options: Options) -> int:
         say.line("task done")
         say.line(f"\n{_RULE}\nInfer time: {result.latency_ns / 1e6:.3f} ms\n{_RULE}")
     if options.enable_dump:
-        dump.dump_frame(model, inputs, results[-1], options)
+        dump.dump_frame(model, arrays, results[-1], options)
     if options.dump_intermediate:
         dump.dump_segments(segments, options)
     classes = _classes(model, results[-1]) if options.enable_cls_post_process else ()
@@ -80,7 +82,7 @@ class _Printer:
 
 
 def _inspect(
-    runtime: Runtime, model: ModelInfo, inputs: dict[str, AnyArray], options: Options
+    runtime: Runtime, model: ModelInfo, inputs: Given, options: Options
 ) -> Sequence[SegmentValues]:
     if not (options.exact or options.dump_intermediate):
         return ()

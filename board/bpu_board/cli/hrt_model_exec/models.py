@@ -81,14 +81,9 @@ def open_runtime(options: Options, model: LocalModel) -> Runtime:
     """A runtime on this computer's device that has the model loaded.
 
     Raises:
-        UsageError: regions of interest are asked for.
+        UsageError: the machine it was made for is not known.
         ModelFormatError: the model cannot be run.
     """
-    if options.roi_infer or options.roi:
-        raise UsageError(
-            "regions of interest need a model with resizer inputs, which are not supported yet",
-            hint="leave out --roi_infer and --roi",
-        )
     from bpu_board.runtime import Runtime
 
     machine = options.machine or model.info.machine

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bpu_common.errors import InputError, ModelFormatError
+from bpu_common.frame import FrameInput, Roi
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.gen.openbpu.v1 import model_pb2
@@ -31,7 +32,34 @@ class _Tensors(Protocol):
 
     def add(
         self, *, name: str, dtype: model_pb2.DType, shape: Sequence[int], data: bytes
-    ) -> object: ...
+    ) -> pb.Tensor: ...
+
+
+def add_inputs(tensors: _Tensors, inputs: Mapping[str, FrameInput]) -> None:
+    """As `add_arrays`, with the region of interest of each.
+
+    Raises:
+        InputError: an element type that no model has.
+    """
+    for name, each in inputs.items():
+        message = _add(tensors, name, each.array)
+        if each.roi is not None:
+            message.roi.CopyFrom(pb.Roi(**each.roi._asdict()))
+
+
+def inputs_from_pb(messages: Sequence[pb.Tensor]) -> dict[str, FrameInput]:
+    """Arrays as `arrays_from_pb` gives them, with the region of interest of each.
+
+    Raises:
+        InputError: as `arrays_from_pb`.
+    """
+    rois = {message.name: message.roi for message in messages if message.HasField("roi")}
+    inputs = {}
+    for name, array in arrays_from_pb(messages).items():
+        roi = rois.get(name)
+        region = None if roi is None else Roi(roi.left, roi.top, roi.right, roi.bottom)
+        inputs[name] = FrameInput(array, region)
+    return inputs
 
 
 def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
@@ -41,14 +69,18 @@ def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
         InputError: an element type that no model has.
     """
     for name, array in arrays.items():
-        dtype = _BY_NUMPY.get(array.dtype)
-        if dtype is None:
-            known = ", ".join(value.value for value in DType)
-            raise InputError(
-                f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
-            )
-        data = array.tobytes()
-        tensors.add(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=data)
+        _add(tensors, name, array)
+
+
+def _add(tensors: _Tensors, name: str, array: AnyArray) -> pb.Tensor:
+    dtype = _BY_NUMPY.get(array.dtype)
+    if dtype is None:
+        known = ", ".join(value.value for value in DType)
+        raise InputError(
+            f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
+        )
+    data = array.tobytes()
+    return tensors.add(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=data)
 
 
 def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:

@@ -12,7 +12,12 @@ from bpu_common.perf import (
     TimeStat,
 )
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages.arrays import add_arrays, arrays_from_pb
+from bpu_common.wire.messages.arrays import (
+    add_arrays,
+    add_inputs,
+    arrays_from_pb,
+    inputs_from_pb,
+)
 
 
 def infer_request_to_pb(request: InferRequest) -> pb.InferRequest:
@@ -22,14 +27,14 @@ def infer_request_to_pb(request: InferRequest) -> pb.InferRequest:
         priority=request.priority,
         custom_id=request.custom_id,
     )
-    add_arrays(message.inputs, request.inputs)
+    add_inputs(message.inputs, request.inputs)
     return message
 
 
 def infer_request_from_pb(message: pb.InferRequest) -> InferRequest:
     return InferRequest(
         model=message.model,
-        inputs=arrays_from_pb(message.inputs),
+        inputs=inputs_from_pb(message.inputs),
         core_id=message.core_id,
         priority=message.priority,
         custom_id=message.custom_id,
@@ -73,7 +78,7 @@ def perf_request_to_pb(request: PerfRequest) -> pb.PerfRequest:
         profile=request.profile,
         exact=request.exact,
     )
-    add_arrays(message.inputs, request.inputs)
+    add_inputs(message.inputs, request.inputs)
     return message
 
 
@@ -92,7 +97,7 @@ def perf_request_from_pb(message: pb.PerfRequest) -> PerfRequest:
         priority=message.priority,
         profile=message.profile,
         exact=message.exact,
-        inputs=arrays_from_pb(message.inputs),
+        inputs=inputs_from_pb(message.inputs),
     )
 
 
