@@ -171,6 +171,15 @@ class QueueMachine(RuleBasedStateMachine):
             self._check(self.queue.finished(ticket, self.now, has_result))
 
     @rule(pick=st.integers(0, 20))
+    def fail_waiting(self, pick):
+        """The device broke: what waits for it ends too."""
+        if self.waiting:
+            lost = sorted(self.waiting)[pick % len(self.waiting)]
+            self.waiting.remove(lost)
+            self.ends[lost[3]] = "failed"
+            assert not self.queue.finished(lost[3], self.now)
+
+    @rule(pick=st.integers(0, 20))
     def take(self, pick):
         self.untaken.discard(pick)
         self.queue.taken(pick)

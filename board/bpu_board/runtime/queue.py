@@ -112,11 +112,13 @@ class RuntimeQueue(Generic[_F]):
         return [*expired, *self._fill(now_ns)]
 
     def finished(self, frame: _F, now_ns: int, has_result: bool = False) -> Actions[_F]:
-        """A frame on the device reached a final event. Unknown frames are ignored.
+        """A frame has ended, on the device or with it (waiting). Unknown frames are ignored.
 
         Args:
             has_result: it stays alive until `taken`.
         """
+        if frame in self._keys:
+            self._remove(frame)
         if frame not in self._running:
             return ()
         self._running.remove(frame)

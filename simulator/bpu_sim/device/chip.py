@@ -184,7 +184,10 @@ class Chip:
             self._check_works()
             try:
                 self._drive(time_ns)
-            except BaseException as error:
+            except Exception as error:
+                self._fail(error)
+                raise DeviceFault(self._failure) from error
+            except BaseException as error:  # an interrupt: events have been lost all the same
                 self._fail(error)
                 raise
             if time_ns is not None:
@@ -239,7 +242,7 @@ class Chip:
 
     def _check_works(self) -> None:
         if self._failure:
-            raise DeviceFault(self._failure, hint="start the agent again; this is a bug in OpenBPU")
+            raise DeviceFault(self._failure)
 
     def _pace_once(self, clock: PacedClock) -> bool:
         with self._changed:
