@@ -28,9 +28,18 @@ class LocalModel:
 
 
 def local_device(machine: str) -> Device:
-    """The device of this computer: a simulated chip with virtual time."""
+    """The device of this computer: a simulated chip with virtual time.
+
+    Raises:
+        UsageError: there is no such chip.
+    """
     from bpu_board.devices.simulated import SimDevice
 
+    if machine not in MACHINES:
+        raise UsageError(
+            f"the model was made for machine {machine!r}, which is not known",
+            hint=f"give --machine: one of {', '.join(MACHINES)}",
+        )
     return SimDevice(MACHINES[machine])
 
 
@@ -86,12 +95,6 @@ def open_runtime(options: Options, model: LocalModel) -> Runtime:
     """
     from bpu_board.runtime import Runtime
 
-    machine = options.machine or model.info.machine
-    if machine not in MACHINES:
-        raise UsageError(
-            f"the model was made for machine {machine!r}, which is not known",
-            hint=f"give --machine: one of {', '.join(MACHINES)}",
-        )
-    runtime = Runtime(local_device(machine))
+    runtime = Runtime(local_device(options.machine or model.info.machine))
     runtime.open(model.path, model.info.name)
     return runtime
