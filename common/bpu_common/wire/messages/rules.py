@@ -10,7 +10,7 @@ from bpu_common.model import ExternalConstant
 from bpu_common.perf import InferResult, PerfRequest
 from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import TensorSpec
-from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field
+from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
 from bpu_common.wire.messages.record import Hook, Most, Spread
 
@@ -42,12 +42,12 @@ WIRE = Derivation(
         Axis: {"low": Most(MAX_AXIS), "high": Most(MAX_AXIS), "frac": Most(MAX_AXIS)},
         BoardEvent: {"frame": Hook("frame", _write_frame, _read_frame)},
         ExternalConstant: {"shape": Most(MAX_RANK)},
-        InferRequest: {"inputs": arrays_field("inputs")},
+        InferRequest: {"inputs": inputs_field("inputs")},
         InferResult: {"outputs": arrays_field("outputs")},
         LoadImage: {
             "image": Spread(("offset_bytes", "height", "width", "stride_bytes", "input_type"))
         },
-        PerfRequest: {"inputs": arrays_field("inputs")},
+        PerfRequest: {"inputs": inputs_field("inputs")},
         TensorSpec: {
             "shape": Most(MAX_RANK),
             "aligned_shape": Hook("aligned_shape", _write_aligned_shape, _read_aligned_shape),
