@@ -17,6 +17,7 @@ from bpu_common.daemon import (
     PerfJobRequest,
     WatchRequest,
 )
+from bpu_common.frame import FrameInput
 from bpu_common.perf import PerfProgress, PerfRequest
 from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
 from bpu_common.wire.messages import daemon
@@ -66,11 +67,11 @@ def test_values_survive() -> None:
 
 def test_a_request_survives_with_its_arrays() -> None:
     array = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    asked = PerfJobRequest("desk", PerfRequest("net", 5, inputs={"x": array}), 9, "me")
+    asked = PerfJobRequest("desk", PerfRequest("net", 5, inputs={"x": FrameInput(array)}), 9, "me")
     got = daemon.PERF_JOB_REQUEST.from_pb(daemon.PERF_JOB_REQUEST.to_pb(asked))
     assert (got.board, got.priority, got.client) == ("desk", 9, "me")
     assert got.request.frame_count == 5
-    assert (got.request.inputs["x"] == array).all()
+    assert (got.request.inputs["x"].array == array).all()
 
 
 def test_what_a_newer_daemon_adds_is_read() -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
 from bpu_common import inference, load, model, perf, program, provenance, telemetry, tensor
-from bpu_common.network import graph, ops
-from bpu_common.params import ChannelParams
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
+from bpu_common.frame import FrameInput
+from bpu_common.network import graph, ops
+from bpu_common.params import ChannelParams
 from bpu_common.program import Image
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
@@ -41,7 +42,8 @@ RECORDS = {
     f"{message.name}-{kind.__name__}": (kind, form, message)
     for made in WIRE.converters
     for kind, form, message in records(form_of(made.kind), made.message.DESCRIPTOR)
-    if kind not in (Image, ChannelParams)  # its fields stand in the message of its owner
+    # their fields stand in the message of their owner
+    if kind not in (Image, ChannelParams, FrameInput)
 }
 BY_HAND = {
     # sections of the file, tests/container
@@ -64,7 +66,7 @@ NO_VALUES = {
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
     # the entries of a dict[str, scalar]; arrays
-    "Parameter", "Temperature", "Tensor",
+    "Parameter", "Temperature", "Tensor", "Roi",
     # in the place of an array
     "StoredArray",
 }  # fmt: skip

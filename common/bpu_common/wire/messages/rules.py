@@ -16,7 +16,7 @@ from bpu_common.params import ChannelParams
 from bpu_common.perf import InferResult, PerfRequest
 from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import I8, AnyArray, TensorSpec
-from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field
+from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
 from bpu_common.wire.messages.record import Hook, Most, Spread
 
@@ -86,13 +86,13 @@ WIRE = Derivation(
         BoardEvent: {"frame": Hook("frame", _write_frame, _read_frame)},
         ExternalConstant: {"shape": Most(MAX_RANK)},
         StoredConstant: {"shape": Most(MAX_RANK)},
-        InferRequest: {"inputs": arrays_field("inputs")},
+        InferRequest: {"inputs": inputs_field("inputs")},
         InferResult: {"outputs": arrays_field("outputs")},
         LoadImage: {
             "image": Spread(("offset_bytes", "height", "width", "stride_bytes", "input_type"))
         },
         Network: {"constants": Hook("constants", _write_nothing, _read_no_constants)},
-        PerfRequest: {"inputs": arrays_field("inputs")},
+        PerfRequest: {"inputs": inputs_field("inputs")},
         QConv: {
             "weights": Hook("weights", _write_weights, _read_weights),
             "params": Hook("params_offset_bytes", _write_nothing, _read_no_params),

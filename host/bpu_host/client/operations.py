@@ -12,7 +12,7 @@ from bpu_host.boards import access
 from bpu_host.boards.install import InstallOptions, install
 from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.boards.probe import probe
-from bpu_host.boards.resolve import open_entry
+from bpu_host.boards.routes import open_entry
 from bpu_host.daemon.client import held
 from bpu_host.remote.board import Board
 from bpu_host.remote.ssh import Connection, FirstContact, HostKey, shown_key

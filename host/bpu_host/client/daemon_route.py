@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bpu_host.daemon.client import resolve
-
-if TYPE_CHECKING:
-    from bpu_host.remote.ssh import Route
+from bpu_host.remote.renewed import Renewed
+from bpu_host.remote.route import Route
 
 
 class DaemonRoute:
-    """Not for several threads at once. `address` may be another one after `recover`.
+    """`recover` is not for several threads at once. `address` may be another one after it.
 
     Args:
         name: of the board.
@@ -23,15 +21,12 @@ class DaemonRoute:
         self._name = name
         self._address = address
         self._open_own = open_own
-        self._own: Route | None = None
+        self._own: Renewed[Route] = Renewed(lambda route: route.close())
 
     @property
     def address(self) -> str:
-        return self._address if self._own is None else self._own.address
-
-    @property
-    def alive(self) -> bool:
-        return self._own is None or self._own.alive
+        own = self._own.newest
+        return self._address if own is None else own.address
 
     def recover(self) -> None:
         """See that the board is reached: by the daemon, started again if it died, or without it.
@@ -39,18 +34,19 @@ class DaemonRoute:
         Raises:
             BpuError: the board is not reached.
         """
-        if self._own is not None:
-            self._own.recover()
+        self._own.check_open()
+        own = self._own.newest
+        if own is not None:
+            own.recover()
             return
         address = resolve(self._name)
         if address is None:
-            self._own = self._open_own()
+            self._own.keep(self._open_own())
         else:
             self._address = address
 
     def close(self) -> None:
-        if self._own is not None:
-            self._own.close()
+        self._own.close()
 
 
 def daemon_route(name: str, open_own: Callable[[], Route]) -> DaemonRoute | None:
