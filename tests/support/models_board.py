@@ -121,16 +121,16 @@ def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
     assert isinstance(segment, BpuSegment)
     heavier = tuple(_heavier(call, work) for call in segment.program.calls)
     repeated = tuple(heavier[index % _CALLS] for index in range(calls))
-    program = replace(segment.program, calls=repeated, layers=("conv", "again"))
+    program = replace(segment.program, calls=repeated)
     return replace(model, segments=(replace(segment, program=program),))
 
 
 def _heavier(call: FunctionCall, times: int) -> FunctionCall:
-    """The convolution repeated, for two layers in turn: the engine is set up again each time."""
+    """The convolution repeated, for two operations in turn: each sets the engine up again."""
     *loads, conv, store = call.instructions
-    convs = tuple(replace(conv, layer=index % 2) for index in range(times))
+    convs = tuple(replace(conv, operation=index % 2) for index in range(times))
     waits = (len(loads) + times - 1,)
-    return replace(call, instructions=(*loads, *convs, replace(store, waits=waits)))
+    return FunctionCall.on_one_core(call.name, (*loads, *convs, replace(store, waits=waits)))
 
 
 def _bpu_segment(name: str, input_type: InputType, seed: int) -> BpuSegment:
@@ -144,7 +144,6 @@ def _bpu_segment(name: str, input_type: InputType, seed: int) -> BpuSegment:
     const = weights(seed).tobytes().ljust(_PARAMS_AT, b"\0") + params.to_bytes()
     program = Program(
         calls=tuple(_call(index, input_type, out_at) for index in range(_CALLS)),
-        layers=("conv",),
         inputs=(IoSlot("data", 0, image_bytes),),
         outputs=(IoSlot("codes", out_at, out_bytes),),
         sram_bytes=32768,
@@ -192,7 +191,7 @@ def _call(index: int, input_type: InputType, out_at: int) -> FunctionCall:
         conv,
         Store(0, (2,), y, out),
     )
-    return FunctionCall(f"call_{index}", instructions)
+    return FunctionCall.on_one_core(f"call_{index}", instructions)
 
 
 def _fast_path(seed: int) -> bytes:

@@ -119,10 +119,9 @@ def every_kind_program() -> Program:
     """nv12 8x8 in, int32 (1, 3, 7, 8) out."""
     return Program(
         calls=(
-            FunctionCall("first", all_instructions(), 12_345),
-            FunctionCall("second", (Fill(0, (), sram(0, 1, 1, 1), 5),), 100),
+            FunctionCall.on_one_core("first", all_instructions(), 12_345),
+            FunctionCall.on_one_core("second", (Fill(0, (), sram(0, 1, 1, 1), 5),), 100),
         ),
-        layers=("preprocess", "conv", "pool", "tail"),
         inputs=(IoSlot("image", 0, 16 * 12),),
         outputs=(IoSlot("features", 256, 3 * 16 * 8 * 4),),
         sram_bytes=4096,

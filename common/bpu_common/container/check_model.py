@@ -9,13 +9,15 @@ from bpu_common.container.check_program import check_program
 from bpu_common.errors import ModelFormatError
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel, BpuSegment, ExternalConstant
-from bpu_common.tensor import DType, Layout, ModelInput, TensorSpec
+from bpu_common.network.check_tensor import check_input, check_tensor
+from bpu_common.require import placed
+from bpu_common.tensor import DType, Layout, TensorSpec
 
 MAX_MODELS = 1024
+MAX_OPERATIONS = 1 << 16
 MAX_NAME = 4096
 MAX_RANK = 8
 MAX_DIMENSION = 1 << 24
-MAX_TENSOR_BYTES = 1 << 30
 
 
 def check_models(models: Sequence[BpuModel]) -> None:
@@ -47,16 +49,19 @@ def check_model(model: BpuModel, where: str) -> None:
         place = f"{where}.tensor {name!r}"
         if name != spec.name:
             raise ModelFormatError(f"the tensor calls itself {spec.name!r}", where=place)
-        check_tensor(spec, place)
+        with placed(place):
+            check_tensor(spec)
     _unique("input", [value.tensor.name for value in model.inputs], where)
     _unique("output", [spec.name for spec in model.outputs], where)
     if not model.inputs or not model.outputs or not model.segments:
         raise ModelFormatError("a model needs inputs, outputs and segments", where=where)
     for value in model.inputs:
-        _check_input(value, f"{where}.input {value.tensor.name!r}")
+        with placed(f"{where}.input {value.tensor.name!r}"):
+            check_input(value)
         _same_spec(model, value.tensor, where)
     for spec in model.outputs:
-        check_tensor(spec, f"{where}.output {spec.name!r}")
+        with placed(f"{where}.output {spec.name!r}"):
+            check_tensor(spec)
         _same_spec(model, spec, where)
     _check_flow(model, where)
     for index, segment in enumerate(model.segments):
@@ -65,62 +70,6 @@ def check_model(model: BpuModel, where: str) -> None:
     for node in model.nodes:
         if node.on not in {"BPU", "CPU"}:
             raise ModelFormatError(f"node {node.name!r} runs on {node.on!r}", where=where)
-
-
-def check_tensor(spec: TensorSpec, where: str) -> None:
-    """Check name, shapes and scales of a tensor."""
-    _name(spec.name, "tensor", where)
-    _check_shape(spec.shape, where)
-    _check_shape(spec.aligned_shape, where)
-    if len(spec.aligned_shape) != len(spec.shape) or any(
-        aligned < valid for aligned, valid in zip(spec.aligned_shape, spec.shape, strict=True)
-    ):
-        raise ModelFormatError(
-            f"aligned shape {spec.aligned_shape} does not hold the shape {spec.shape}", where=where
-        )
-    if spec.aligned_size_bytes > MAX_TENSOR_BYTES:
-        raise ModelFormatError(f"a tensor of {spec.aligned_size_bytes} bytes", where=where)
-    if spec.layout is not Layout.NONE and len(spec.shape) != 4:
-        raise ModelFormatError(
-            f"layout {spec.layout.value} with {len(spec.shape)} axes", where=where
-        )
-    _check_scale(spec, where)
-
-
-def _check_scale(spec: TensorSpec, where: str) -> None:
-    scale, count = spec.scale, len(spec.scale.values)
-    if not all(math.isfinite(value) and value > 0 for value in scale.values):
-        raise ModelFormatError("a scale that is not a positive number", where=where)
-    if len(scale.zero_points) not in (0, count):
-        raise ModelFormatError(
-            f"{len(scale.zero_points)} zero points for {count} scales", where=where
-        )
-    if not all(-128 <= zero <= 255 for zero in scale.zero_points):
-        raise ModelFormatError("a zero point outside -128..255", where=where)
-    if scale.axis < 0:
-        if count > 1:
-            raise ModelFormatError(f"{count} scales without an axis", where=where)
-    elif not scale.axis < len(spec.shape) or spec.shape[scale.axis] != count:
-        raise ModelFormatError(
-            f"{count} scales do not fit axis {scale.axis} of {spec.shape}", where=where
-        )
-
-
-def _check_input(value: ModelInput, where: str) -> None:
-    spec = value.tensor
-    check_tensor(spec, where)
-    if not value.input_type.is_image:
-        return
-    if len(spec.shape) != 4 or spec.dtype is not DType.INT8 or spec.layout is not Layout.NHWC:
-        raise ModelFormatError("an image input is an int8 NHWC tensor of 4 axes", where=where)
-    if spec.shape[3] != value.input_type.channels:
-        raise ModelFormatError(
-            f"{spec.shape[3]} channels in a {value.input_type.value} input", where=where
-        )
-    if value.input_type.is_nv12 and (spec.shape[1] % 2 or spec.shape[2] % 2):
-        raise ModelFormatError("an nv12 input of odd height or width", where=where)
-    if value.layout is Layout.NONE:
-        raise ModelFormatError("an image input needs layout NHWC or NCHW", where=where)
 
 
 def _check_flow(model: BpuModel, where: str) -> None:
@@ -161,13 +110,14 @@ def _check_bpu_segment(model: BpuModel, segment: BpuSegment, where: str) -> None
     _unique("constant", [constant.name for constant in segment.constants], where)
     for constant in segment.constants:
         _check_constant(constant, len(segment.weights), f"{where}.constant {constant.name!r}")
-    check_program(segment.program, len(segment.weights), f"{where}.program")
+    check_program(segment.program, len(segment.weights), MAX_OPERATIONS, f"{where}.program")
     program = segment.program
     for names, slots, what in (
         (segment.inputs, program.inputs, "inputs"),
         (segment.outputs, program.outputs, "outputs"),
     ):
-        if sorted(names) != sorted(slot.tensor for slot in slots):
+        rois = [roi.tensor for roi in program.rois if what == "inputs"]
+        if sorted(names) != sorted([slot.tensor for slot in slots] + rois):
             raise ModelFormatError(
                 f"the program's {what} are not those of the segment", where=f"{where}.program"
             )
