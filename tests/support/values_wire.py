@@ -182,4 +182,6 @@ def records(form: Form, descriptor: Descriptor) -> Iterator[tuple[type, Form, De
             if isinstance(item, (Record, OneOf)):
                 held = [each.fields_by_name.get(field.name) for each in scopes]
                 inner = [each.message_type for each in held if each is not None]
+                if inner and inner[0].name == "Tensor":  # arrays are converted by hand
+                    continue
                 yield from records(item, inner[0] if inner else scopes[0])
