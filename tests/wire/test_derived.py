@@ -57,7 +57,7 @@ NO_VALUES = {
     "RemoveModelResponse", "GetModelInfoRequest", "StopLoadRequest", "ListLoadsRequest",
     "ListLoadsResponse", "TelemetryRequest", "GetCapabilitiesRequest", "GetDaemonStatusRequest",
     "ResolveBoardRequest", "ResolveBoardResponse", "ListJobsRequest", "ListJobsResponse",
-    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest",
+    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest", "Roi",
     "StopDaemonResponse",
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",

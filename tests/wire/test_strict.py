@@ -103,5 +103,5 @@ def test_packed_numbers_count(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = pb.Axis(low=[1] * 500_000).SerializeToString()
     with pytest.raises(ModelFormatError, match="more than 400000 fields"):
         budget.check_budget(numbers, pb.Axis.DESCRIPTOR, "axis")
-    few = pb.TensorSpec(scale=[1.0] * 50_000).SerializeToString()
+    few = pb.TensorSpec(scale=pb.Scale(values=[1.0] * 50_000)).SerializeToString()
     budget.check_budget(few, pb.TensorSpec.DESCRIPTOR, "tensor")
