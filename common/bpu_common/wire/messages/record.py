@@ -36,6 +36,8 @@ from bpu_common.structure import (
     Record,
     Table,
     fields_of,
+    item_place,
+    joined,
 )
 
 _V = TypeVar("_V")
@@ -144,16 +146,6 @@ def all_of(read: Callable[[_M], _V], messages: Iterable[_M], name: str) -> list[
     except ModelFormatError as error:
         raise prefixed(error, item_place(name, len(found))) from None
     return found
-
-
-def joined(place: str, inner: str) -> str:
-    """`inner` as seen from outside of `place`; either may be empty."""
-    return f"{place}.{inner}" if place and inner else place or inner
-
-
-def item_place(name: str, index: int) -> str:
-    """An item of a repeated field: `call[7]` of `calls`."""
-    return f"{name.removesuffix('s')}[{index}]"
 
 
 class _Source:
