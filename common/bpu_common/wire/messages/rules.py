@@ -12,7 +12,7 @@ from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import TensorSpec
 from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
-from bpu_common.wire.messages.record import Hook, Most, Spread
+from bpu_common.wire.messages.record import Hook, Most, Spread, at_most
 
 MAX_AXIS = 1 << 16
 """Positions on one axis of a resize."""
@@ -24,7 +24,8 @@ def _write_aligned_shape(spec: TensorSpec, message: Any) -> None:  # noqa: ANN40
 
 
 def _read_aligned_shape(message: Any) -> tuple[int, ...]:  # noqa: ANN401
-    return tuple(message.aligned_shape[: MAX_RANK + 1])
+    at_most(message.aligned_shape, MAX_RANK)
+    return tuple(message.aligned_shape)
 
 
 def _write_frame(event: BoardEvent, message: Any) -> None:  # noqa: ANN401
