@@ -16,7 +16,7 @@ from bpu_host.compiler.onnx_out.stage import Channels, Stage, emulate, find_stag
 from bpu_sim import arith
 
 INT16 = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
-CLAMPS = ((-128, 127), (0, 127), (0, 93), (-128, 40))
+CLAMPS = ((-128, 127), (0, 127), (0, 93), (-128, 40), (31, 31))
 
 
 def random_params(

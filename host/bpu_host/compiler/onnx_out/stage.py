@@ -163,12 +163,13 @@ def _rounded(x: F64, magic: np.float32, clamped: bool, plus: F64 | float = 0.0) 
 def _steps(channels: Channels) -> tuple[I64, I64, Mask]:
     """(codes (N,), first a of each code (C, N), reachable and not hidden by saturation (C, N))."""
     low, high = channels.clamp
-    codes = np.arange(low + 1, high + 1, dtype=np.int64)
+    codes = np.arange(low + 1, max(low + 1, high) + 1, dtype=np.int64)  # one at least, hidden then
     scaled = codes << channels.out_shift[:, None]
     first = -((-scaled) // channels.multiplier[:, None])
     edge = first << channels.right_shift[:, None]
     reachable = (edge > channels.lowest[:, None]) & (edge <= channels.highest[:, None])
-    return codes, first, reachable & (first > -(1 << 15)) & (first < 1 << 15)
+    shown = (first > -(1 << 15)) & (first < 1 << 15) & (codes <= high)
+    return codes, first, reachable & shown
 
 
 def _search(channels: Channels, first_rounding: bool, saturates: bool) -> tuple[F32, F32] | None:
