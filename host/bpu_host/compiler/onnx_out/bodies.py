@@ -25,7 +25,7 @@ from bpu_common.network import (
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
 from bpu_common.tensor import F32, F64, I8, DType
-from bpu_host.compiler.onnx_out.emitter import Emitter
+from bpu_host.compiler.onnx_out.emitter import Emitter, cast
 from bpu_host.compiler.onnx_out.requant import (
     Form,
     accumulator_offset,
@@ -62,7 +62,7 @@ class ConvPlan:
     Attributes:
         stage: proved float32 constants; None for int32 results and where none exist.
         int32: the result is the accumulator itself.
-        parts: masks (P, I/g) of input channels that cut the sum into exact pieces; None: one sum.
+        parts: masks (P, I/g, kh, kw) that cut the sum into exact pieces; None: one sum.
     """
 
     stage: Stage | None
@@ -99,20 +99,24 @@ def plan_conv(op: QConv, x_range: Pair, dtype: DType) -> ConvPlan:
 
 
 def _parts(weights: I8) -> I8:
-    """Masks of input channels (P, I/g) that cut every output channel's sum into exact pieces.
+    """Masks of taps (P, I/g, kh, kw) that cut every output channel's sum into exact pieces.
 
-    One input channel alone always fits: a window has at most 14 x 14 positions.
+    The window alone may be too large (global average pooling: up to 8192 positions of one channel),
+    so the cuts run over channels, rows and columns. One tap always fits.
     """
-    reach = np.abs(weights.astype(np.int64)).sum(axis=(1, 2)) * 128  # (O, I/g)
-    masks = [np.zeros(reach.shape[1], np.int8)]
-    total = np.zeros(len(reach), np.int64)
-    for index, column in enumerate(reach.T):
-        total += column
-        if total.max(initial=0) >= EXACT_LIMIT and masks[-1].any():
-            masks.append(np.zeros_like(masks[0]))
-            total = column.copy()
-        masks[-1][index] = 1
-    return np.stack(masks)
+    outputs, kernel_h, kernel_w, depth = weights.shape
+    taps = np.abs(weights.transpose(0, 3, 1, 2).reshape(outputs, -1).astype(np.int64))
+    reach = np.cumsum(taps * 128, axis=1)
+    pieces, start = [], 0
+    before = np.zeros((outputs, 1), np.int64)
+    while start < reach.shape[1]:
+        fits = (reach - before < EXACT_LIMIT).all(axis=0)
+        end = int(np.count_nonzero(fits))
+        piece = np.zeros(reach.shape[1], np.int8)
+        piece[start:end] = 1
+        pieces.append(piece)
+        start, before = end, reach[:, end - 1 : end]
+    return np.stack(pieces).reshape(-1, depth, kernel_h, kernel_w)
 
 
 def conv(
@@ -141,8 +145,8 @@ def conv(
     codes = constants.weights(None)
     pieces = []
     for mask in plan.parts:
-        channels = mask.astype(np.float32).reshape(1, -1, 1, 1)
-        masked = emitter.add("Mul", codes, emitter.param("mask", channels))
+        taps = cast(emitter, emitter.param("mask", mask[None]), "float32")
+        masked = emitter.add("Mul", codes, taps)
         pieces.append(_convolve(emitter, op, (x, masked), form))
     if plan.int32:
         return sum_wide(emitter, pieces, op.params.bias)
