@@ -33,7 +33,7 @@ from onnxruntime.quantization import (
 from benchmarks.accuracy import CONFIG, MODEL, PHOTOS, pixels
 from bpu_common.errors import BpuError
 from bpu_common.tensor import DType, InputType, Layout
-from bpu_host.compiler import onnx_out, passes, rules
+from bpu_host.compiler import export, passes, rules
 from bpu_host.compiler.calibrate import calibrate, open_samples
 from bpu_host.compiler.config import CompileConfig, InputConfig
 from bpu_host.compiler.frontend import load_onnx
@@ -104,7 +104,7 @@ def ours(folder: Path, method: str) -> None:
     passes.optimize(model)
     verdicts = rules.place_nodes(model)
     calibration = calibrate(model, open_samples(config, inputs), method, verdicts=verdicts)
-    onnx_out.quantized_model(lower(model, verdicts, calibration, inputs, "effnet"))
+    export.quantized_model(lower(model, verdicts, calibration, inputs, "effnet"))
 
 
 def timed(work: Callable[[], None]) -> float:
