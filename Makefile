@@ -56,8 +56,7 @@ bench: setup ## measure everything that is claimed; writes benchmarks/RESULTS.md
 	$(PY) -m benchmarks.run
 
 docs: setup ## rewrite the generated pages of docs/
-	$(PY) -m bpu_host.compiler.rules.document > docs/supported-ops.md.new
-	mv docs/supported-ops.md.new docs/supported-ops.md
+	$(PY) -m bpu_host.compiler.rules.document
 
 wheels: setup ## build the host wheel and the board wheel into dist/
 	$(PY) -m build --wheel --outdir dist .

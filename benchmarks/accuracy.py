@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container, image
 from bpu_common.model import BpuModel, BpuSegment
+from bpu_host.cli import caldata
 from bpu_sim.fastpath import FastSegment
 from bpu_sim.machine import ExactSegment
 
@@ -61,12 +61,7 @@ def labels() -> dict[str, int]:
 
 def pixels(path: Path) -> NDArray[np.uint8]:
     """RGB (224, 224, 3): short side to 256, bilinear, centre crop."""
-    picture = Image.open(path).convert("RGB")
-    ratio = 256 / min(picture.size)
-    size = (round(picture.width * ratio), round(picture.height * ratio))
-    picture = picture.resize(size, Image.Resampling.BILINEAR)
-    left, top = (picture.width - 224) // 2, (picture.height - 224) // 2
-    return np.asarray(picture.crop((left, top, left + 224, top + 224)))
+    return caldata.crop(path, caldata.Recipe((224, 224), short_side=256))
 
 
 def convert(folder: Path, method: str) -> BpuModel:

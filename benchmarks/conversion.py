@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ from onnxruntime.quantization import (
 from benchmarks.accuracy import CONFIG, MODEL, PHOTOS, pixels
 from bpu_common.errors import BpuError
 from bpu_common.tensor import DType, InputType, Layout
-from bpu_host.compiler import export, passes, rules
+from bpu_host.compiler import export, passes, rules, units
 from bpu_host.compiler.calibrate import calibrate, open_samples
 from bpu_host.compiler.config import CompileConfig, InputConfig
-from bpu_host.compiler.frontend import load_onnx
+from bpu_host.compiler.frontend import prepare, read
 from bpu_host.compiler.quantize import lower
 
 ROUNDS = 3
@@ -85,9 +86,10 @@ def peer(folder: Path, out: Path) -> None:
 
 
 def ours(folder: Path, method: str) -> None:
-    model = load_onnx(MODEL, {})
+    config = CompileConfig(MODEL, "effnet", folder, ())
+    source = read(config)
     item = InputConfig(
-        str(model.graph.inputs[0].name),
+        source.inputs[0][0],
         SHAPE,
         InputType.RGB,
         Layout.NCHW,
@@ -98,13 +100,14 @@ def ours(folder: Path, method: str) -> None:
         cal_data_dir=folder,
         cal_data_type=DType.UINT8,
     )
-    config = CompileConfig(MODEL, "effnet", folder, (item,))
+    config = replace(config, inputs=(item,))
+    model = prepare(source.proto, source.file, {})
     inputs = (item.model_input(),)
     passes.original_float(model, config.inputs)
     passes.optimize(model)
-    verdicts = rules.place_nodes(model)
-    calibration = calibrate(model, open_samples(config, inputs), method, verdicts=verdicts)
-    export.quantized_model(lower(model, verdicts, calibration, inputs, "effnet"))
+    placement = rules.place(units.recognise(model, inputs))
+    calibration = calibrate(model, placement.tensors, open_samples(config, inputs), method)
+    export.quantized_model(lower(placement, calibration, "effnet").network)
 
 
 def timed(work: Callable[[], None]) -> float:

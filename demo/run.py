@@ -23,6 +23,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bpu_common.errors import BpuError
+from bpu_common.image import rgb_to_nv12
+from bpu_common.pictures import read_picture, resize
+from bpu_common.tensor import U8
 from demo import centerface, fetch, floatrun
 
 F32 = NDArray[np.float32]
@@ -156,22 +160,19 @@ def running_agent(folder: Path) -> Iterator[str]:
         log.close()
 
 
-def infer(address: str, subject: Subject, image: Path) -> list[F32]:
+def infer(address: str, subject: Subject, photo: U8) -> list[F32]:
     """Resize the photo, convert it to nv12, run it on the board; outputs in the model's order."""
-    from bpu_common import image as colour
     from bpu_host.remote import Board
 
-    height, width = subject.size_hw
-    rgb = np.asarray(Image.open(image).convert("RGB").resize((width, height)))
+    rgb = resize(photo, subject.size_hw)
     with Board.connect(address) as board:
-        result = board.infer("demo", [colour.rgb_to_nv12(rgb)])
+        result = board.infer("demo", [rgb_to_nv12(rgb)])
     return [np.asarray(value) for value in result.outputs.values()]
 
 
-def report(subject: Subject, image: Path, outputs: list[F32], folder: Path) -> None:
+def report(subject: Subject, photo: U8, outputs: list[F32], target: Path) -> None:
     """Say and draw what the outputs mean; compare with the float model on the same pixels."""
-    height, width = subject.size_hw
-    rgb = np.asarray(Image.open(image).convert("RGB").resize((width, height)))
+    rgb = resize(photo, subject.size_hw)
     float_outputs = floatrun.run(subject.path, subject.input_name, subject.shape_nchw, rgb, subject)
     if not centerface.looks_like_centerface(outputs):
         for index, (value, reference) in enumerate(zip(outputs, float_outputs, strict=True)):
@@ -180,8 +181,7 @@ def report(subject: Subject, image: Path, outputs: list[F32], folder: Path) -> N
             print(f"  output {index} {value.shape}: cosine to float {cosine:.4f}, top 5 {best}")
         return
     faces, expected = centerface.decode(outputs), centerface.decode(float_outputs)
-    target = folder / f"{image.stem}_faces.png"
-    centerface.draw(Image.open(image), faces, subject.size_hw).save(target)
+    centerface.draw(Image.fromarray(photo), faces, subject.size_hw).save(target)
     if not faces:
         print(f"  no face (the float model finds {len(expected)}); {target} written")
         return
@@ -214,6 +214,10 @@ def main() -> int:
     for path in filter(None, (options.model, image)):
         if not path.is_file():
             sys.exit(f"error: {path} is not a file")
+    try:
+        photo = read_picture(image)
+    except BpuError as error:
+        sys.exit(f"error: {error}")
 
     with step("Fetch a trained face detector and photos"):
         model = options.model.resolve() if options.model else fetch.fetch_detector(folder)
@@ -243,9 +247,9 @@ def main() -> int:
         command(["bpu", "deploy", "model_output/demo.bin", "--board", address], folder)
         command(["bpu", "perf", "demo", "--board", address, "--threads", options.threads], folder)
         with step(f"Infer {image.name} on the board"):
-            outputs = infer(address, subject, image)
+            outputs = infer(address, subject, photo)
     with step("Read the result"):
-        report(subject, image, outputs, folder)
+        report(subject, photo, outputs, folder / f"{image.stem}_faces.png")
     print(f"\nDone in {time.monotonic() - START_S:.0f} s. Files are in {options.output}/.")
     return 0
 

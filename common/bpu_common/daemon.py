@@ -160,7 +160,7 @@ class BoardEvent:
 
     Attributes:
         age_ns: since the frame reached the daemon.
-        frame: an encoded frame (`bpu_common.wire.messages.telemetry.frame_from_bytes`), if any.
+        frame: an encoded frame (`bpu_common.wire.messages.daemon.frame_from_bytes`), if any.
         dropped: events that this reader was too slow for, since the previous one.
     """
 

@@ -34,7 +34,7 @@ def write_parts_atomic(path: str | Path, parts: Iterable[bytes | memoryview]) ->
             prefix=f".{target.name}.", suffix=".part", dir=target.parent
         )
     except OSError as error:
-        raise _as_bpu_error(error, target) from None
+        raise file_error(error, target) from None
     try:
         with os.fdopen(handle, "wb") as file:
             for part in parts:
@@ -46,7 +46,7 @@ def write_parts_atomic(path: str | Path, parts: Iterable[bytes | memoryview]) ->
         sync_folder(target.parent)
     except OSError as error:
         _remove(name)
-        raise _as_bpu_error(error, target) from None
+        raise file_error(error, target) from None
     except BaseException:
         _remove(name)
         raise
@@ -61,18 +61,8 @@ def sync_folder(folder: str | Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _remove(name: str) -> None:
-    with contextlib.suppress(OSError):
-        Path(name).unlink()
-
-
-def _as_bpu_error(error: OSError, target: Path) -> UsageError | CapacityError:
+def file_error(error: OSError, target: Path) -> UsageError | CapacityError:
+    """What to tell a user whose file could not be written."""
     if error.errno in _NO_SPACE:
         return CapacityError(
             "no space left to write the file", where=str(target), hint="free space on that disk"
@@ -82,3 +72,14 @@ def _as_bpu_error(error: OSError, target: Path) -> UsageError | CapacityError:
         where=str(target),
         hint="check that the folder exists and may be written",
     )
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(OSError):
+        Path(name).unlink()

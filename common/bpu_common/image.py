@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bpu_common.caller import canonical
 from bpu_common.errors import InputError
 from bpu_common.tensor import I8, I32, U8, AnyArray, InputType, Layout, ModelInput
 
@@ -30,6 +31,14 @@ def rgb_to_yuv444(rgb: U8, *, video_range: bool = False) -> U8:
     out[..., 1] = _weighted(red, green, blue, rows[1], 128, 0)
     out[..., 2] = _weighted(red, green, blue, rows[2], 128, 0)
     return out
+
+
+def rgb_to_gray(rgb: U8, *, video_range: bool = False) -> U8:
+    """RGB uint8 (H, W, 3) to the Y of YUV: uint8 (H, W, 1)."""
+    _check_rgb(rgb)
+    red, green, blue = _planes(rgb)
+    row = (_VIDEO if video_range else _FULL)[0]
+    return _weighted(red, green, blue, row, _Y_OFFSET[video_range], 0)[..., None]
 
 
 def rgb_to_nv12(rgb: U8, *, video_range: bool = False) -> U8:
@@ -101,7 +110,7 @@ def encode_rgb(rgb: U8, target: ModelInput) -> U8:
         case InputType.BGR:
             pixels = rgb[..., ::-1]
         case InputType.GRAY:
-            pixels = _gray(rgb, video_range=target.video_range)
+            pixels = rgb_to_gray(rgb, video_range=target.video_range)
         case _:
             pixels = rgb
     if target.layout is Layout.NCHW:
@@ -109,54 +118,25 @@ def encode_rgb(rgb: U8, target: ModelInput) -> U8:
     return np.ascontiguousarray(pixels[None])
 
 
-def network_input(raw: U8, target: ModelInput) -> I8:
+def network_input(raw: AnyArray, target: ModelInput) -> I8:
     """What the network sees of the caller's bytes: int8 (1, H, W, C), value - 128.
 
     Args:
-        raw: uint8 array of `target.caller_size_bytes` bytes, in any shape.
+        raw: array that `bpu_common.caller.canonical` takes for this image input.
 
     Raises:
-        InputError: wrong element type or number of bytes.
+        InputError: it does not fit.
     """
-    check_caller_array(raw, target)
+    codes = canonical(raw, target).view(np.uint8)
     _, height, width, channels = target.tensor.shape
     if target.input_type.is_nv12:
-        pixels = nv12_to_yuv444(raw, height, width)
+        pixels = nv12_to_yuv444(codes, height, width)
     elif target.layout is Layout.NCHW:
-        pixels = raw.reshape(channels, height, width).transpose(1, 2, 0)
+        pixels = codes.reshape(channels, height, width).transpose(1, 2, 0)
     else:
-        pixels = raw.reshape(height, width, channels)
+        pixels = codes.reshape(height, width, channels)
     # Flipping the top bit of an unsigned byte subtracts 128 in two's complement.
     return np.bitwise_xor(np.ascontiguousarray(pixels[None]), np.uint8(0x80)).view(np.int8)
-
-
-def check_caller_array(raw: AnyArray, target: ModelInput) -> None:
-    """Raise InputError unless `raw` has the element type and the bytes that `target` takes.
-
-    The number of elements counts; an array of another shape with the same elements is accepted only
-    if it is flat or differs by axes of length 1 (raw files come flat).
-    """
-    wanted = target.caller_shape
-    if raw.dtype != target.caller_dtype.numpy:
-        raise InputError(
-            f"elements are {raw.dtype}, the input takes {target.caller_dtype.value}",
-            where=_name(target),
-        )
-    if raw.nbytes != target.caller_size_bytes:
-        raise InputError(
-            f"{raw.nbytes} bytes of shape {raw.shape}, the input takes {target.caller_size_bytes} "
-            f"({target.input_type.value}, shape {wanted})",
-            where=_name(target),
-        )
-    given = tuple(size for size in raw.shape if size != 1)
-    if raw.ndim != 1 and given != tuple(size for size in wanted if size != 1):
-        raise InputError(f"shape {raw.shape}, the input takes {wanted}", where=_name(target))
-
-
-def _gray(rgb: U8, *, video_range: bool) -> U8:
-    red, green, blue = _planes(rgb)
-    row = (_VIDEO if video_range else _FULL)[0]
-    return _weighted(red, green, blue, row, _Y_OFFSET[video_range], 0)[..., None]
 
 
 def _planes(rgb: U8) -> tuple[I32, I32, I32]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bpu_common import limits
 from bpu_common.errors import ModelFormatError
 from bpu_common.program import CHANNEL_PARAM_BYTES
 from bpu_common.tensor import I32, I64, U8
@@ -68,7 +69,7 @@ class ChannelParams:
         """Read `channels` entries.
 
         Raises:
-            ModelFormatError: fewer bytes than entries, or values outside r 0..16, s 0..31.
+            ModelFormatError: fewer bytes than entries, or a shift out of range (`limits`).
         """
         raw = np.frombuffer(data, np.uint8)
         if raw.size < channels * CHANNEL_PARAM_BYTES:
@@ -85,9 +86,9 @@ class ChannelParams:
             table["out_shift"].astype(np.int32),
         )
         if channels and (
-            params.right_shift.max() > 16
-            or params.out_shift.max() > 31
-            or params.bias_shift.max() > 16
+            params.right_shift.max() > limits.RIGHT_SHIFT.high
+            or params.out_shift.max() > limits.OUT_SHIFT.high
+            or params.bias_shift.max() > limits.BIAS_SHIFT.high
         ):
             raise ModelFormatError("parameter table holds a shift out of range")
         return params

@@ -6,7 +6,7 @@ since the boot (of the agent's process) that `boot_id` names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TELEMETRY_PERIOD_NS = 100_000_000
 """A frame each 100 ms (decisions 19)."""
@@ -180,4 +180,4 @@ class TelemetryFrame:
     slices: tuple[CallSlice, ...] = ()
     slices_dropped: int = 0
     log: tuple[LogLine, ...] = ()
-    temperature_millicelsius: tuple[tuple[str, int], ...] = ()
+    temperature_millicelsius: dict[str, int] = field(default_factory=dict)

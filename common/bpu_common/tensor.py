@@ -48,7 +48,7 @@ class DType(enum.Enum):
 
     @property
     def size_bits(self) -> int:
-        """Bits of an element in memory; of two 4-bit elements in a byte the first is the low half."""
+        """Bits of an element in memory; two 4-bit ones share a byte, the first low."""
         return 4 if self in _PACKED else self.numpy.itemsize * 8
 
     @property

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from bpu_common.errors import DeviceFault
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Requant, ResizeMode
 from bpu_common.tensor import DType
@@ -108,7 +109,7 @@ def test_conv_faults_when_an_accumulator_leaves_int32() -> None:
     weights = np.full((1, 1, 1, 200_000), 127, np.int8)
     zeros = np.zeros(1, np.int32)
     params = ChannelParams(zeros, zeros, zeros, zeros, zeros)
-    assert arith.accumulator_bound(weights, params).max() > arith.INT32_LIMIT
+    assert arith.accumulator_bound(weights, params).max() > INT32_LIMIT
     with pytest.raises(DeviceFault, match="int32"):
         arith.conv(x, weights, params)
 

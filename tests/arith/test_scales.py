@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseKind
 from bpu_sim import arith
@@ -98,8 +99,25 @@ def test_bias_beyond_the_table_is_refused_and_a_coarser_weight_helps() -> None:
     params = arith.channel_params(
         bias, s_in * scales / s_out, s_in * scales, dead=arith.dead_channels(codes)
     )
-    assert arith.accumulator_bound(codes, params).max() <= arith.INT32_LIMIT
+    assert arith.accumulator_bound(codes, params).max() <= INT32_LIMIT
     assert arith.conv(np.zeros((1, 1, 3), np.int8), codes, params)[0, 0, 0] == 5
+
+
+@given(
+    s_in=st.floats(1e-6, 1e3),
+    magnitude=st.floats(1e-45, 1e-30),
+    bias=st.floats(-1, 1),
+)
+def test_scales_of_int32_results_are_normal_float32_numbers(
+    s_in: float, magnitude: float, bias: float
+) -> None:
+    weights, biases = np.full((1, 1, 1, 3), magnitude), np.array([bias])
+    scales = arith.weight_scales(weights, arith.least_weight_scale(biases, s_in, None))
+    stored = (s_in * scales).astype(np.float32)
+    assert (stored >= np.finfo(np.float32).tiny).all()
+    codes = arith.quantize_weights(weights, scales)
+    params = arith.channel_params(biases, scales, s_in * scales, int32_output=True)
+    assert arith.accumulator_bound(codes, params).max() <= INT32_LIMIT
 
 
 @settings(deadline=None)

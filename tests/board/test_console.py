@@ -17,12 +17,13 @@ from bpu_board.cli.hrt_model_exec import main
 from bpu_board.cli.hrt_model_exec.dump import as_text
 from bpu_common import container
 from bpu_common.image import encode_rgb
-from bpu_common.model import BpuModel, CpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from tests.support.models_board import (
     HEIGHT,
     WIDTH,
     expected_codes,
+    feature_model,
     image_input,
     slow_model,
     tiny_model,
@@ -382,33 +383,6 @@ def test_featuremap_inputs(folder, capsys):
     )
 
 
-def feature_model() -> BpuModel:
-    """A softmax on the CPU, nothing on the BPU."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    shapes = [(1, 8)] * 2
-    x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip("xy", shapes, strict=True)
-    )
-    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"], axis=1)], "g", [x], [y])
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
-    onnx.checker.check_model(proto)
-    given = TensorSpec("x", (1, 8), DType.FLOAT32)
-    made = TensorSpec("y", (1, 8), DType.FLOAT32)
-    base = tiny_model("feature")
-    segment = CpuSegment("feature_cpu_0", ("x",), ("y",), proto.SerializeToString(), ())
-    return replace(
-        base,
-        inputs=(ModelInput(given, InputType.FEATUREMAP, Layout.NONE),),
-        outputs=(made,),
-        segments=(segment,),
-        tensors={"x": given, "y": made},
-        nodes=(),
-    )
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -425,9 +399,9 @@ def feature_model() -> BpuModel:
         (["infer", "--model_file=m.bin", "--input_file=gone.bin"], "cannot read the input file"),
         (["infer", "--model_file=m.bin", "--input_file=m.bin"], "nv12 16x8 (192 bytes of uint8)"),
         (["infer", "--model_file=m.bin", "--input_file=raw.bin,raw.bin"], "2 file(s) are given"),
-        (["infer", "--model_file=m.bin", "--input_file=a.npy"], "jpg, jpeg, png, bin or txt"),
+        (["infer", "--model_file=m.bin", "--input_file=a.gif"], "do not end in .gif"),
         (["infer", "--model_file=m.bin", "--input_file=n.txt"], "takes a picture or raw bytes"),
-        (["infer", "--model_file=m.bin", "--input_file=bad.jpg"], "not a picture"),
+        (["infer", "--model_file=m.bin", "--input_file=bad.jpg"], "cannot be read as a picture"),
         (["infer", "--model_file=m.bin", "--input_file=raw.bin", "--roi_infer"], "resizer inputs"),
         (["perf", "--model_file=m.bin", "--roi=2,4,123,125"], "resizer inputs"),
         (

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -13,6 +14,7 @@ import pytest
 
 from bpu_common.errors import BoardUnreachable
 from bpu_host.remote.ssh import HostKeys, NothingListens, SshConnection, Tunnel, open_transport
+from bpu_host.remote.ssh import tunnel as tunnel_module
 from bpu_host.remote.ssh.config import SshTarget, read_settings
 from bpu_host.remote.ssh.streamlocal import KIND, open_streamlocal
 from tests.support.agent_remote import wait_until
@@ -210,10 +212,15 @@ def tunnel(host: Host, dial, home: Path) -> Iterator[Tunnel]:
     made.close()
 
 
+def _dialled(tunnel: Tunnel) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    client.connect(tunnel.address.removeprefix("unix:"))
+    return client
+
+
 def exchange(tunnel: Tunnel, data: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
-        client.connect(tunnel.address.removeprefix("unix:"))
+    with _dialled(tunnel) as client:
         client.sendall(data)
         received = b""
         while len(received) < len(data) and (part := client.recv(1 << 16)):
@@ -256,6 +263,74 @@ def test_a_tunnel_comes_back(tunnel: Tunnel, host: Host) -> None:
         assert exchange(tunnel, b"four") == b""  # somebody else answers there now
     with pytest.raises(BoardUnreachable, match="CHANGED"):
         tunnel.recover()
+
+
+def test_one_stream_too_many_is_refused(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnel_module, "_MAX_STREAMS", 2)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(_dialled(tunnel)) for _ in range(2)]
+        for client in clients:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        with _dialled(tunnel) as refused:
+            assert refused.recv(1) == b""
+        for client in clients:
+            client.sendall(b"y")
+            assert client.recv(1) == b"y"
+    wait_until(lambda: not tunnel._streams)
+    assert exchange(tunnel, b"again") == b"again"
+
+
+def test_a_closed_tunnel_dials_no_more(tunnel: Tunnel, host: Host) -> None:
+    tunnel.close()
+    dialled = len(host.transports)
+    for use in (tunnel.recover, tunnel.connection):
+        with pytest.raises(BoardUnreachable, match="closed"):
+            use()
+    assert len(host.transports) == dialled
+    assert not tunnel.alive
+
+
+def test_a_tunnel_that_is_closed_while_it_dials_leaves_no_connection(
+    host: Host, dial, home: Path
+) -> None:
+    dial(True).close()
+    dialled, go = threading.Event(), threading.Event()
+
+    def slow() -> SshConnection:
+        connection = dial()
+        dialled.set()
+        assert go.wait(20)
+        return connection
+
+    tunnel = Tunnel(slow, "/run/x.sock", "relay", lambda _: None, home)
+    refused: list[BoardUnreachable] = []
+
+    def recover() -> None:
+        try:
+            tunnel.recover()
+        except BoardUnreachable as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=recover)
+    thread.start()
+    assert dialled.wait(20)
+    tunnel.close()
+    go.set()
+    thread.join(20)
+    assert len(refused) == 1
+    wait_until(lambda: not any(transport.is_active() for transport in host.transports))
+
+
+def test_the_proxy_command_leaves_no_zombie(home: Path) -> None:
+    mark = home / "proxy"
+    settings = replace(
+        read_settings(SshTarget("desk", "me")), proxy_command=f"sh -c 'echo $$ > {mark}'"
+    )
+    with pytest.raises(BoardUnreachable, match="does not speak SSH"):
+        open_transport(settings, HostKeys(home / "known", ()), "desk")
+    process = int(mark.read_text())
+    wait_until(lambda: not Path(f"/proc/{process}").exists())
 
 
 def test_sockets_of_killed_programs_are_removed(host: Host, dial, home: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bpu_common.errors import UsageError
-from bpu_host.boards import BoardEntry, Inventory, is_name, places, route_to
+from bpu_host.boards import BoardEntry, Inventory, places
+from bpu_host.client import is_name, route_to
 
 
 def test_entries_come_back(home: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 from bpu_common.errors import CalibrationError, UsageError
 from bpu_host.compiler.calibrate import calibrate
 from bpu_host.compiler.calibrate import collect as collect_module
-from bpu_host.compiler.calibrate.collect import activations
-from tests.support.nets_quant import Net, all_tensors, verdicts
+from tests.support.nets_quant import Net, all_tensors, placed
 
 
 def small_net() -> ir.Model:
@@ -21,6 +20,10 @@ def small_net() -> ir.Model:
     y = net.conv(x, 8, 8, pads=[1, 1, 1, 1])
     z = net.node("Relu", [net.node("Add", [x, y])])
     return net.model(net.conv(z, 8, 4, 1))
+
+
+def tensors_of(model: ir.Model) -> tuple[str, ...]:
+    return placed(model).tensors
 
 
 def some_samples(count: int = 5) -> list[dict[str, np.ndarray]]:
@@ -38,7 +41,7 @@ def magnitudes(model: ir.Model, samples: list[dict[str, np.ndarray]]) -> dict[st
 def test_max_is_exact() -> None:
     model, samples = small_net(), some_samples()
     expected = magnitudes(model, samples)
-    calibration = calibrate(model, samples, "max")
+    calibration = calibrate(model, tensors_of(model), samples, "max")
     assert calibration.method == "max"
     assert calibration.samples == len(samples)
     for name, value in calibration.thresholds.items():
@@ -47,16 +50,15 @@ def test_max_is_exact() -> None:
 
 def test_tensors_that_nothing_holds_are_left_out() -> None:
     model = small_net()
-    names = activations(model)
-    assert names == ["data", "t1", "t2", "t4", "t5"]
-    on_cpu = activations(model, verdicts(model, cpu=["Relu_1"]))
+    assert tensors_of(model) == ("data", "t1", "t2", "t4", "t5")
+    on_cpu = placed(model, cpu=["Relu_1"]).tensors
     assert "t0" in on_cpu  # the conv and its activation are on different sides
 
 
 def test_percentile_is_the_quantile_of_the_magnitudes() -> None:
     model, samples = small_net(), some_samples()
     expected = magnitudes(model, samples)
-    calibration = calibrate(model, samples, "max", 0.98)
+    calibration = calibrate(model, tensors_of(model), samples, "max", 0.98)
     assert calibration.method == "max-percentile:percentile=0.98"
     for name, value in calibration.thresholds.items():
         exact = float(np.quantile(expected[name], 0.98, method="inverted_cdf"))
@@ -65,8 +67,8 @@ def test_percentile_is_the_quantile_of_the_magnitudes() -> None:
 
 def test_kl_never_exceeds_the_maximum() -> None:
     model, samples = small_net(), some_samples()
-    top = calibrate(model, samples, "max").thresholds
-    found = calibrate(model, samples, "kl")
+    top = calibrate(model, tensors_of(model), samples, "max").thresholds
+    found = calibrate(model, tensors_of(model), samples, "kl")
     assert found.method == "kl"
     for name, value in found.thresholds.items():
         assert 0 < value <= top[name]
@@ -74,7 +76,7 @@ def test_kl_never_exceeds_the_maximum() -> None:
 
 def test_default_takes_the_candidate_with_the_best_output() -> None:
     model, samples = small_net(), some_samples()
-    found = calibrate(model, samples, "default")
+    found = calibrate(model, tensors_of(model), samples, "default")
     scores = dict(found.candidates)
     assert set(scores) == {"max", "max-percentile:percentile=0.99995", "kl"}
     assert scores[found.method] == max(scores.values())
@@ -85,16 +87,22 @@ def test_default_avoids_a_maximum_spoilt_by_one_outlier() -> None:
     """One far value in the last sample: the plain maximum wastes most of the codes."""
     model, samples = small_net(), some_samples(8)
     samples[-1]["data"][0, 0, 0, 0] = 120.0
-    assert calibrate(model, samples, "default").method != "max"
+    assert calibrate(model, tensors_of(model), samples, "default").method != "max"
 
 
 def test_several_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model, samples = small_net(), some_samples()
-    expected = calibrate(model, samples, "kl").thresholds
+    expected = calibrate(model, tensors_of(model), samples, "kl").thresholds
     monkeypatch.setattr(collect_module, "PASS_LIMIT_BYTES", 5000)
     monkeypatch.setattr(collect_module, "OVERLAP_LIMIT_BYTES", 0)
     seen: list[tuple[int, int]] = []
-    found = calibrate(model, samples, "kl", progress=lambda done, total: seen.append((done, total)))
+    found = calibrate(
+        model,
+        tensors_of(model),
+        samples,
+        "kl",
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert found.thresholds == expected
     assert seen[-1] == (len(samples), len(samples))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -104,7 +112,7 @@ def test_tensor_that_is_always_zero() -> None:
     model = small_net()
     samples = [{"data": np.zeros((1, 3, 12, 12), np.float32)}]
     for method in ("max", "kl", "default"):
-        assert calibrate(model, samples, method).thresholds["data"] == 0.0
+        assert calibrate(model, tensors_of(model), samples, method).thresholds["data"] == 0.0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -112,22 +120,22 @@ def test_values_that_are_not_finite(bad: float) -> None:
     samples = some_samples(2)
     samples[1]["data"][0, 0, 3, 3] = bad
     with pytest.raises(CalibrationError, match="not finite for sample 2"):
-        calibrate(small_net(), samples, "max")
+        calibrate(small_net(), ["data"], samples, "max")
 
 
 def test_misuse() -> None:
     model = small_net()
     with pytest.raises(CalibrationError, match="no calibration samples"):
-        calibrate(model, [], "max")
+        calibrate(model, [], [], "max")
     with pytest.raises(UsageError, match="unknown calibration method"):
-        calibrate(model, some_samples(1), "mix")
+        calibrate(model, [], some_samples(1), "mix")
     with pytest.raises(UsageError, match="max_percentile"):
-        calibrate(model, some_samples(1), "max", 0.0)
+        calibrate(model, [], some_samples(1), "max", 0.0)
     with pytest.raises(CalibrationError, match="refuses sample 1"):
-        calibrate(model, [{"data": np.zeros((1, 3, 5, 5), np.float32)}], "max")
+        calibrate(model, [], [{"data": np.zeros((1, 3, 5, 5), np.float32)}], "max")
 
 
 def test_nothing_is_logged_as_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        calibrate(small_net(), some_samples(2), "default")
+        calibrate(small_net(), tensors_of(small_net()), some_samples(2), "default")
     assert not caplog.records

@@ -14,6 +14,7 @@ from bpu_common.image import nv12_to_yuv444, rgb_to_nv12, rgb_to_yuv444
 from bpu_common.tensor import DType, InputType, Layout
 from bpu_host.compiler.calibrate import open_samples
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
+from bpu_host.compiler.events import Event, Note
 
 H, W = 6, 8
 
@@ -117,6 +118,13 @@ def test_pictures_are_read_and_resized(tmp_path: Path, kind: str) -> None:
         np.testing.assert_allclose(found[0, :, 2, 3] + 128, [200, 40, 90], atol=8)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 2)])
+def test_the_smallest_pictures_are_resized(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (200, 40, 90)).save(tmp_path / "a.png")
+    [found] = samples_of(config_of(tmp_path, rt=InputType.RGB, pictures=True))
+    assert (found[0] + 128 == np.array([200, 40, 90])[:, None, None]).all()
+
+
 @pytest.mark.parametrize("train", [InputType.BGR, InputType.YUV444, InputType.GRAY])
 def test_pictures_in_training_type(tmp_path: Path, train: InputType) -> None:
     Image.new("RGB", (W, H), (200, 40, 90)).save(tmp_path / "a.png")
@@ -127,7 +135,7 @@ def test_pictures_in_training_type(tmp_path: Path, train: InputType) -> None:
     expected = {
         InputType.BGR: np.array([90, 40, 200]),
         InputType.YUV444: rgb_to_yuv444(colour)[0, 0],
-        InputType.GRAY: np.array([round(0.2125 * 200 + 0.7154 * 40 + 0.0721 * 90)]),
+        InputType.GRAY: rgb_to_yuv444(colour)[0, 0, :1],  # as the board will be fed
     }[train]
     np.testing.assert_allclose(found[0, 1, 1] + 128, expected, atol=1)
 
@@ -176,10 +184,13 @@ def test_bad_float_pixels(tmp_path: Path, content: np.ndarray, message: str) -> 
         samples_of(config_of(tmp_path, dtype=DType.FLOAT32))
 
 
-def test_pixels_within_one_are_suspicious(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pixels_within_one_are_suspicious(tmp_path: Path) -> None:
     np.full((1, 3, H, W), 0.5, np.float32).tofile(tmp_path / "a.bin")
-    samples_of(config_of(tmp_path, dtype=DType.FLOAT32))
-    assert "within 0..1" in caplog.text
+    config = config_of(tmp_path, dtype=DType.FLOAT32)
+    told: list[Event] = []
+    list(open_samples(config, tuple(item.model_input() for item in config.inputs), told.append))
+    assert [isinstance(event, Note) and event.warning for event in told] == [True]
+    assert "within 0..1" in str(told[0])
 
 
 def test_featuremap_with_nan(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -316,22 +314,6 @@ def test_bad_command_lines(folder: Path) -> None:
         "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "x", "1x3"
     )
     assert (code, "which is no input of the model" in output) == (2, True)
-
-
-def test_help_does_not_load_the_compiler() -> None:
-    script = (
-        "import sys; from bpu_host.cli.hb_mapper import cli\n"
-        "try: cli(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'onnx', 'onnxruntime', 'numpy', 'pydantic', 'PIL'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    for command in ("checker", "makertbin", "caldata"):
-        assert command in done.stdout
-        assert "Example" in call(command, "--help")[1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,7 +12,7 @@ from bpu_common.tensor import DType, InputSource, InputType, Layout
 from bpu_host.compiler.config import CalibrationMethod, load_config, resolve
 from bpu_host.compiler.config.conditions import TRAIN_TO_RT
 from bpu_host.compiler.config.refused import TABLE
-from bpu_host.compiler.config.schema import GROUPS
+from bpu_host.compiler.config.schema import GROUPS, RtType
 from tests.support.yaml_front import DELETE, config, write
 
 M, N, C, P = (f"{group}." for group in GROUPS if group != "custom_op")
@@ -116,7 +116,7 @@ def test_refused_keys_exist_in_the_schema() -> None:
 
 
 @pytest.mark.parametrize("train", list(TRAIN_TO_RT))
-@pytest.mark.parametrize("rt", list(InputType))
+@pytest.mark.parametrize("rt", [InputType(name) for name in get_args(RtType)])
 def test_type_table(tmp_path: Path, train: InputType, rt: InputType) -> None:
     changes: dict[str, Any] = {
         "input_parameters.input_type_train": train.value,

@@ -17,7 +17,7 @@ import pytest
 from bpu_common.daemon import BoardLink, DaemonStatus, JobState, LinkState
 from bpu_common.errors import BpuError
 from bpu_host.boards.inventory import BoardEntry
-from bpu_host.boards.resolve import DirectRoute, open_entry
+from bpu_host.boards.routes import DirectRoute, open_entry
 from bpu_host.cli import bpu, bpud, bpud_log
 from bpu_host.cli.bpu_jobs import job_line, job_to_json
 from bpu_host.daemon import link as links

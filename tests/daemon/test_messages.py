@@ -47,35 +47,35 @@ def test_no_field_of_the_examples_has_its_default() -> None:
 
 
 def test_values_survive() -> None:
-    status = pb.DaemonStatus.FromString(daemon.status_to_pb(STATUS).SerializeToString())
-    assert daemon.status_from_pb(status) == STATUS
+    status = pb.DaemonStatus.FromString(daemon.STATUS.to_pb(STATUS).SerializeToString())
+    assert daemon.STATUS.from_pb(status) == STATUS
     for state in LinkState:
         link = replace(LINK, state=state)
-        assert daemon.link_from_pb(daemon.link_to_pb(link)) == link
+        assert daemon.LINK.from_pb(daemon.LINK.to_pb(link)) == link
     for job_state in JobState:
         job = replace(JOB, state=job_state)
-        assert daemon.job_from_pb(daemon.job_to_pb(job)) == job
+        assert daemon.JOB.from_pb(daemon.JOB.to_pb(job)) == job
     for event in (JOB, RESULT, PerfProgress(1, 2, 3, 4.5, 6, 7)):
-        assert daemon.job_event_from_pb(daemon.job_event_to_pb(event)) == event
+        assert daemon.JOB_EVENT.from_pb(daemon.JOB_EVENT.to_pb(event)) == event
     for watch in (WatchRequest(), WatchRequest(("a", "b"), 5, follow=False)):
-        assert daemon.watch_from_pb(daemon.watch_to_pb(watch)) == watch
+        assert daemon.WATCH_REQUEST.from_pb(daemon.WATCH_REQUEST.to_pb(watch)) == watch
     for seen in (BoardEvent("desk", 1, b"frame", None, 2), BoardEvent("desk", 0, b"", LINK, 3)):
-        assert daemon.event_from_pb(daemon.event_to_pb(seen)) == seen
+        assert daemon.BOARD_EVENT.from_pb(daemon.BOARD_EVENT.to_pb(seen)) == seen
     assert daemon.result_from_bytes(daemon.result_to_bytes(RESULT)) == RESULT
 
 
 def test_a_request_survives_with_its_arrays() -> None:
     array = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
     asked = PerfJobRequest("desk", PerfRequest("net", 5, inputs={"x": array}), 9, "me")
-    got = daemon.perf_job_from_pb(daemon.perf_job_to_pb(asked))
+    got = daemon.PERF_JOB_REQUEST.from_pb(daemon.PERF_JOB_REQUEST.to_pb(asked))
     assert (got.board, got.priority, got.client) == ("desk", 9, "me")
     assert got.request.frame_count == 5
     assert (got.request.inputs["x"] == array).all()
 
 
 def test_what_a_newer_daemon_adds_is_read() -> None:
-    job = daemon.job_to_pb(Job(1, "desk", "net", JobState.DONE))
+    job = daemon.JOB.to_pb(Job(1, "desk", "net", JobState.DONE))
     job.state = 99  # type: ignore[assignment]
-    assert daemon.job_from_pb(job).state is JobState.LOST
+    assert daemon.JOB.from_pb(job).state is JobState.LOST
     with pytest.raises(ValueError, match="not a telemetry frame"):
         daemon.frame_from_bytes(b"\xff\xff\xff")

@@ -16,10 +16,10 @@ from bpu_common import container
 from bpu_common.daemon import LinkState
 from bpu_common.perf import PerfRequest
 from bpu_host.cli.bpu import main
+from bpu_host.client import connect
 from bpu_host.daemon import spawn
 from bpu_host.daemon.client import Daemon, resolve
 from bpu_host.daemon.files import DaemonFiles
-from bpu_host.remote import Board
 from tests.support.agent_remote import wait_until
 from tests.support.models_board import image_input, tiny_model
 from tests.support.sshd_ssh import SshBoard
@@ -75,7 +75,7 @@ def frames(daemon: Daemon) -> int:
 def test_clients_use_the_daemons_connection(sshd: SshBoard, daemon: Daemon) -> None:
     sessions = sshd.sessions()
     assert len(sessions) == 1
-    with Board.connect("desk") as first, Board.connect("desk") as second:
+    with connect("desk") as first, connect("desk") as second:
         assert first.address == second.address == resolve("desk")
         assert first.infer("tiny", RAW).outputs
     assert daemon.perf("desk", PerfRequest("tiny")).frame_count == 200
@@ -84,7 +84,7 @@ def test_clients_use_the_daemons_connection(sshd: SshBoard, daemon: Daemon) -> N
 
 
 def test_a_killed_connection_comes_back_at_the_same_address(sshd: SshBoard, daemon: Daemon) -> None:
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         address = board.address
         sshd.kill_sessions()
         assert board.models()  # the call is repeated over the connection that was made again
@@ -108,7 +108,7 @@ def test_a_killed_agent_is_started_again(sshd: SshBoard, daemon: Daemon) -> None
 
 def test_clients_outlive_the_daemon(sshd: SshBoard, daemon: Daemon) -> None:
     files = DaemonFiles.of_user()
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         old = daemon.status()
         os.kill(old.process_id, signal.SIGKILL)
         began = time.monotonic()

@@ -23,6 +23,7 @@ from bpu_common import container
 from bpu_common.daemon import BoardLink, Job, JobState, LinkState
 from bpu_common.errors import BoardUnreachable, BpuError, Cancelled, ModelNotFound, UsageError
 from bpu_common.perf import PerfRequest, PerfResult
+from bpu_host.client import connect
 from bpu_host.daemon.client import Daemon, held, measure, resolve
 from bpu_host.daemon.files import is_locked, listens, read_record
 from bpu_host.remote import Board
@@ -126,7 +127,7 @@ def test_boards_are_connected_and_only_ours_can_reach_them(
         assert stat.S_IMODE(path.lstat().st_mode) == mode, path
     assert resolve("desk") == agents[0].address
     assert resolve("nobody") is None
-    with Board.connect("rack") as board:
+    with connect("rack") as board:
         assert [entry.name for entry in board.models()] == ["tiny"]
         assert board.infer("tiny", RAW).outputs
     status = daemon.status()
@@ -197,7 +198,7 @@ def test_measurements_take_turns_and_inference_does_not_wait(
     ]
     assert active[0].state is JobState.RUNNING
     wait_until(lambda: daemon.jobs("desk", active=True)[0].frames_done > 0)
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         assert board.infer("tiny", RAW).outputs
     ended = daemon.cancel(running.id)
     assert ended.state is JobState.CANCELLED

@@ -12,8 +12,7 @@ import pytest
 from onnx import TensorProto
 
 from bpu_common.errors import BpuError, ModelFormatError, ModelUnsupported
-from bpu_host.compiler.frontend import load_onnx
-from tests.support.nets_front import Net
+from tests.support.nets_front import Net, load
 
 
 def not_finite(net: Net) -> str:
@@ -77,7 +76,7 @@ def test_the_node_is_named(
     path = tmp_path / "net.onnx"
     onnx.save(net.model(make(net)), path)
     with pytest.raises(kind, match=expected) as caught:
-        load_onnx(path)
+        load(path)
     assert caught.value.where.startswith("net.onnx: node first (")
     assert caught.value.hint
 
@@ -86,7 +85,7 @@ def test_a_huge_input(tmp_path: Path) -> None:
     net = Net([1, 3, 1 << 20, 1 << 20])
     onnx.save(net.model(net.conv("data", (3, 4))), tmp_path / "net.onnx")
     with pytest.raises(ModelUnsupported, match="too large") as caught:
-        load_onnx(tmp_path / "net.onnx")
+        load(tmp_path / "net.onnx")
     assert caught.value.where == "net.onnx: input 'data'"
 
 
@@ -95,10 +94,10 @@ def test_outputs_that_are_no_results(tmp_path: Path) -> None:
     y = net.conv("data", (3, 4))
     onnx.save(net.model(y, y), tmp_path / "twice.onnx")
     with pytest.raises(ModelUnsupported, match="listed twice"):
-        load_onnx(tmp_path / "twice.onnx")
+        load(tmp_path / "twice.onnx")
     onnx.save(net.model(y, "data"), tmp_path / "input.onnx")
     with pytest.raises(ModelUnsupported, match="output 'data' is an input"):
-        load_onnx(tmp_path / "input.onnx")
+        load(tmp_path / "input.onnx")
 
 
 def test_infinite_constants_of_other_operators_are_fine(tmp_path: Path) -> None:
@@ -106,13 +105,13 @@ def test_infinite_constants_of_other_operators_are_fine(tmp_path: Path) -> None:
     highest = net.constant(np.array(np.inf, np.float32))
     y = net.add("Clip", net.conv("data", (3, 4)), net.constant(np.array(0, np.float32)), highest)
     onnx.save(net.model(y), tmp_path / "net.onnx")
-    assert load_onnx(tmp_path / "net.onnx").graph.num_nodes() == 2
+    assert load(tmp_path / "net.onnx").graph.num_nodes() == 2
 
 
 def test_no_waiting_for_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(ModelFormatError, match="no regular file"):
-        load_onnx(tmp_path / "pipe.onnx")
+        load(tmp_path / "pipe.onnx")
 
 
 def test_external_data_with_an_impossible_name(tmp_path: Path) -> None:
@@ -124,4 +123,4 @@ def test_external_data_with_an_impossible_name(tmp_path: Path) -> None:
     tensor.external_data.add(key="location", value="a" * 5000)
     (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(ModelFormatError, match="cannot be opened: File name too long"):
-        load_onnx(tmp_path / "net.onnx")
+        load(tmp_path / "net.onnx")

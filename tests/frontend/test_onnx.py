@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bpu_common.errors import BpuError, ModelFormatError, ModelUnsupported
-from bpu_host.compiler.frontend import graph_inputs, load_onnx, read_onnx
-from tests.support.nets_front import Net, classifier, run
+from bpu_host.compiler.frontend.onnx import read_onnx
+from tests.support.nets_front import Net, classifier, load, run
 
 
 def saved(folder: Path, model: onnx.ModelProto, name: str = "net.onnx") -> Path:
@@ -31,7 +31,7 @@ def test_opsets(tmp_path: Path, opset: int) -> None:
     x = net.add("Relu", net.conv("data", (3, 4)))
     y = net.add("MaxPool", net.add("Add", x, x), kernel_shape=[2, 2], strides=[2, 2])
     proto = net.model(y, opset=opset, ir_version=10 if opset > 19 else 8)
-    model = load_onnx(saved(tmp_path, proto))
+    model = load(saved(tmp_path, proto))
     assert model.opset_imports[""] == 19
     feeds = {"data": np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)}
     np.testing.assert_allclose(
@@ -53,8 +53,8 @@ def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
     )
     proto.ir_version = 3
     path = saved(tmp_path, proto)
-    assert [name for name, _ in graph_inputs(read_onnx(path))] == ["data"]
-    model = load_onnx(path)
+    assert [name for name, _ in read_onnx(path).inputs] == ["data"]
+    model = load(path)
     assert [value.name for value in model.graph.inputs] == ["data"]
     assert "norm.num_batches_tracked" not in model.graph.initializers
 
@@ -62,23 +62,23 @@ def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
 def test_shapes_can_be_given(tmp_path: Path) -> None:
     net = Net(["N", 3, "H", "W"])
     path = saved(tmp_path, net.model(net.conv("data", (3, 4)), opset=11))
-    assert graph_inputs(read_onnx(path)) == (("data", ("N", 3, "H", "W")),)
+    assert read_onnx(path).inputs == (("data", ("N", 3, "H", "W")),)
     with pytest.raises(ModelUnsupported, match="dynamic shape") as caught:
-        load_onnx(path)
+        load(path)
     assert "--input-shape data" in caught.value.hint
-    model = load_onnx(path, {"data": (1, 3, 20, 24)})
+    model = load(path, {"data": (1, 3, 20, 24)})
     assert list(model.graph.outputs[0].shape or ()) == [1, 4, 20, 24]
     with pytest.raises(ModelUnsupported, match="4 dimensions, the given shape has 3"):
-        load_onnx(path, {"data": (1, 3, 20)})
+        load(path, {"data": (1, 3, 20)})
     with pytest.raises(ModelUnsupported, match="no input 'image'"):
-        load_onnx(path, {"image": (1, 3, 20, 24)})
+        load(path, {"image": (1, 3, 20, 24)})
     with pytest.raises(ModelUnsupported, match="shapes do not fit"):
-        load_onnx(path, {"data": (1, 5, 20, 24)})
+        load(path, {"data": (1, 5, 20, 24)})
 
 
 def test_batch_zero_becomes_one(tmp_path: Path) -> None:
     net = Net([0, 3, 4, 4])
-    model = load_onnx(saved(tmp_path, net.model(net.add("Relu", "data"))))
+    model = load(saved(tmp_path, net.model(net.add("Relu", "data"))))
     assert list(model.graph.inputs[0].shape or ()) == [1, 3, 4, 4]
 
 
@@ -87,17 +87,17 @@ def test_nodes_get_unique_names(tmp_path: Path) -> None:
     proto = net.model(net.add("Relu", net.add("Neg", net.add("Abs", "data"))))
     for node, name in zip(proto.graph.node, ["same", "same", ""], strict=True):
         node.name = name
-    names = [node.name for node in load_onnx(saved(tmp_path, proto)).graph]
+    names = [node.name for node in load(saved(tmp_path, proto)).graph]
     assert names == ["same", "same_1", "Relu_2"]
 
 
 def test_output_nodes_cut_the_model(tmp_path: Path) -> None:
     path = saved(tmp_path, classifier())
-    model = load_onnx(path, output_nodes=("pool", "stem_relu"))
+    model = load(path, output_nodes=("pool", "stem_relu"))
     assert [value.name for value in model.graph.outputs] == ["pool_out", "stem_relu_out"]
     assert "fc" not in [node.name for node in model.graph]
     with pytest.raises(ModelUnsupported, match="output_nodes names 'nothing'"):
-        load_onnx(path, output_nodes=("nothing",))
+        load(path, output_nodes=("nothing",))
 
 
 def test_model_local_functions_are_inlined(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_model_local_functions_are_inlined(tmp_path: Path) -> None:
     net.nodes.append(helper.make_node("Twist", ["data"], ["out"], "twist", domain="local"))
     proto = net.model("out", functions=[function])
     proto.opset_import.append(helper.make_opsetid("local", 1))
-    model = load_onnx(saved(tmp_path, proto))
+    model = load(saved(tmp_path, proto))
     assert [node.op_type for node in model.graph] == ["Relu", "Neg"]
 
 
@@ -134,19 +134,19 @@ def test_bad_models(tmp_path: Path, change: object, kind: type[BpuError], expect
     proto = classifier()
     change(proto)  # type: ignore[operator]
     with pytest.raises(kind, match=expected) as caught:
-        load_onnx(saved(tmp_path, proto))
+        load(saved(tmp_path, proto))
     assert "net.onnx" in str(caught.value)
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="cannot read the model"):
-        load_onnx(tmp_path / "absent.onnx")
+        load(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("this is no model")
     with pytest.raises(ModelFormatError):
-        load_onnx(tmp_path / "text.onnx")
+        load(tmp_path / "text.onnx")
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(ModelFormatError, match="no graph"):
-        load_onnx(tmp_path / "empty.onnx")
+        load(tmp_path / "empty.onnx")
 
 
 @settings(max_examples=60, deadline=None)
@@ -162,7 +162,7 @@ def test_truncated_and_flipped_files_give_clear_errors(data: st.DataObject) -> N
         path = Path(folder) / "net.onnx"
         path.write_bytes(whole)
         with contextlib.suppress(BpuError):  # anything else fails the test
-            load_onnx(path)
+            load(path)
 
 
 def external(folder: Path, location: str, length: int | None = None) -> Path:
@@ -178,11 +178,11 @@ def external(folder: Path, location: str, length: int | None = None) -> Path:
 
 
 def test_external_data_beside_the_model(tmp_path: Path) -> None:
-    model = load_onnx(external(tmp_path, "weights.data"))
+    model = load(external(tmp_path, "weights.data"))
     feeds = {"data": np.ones((1, 3, 16, 16), np.float32)}
     np.testing.assert_array_equal(
         run(ir.to_proto(model), feeds)[0],
-        run(ir.to_proto(load_onnx(saved(tmp_path, classifier(), "b.onnx"))), feeds)[0],
+        run(ir.to_proto(load(saved(tmp_path, classifier(), "b.onnx"))), feeds)[0],
     )
 
 
@@ -193,6 +193,6 @@ def test_external_data_elsewhere_is_refused(tmp_path: Path, location: str) -> No
     (tmp_path / "weights.data").write_bytes(b"x" * 100_000)
     (folder / "link").symlink_to(tmp_path / "weights.data")
     with pytest.raises(ModelFormatError, match=r"outside the model's folder|is missing"):
-        load_onnx(external(folder, location))
+        load(external(folder, location))
     with pytest.raises(ModelFormatError, match="the tensor needs bytes"):
-        load_onnx(external(folder, "weights.data", 10_000_000))
+        load(external(folder, "weights.data", 10_000_000))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.params import ChannelParams
 from bpu_common.program import (
     Axis,
@@ -125,7 +126,7 @@ def test_conv_whose_bias_could_leave_int32_takes_the_normative_path() -> None:
     weights = np.full((1, 1, 1, 64), 127, np.int8)
     one = np.ones(1, np.int32)
     params = ChannelParams(32767 * one, 16 * one, 16 * one, 16384 * one, 14 * one)
-    assert arith.accumulator_bound(weights, params).max() > arith.INT32_LIMIT
+    assert arith.accumulator_bound(weights, params).max() > INT32_LIMIT
     op = Conv(
         0, (), sram_tile(0, x.shape), sram_tile(0, (1, 1, 1)), 0, 0,
         (1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1,

@@ -118,9 +118,9 @@ FAULTS: dict[str, tuple[str, list[Instruction]]] = {
     "axis position": ("leaves its input of 2", [
         FILL, Resize(0, (), ResizeMode.NEAREST, X, sram_tile(512, (2, 2, 8)),
                      Axis((0, 2), (0, 1), (0, 0)), LINE)]),
-    "axis weight": ("0..256", [
+    "axis weight": ("0..255", [
         FILL, Resize(0, (), ResizeMode.NEAREST, X, sram_tile(512, (2, 2, 8)),
-                     Axis((0, 1), (0, 1), (0, 257)), LINE)]),
+                     Axis((0, 1), (0, 1), (0, 256)), LINE)]),
     "picture rows": ("reads rows [6, 10)", [
         LoadImage(0, (), Image(0, 8, 4, 16, InputType.RGB), 6, sram_tile(0, (4, 4, 3)))]),
     "nv12 channels": ("3 channels", [

@@ -26,8 +26,8 @@ IMAGE_TYPES = [kind for kind in InputType if kind.is_image]
 
 def picture_program(kind: InputType, channels: int, strip: int) -> Program:
     """Reads the picture in strips of rows and stores them as codes."""
-    stride = align_up(WIDTH, 16) * (1 if kind is InputType.NV12 else channels)
-    rows = HEIGHT * 3 // 2 if kind is InputType.NV12 else HEIGHT
+    stride = align_up(WIDTH, 16) * (1 if kind.is_nv12 else channels)
+    rows = HEIGHT * 3 // 2 if kind.is_nv12 else HEIGHT
     start = align_up(rows * stride, 64)
     y = io_tile(start, (HEIGHT, WIDTH, channels))
     image = Image(0, HEIGHT, WIDTH, stride, kind)

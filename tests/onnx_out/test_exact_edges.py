@@ -29,7 +29,7 @@ ONE = 1 << 14
 
 def run_both(network: Network, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     """The one output (H, W, C) of the quantized ONNX and of the fast path."""
-    (name,) = (output.tensor for output in network.outputs)
+    name = network.outputs[0].tensor
     session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     return [
         session.run([name], feeds)[0][0],

@@ -6,11 +6,16 @@ from collections import Counter
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
-from bpu_host.compiler import rules
+from bpu_host.compiler import rules, units
 from tests.passes.test_pipeline import optimized
 from tests.support.nets_front import Net
+
+
+def place(model: ir.Model) -> dict[str, rules.Verdict]:
+    return rules.place(units.recognise(model, ())).verdicts
 
 
 def upsample(opset: int) -> onnx.ModelProto:
@@ -35,7 +40,7 @@ def upsample(opset: int) -> onnx.ModelProto:
 def test_resize_of_every_opset(opset: int) -> None:
     counts, model = optimized(upsample(opset))
     assert counts == Counter(Conv=2, Resize=1)
-    assert all(verdict.on_bpu for verdict in rules.place_nodes(model).values())
+    assert all(verdict.on_bpu for verdict in place(model).values())
 
 
 def test_attributes_of_opset_9() -> None:
@@ -55,7 +60,7 @@ def test_squeeze_and_excitation() -> None:
     s = net.add("Sigmoid", net.conv(s, (4, 8), 1))
     counts, model = optimized(net.model(net.conv(net.add("Mul", x, s), (8, 8))))
     assert counts == Counter(Conv=4, Relu=2, GlobalAveragePool=1, Sigmoid=1, Mul=1)
-    assert all(verdict.on_bpu for verdict in rules.place_nodes(model).values())
+    assert all(verdict.on_bpu for verdict in place(model).values())
 
 
 def test_focus_layer_runs_on_the_bpu_behind_a_convolution() -> None:
@@ -72,7 +77,7 @@ def test_focus_layer_runs_on_the_bpu_behind_a_convolution() -> None:
     y = net.conv(net.add("Concat", *parts, axis=1), (16, 4))
     counts, model = optimized(net.model(y, opset=11))
     assert counts == Counter(Conv=2, Slice=4, Concat=1)
-    assert all(verdict.on_bpu for verdict in rules.place_nodes(model).values())
+    assert all(verdict.on_bpu for verdict in place(model).values())
 
 
 def test_split_without_sizes() -> None:
@@ -82,10 +87,10 @@ def test_split_without_sizes() -> None:
     y = net.conv(net.add("Concat", net.conv("a", (4, 4)), "b", axis=1), (8, 8))
     counts, model = optimized(net.model(y, opset=11))
     assert counts == Counter(Conv=3, Split=1, Concat=1)
-    assert all(verdict.on_bpu for verdict in rules.place_nodes(model).values())
+    assert all(verdict.on_bpu for verdict in place(model).values())
 
 
 def test_what_has_no_four_dimensions_stays_on_the_cpu() -> None:
     net = Net([1, 8, 16])
     _, model = optimized(net.model(net.add("Conv", "data", net.weights(4, 8, 3), name="c")))
-    assert rules.place_nodes(model)["c"].rule == "RANK"
+    assert place(model)["c"].rule == "RANK"

@@ -215,25 +215,22 @@ def test_pools_over_everything_have_one_form() -> None:
         net = Net([1, 3, 4, 4])
         counts, _ = optimized(net.model(build(net)))
         assert counts["GlobalAveragePool"] == 1
-    net = Net([1, 3, 4, 4])
-    counts, _ = optimized(net.model(net.add("GlobalMaxPool", "data")))
-    assert counts == Counter(MaxPool=1)
 
 
 def test_transposes_cancel_across_activations() -> None:
     net = Net([1, 3, 4, 5])
     x = net.add("Transpose", net.conv("data", (3, 4)), perm=[0, 2, 3, 1])
-    x = net.add("Transpose", net.add("Relu", x), perm=[0, 3, 1, 2])
-    counts, _ = optimized(net.model(net.conv(x, (4, 2))))
-    assert counts == Counter(Conv=2, Relu=1)
+    x = net.add("HardSwish", net.add("Relu", x))
+    x = net.add("Transpose", x, perm=[0, 3, 1, 2])
+    counts, _ = optimized(net.model(net.conv(x, (4, 2)), opset=14))
+    assert counts == Counter(Conv=2, Relu=1, HardSwish=1)
 
 
 def test_decompositions() -> None:
     net = Net([1, 2, 3, 3])
-    x = net.add("HardSwish", "data")
-    y = net.add("Sum", x, net.add("Neg", x), net.add("Abs", x))
+    y = net.add("Sum", "data", net.add("Neg", "data"), net.add("Abs", "data"))
     counts, _ = optimized(net.model(y, opset=14))
-    assert counts["HardSwish"] == counts["Sum"] == 0
+    assert counts["Sum"] == 0
     assert counts["Add"] == 2
 
 

@@ -46,8 +46,8 @@ def test_every_call_is_within_the_limit(limit_us: int) -> None:
 
 def test_long_layer_is_divided() -> None:
     net = LoweredNet(4)
-    x = net.codes((40, 40, 32))
-    network = net.graph(net.conv(x, 64, (5, 5), pads=(2, 2, 2, 2)))
+    x = net.codes((28, 28, 32))
+    network = net.graph(net.conv(x, 48, (5, 5), pads=(2, 2, 2, 2)))
     program = check_program(network, SLOW, EmitOptions(max_time_per_fc_us=1_000))
     assert len(program.calls) > 2
     assert max(c.predicted_cycles for c in program.calls) <= _limit_cycles(1_000)
@@ -75,9 +75,11 @@ def test_predicted_cycles_are_those_of_the_timing_model() -> None:
 
 
 def test_impossible_limit_names_the_layer() -> None:
+    net = LoweredNet(3)
+    network = net.graph(net.conv(net.codes((6, 6, 8)), 8))
     slowest = replace(SLOW, clock_hz=1_000_000)  # 1,000 cycles a call: less than one set-up
     with pytest.raises(CapacityError, match=r"layer '\w+' .*function calls"):
-        check_program(_chain(1), slowest, EmitOptions(max_time_per_fc_us=1_000))
+        check_program(network, slowest, EmitOptions(max_time_per_fc_us=1_000))
 
 
 def test_layer_too_big_for_the_memory_is_named() -> None:

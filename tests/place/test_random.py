@@ -13,12 +13,12 @@ from bpu_common.network import Network
 from bpu_common.program import EltwiseKind, ResizeMode
 from bpu_common.tensor import InputType
 from bpu_host.compiler.place import EmitOptions
+from tests.support.budget import within
 from tests.support.nets_place import LoweredNet, check_program, place_whole, small_machine
 
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 MAX_SIDE = 24
@@ -130,8 +130,9 @@ nets = st.builds(
 
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3"])
 def test_levels(level: str) -> None:
-    @settings(SETTINGS, max_examples=12)
+    @SETTINGS
     @given(nets, st.sampled_from([8_192, 16_384, 32_768]))
+    @within(cpu_seconds=2)
     def check(network: Network, sram_bytes: int) -> None:
         check_program(network, small_machine(sram_bytes), EmitOptions(level))
 
@@ -144,12 +145,14 @@ def test_levels(level: str) -> None:
     st.sampled_from([6_144, 12_288, 24_576, 1 << 20]),
     st.sampled_from(["latency", "bandwidth"]),
 )
+@within(cpu_seconds=5)
 def test_modes(network: Network, sram_bytes: int, mode: str) -> None:
     check_program(network, small_machine(sram_bytes), EmitOptions(compile_mode=mode))
 
 
-@settings(SETTINGS, max_examples=15)
+@SETTINGS
 @given(nets)
+@within(cpu_seconds=2)
 def test_same_input_same_program(network: Network) -> None:
     options = EmitOptions()
     first, packed = place_whole(network, small_machine(8_192), options)

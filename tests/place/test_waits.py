@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bpu_common.program import EltwiseKind, Engine, Program, engine_of
+from bpu_common.program import EltwiseKind, Engine, Instruction, Program, engine_of
 from bpu_host.compiler.place import EmitOptions
 from bpu_sim.machine import find_hazards
 from tests.support.nets_place import LoweredNet, place_whole, small_machine
@@ -44,15 +44,33 @@ def test_waits_cross_queues_and_point_back() -> None:
             assert engine_of(other) is not engine_of(instruction)
 
 
-def test_loads_run_ahead_of_the_computation() -> None:
-    """Double buffering: a load waits for the tile before the previous one, not for the last."""
+def _three_tiles() -> tuple[Instruction, ...]:
+    """One layer in at least three tiles, with room for two of them."""
     net = LoweredNet(8)
     network = net.graph(net.conv(net.codes((64, 64, 16)), 16))
     program, _ = place_whole(network, small_machine(49_152), EmitOptions())
-    instructions = program.calls[0].instructions
-    computes = [i for i, each in enumerate(instructions) if engine_of(each) is Engine.COMPUTE]
-    loads = [i for i, each in enumerate(instructions) if engine_of(each) is Engine.LOAD]
+    return program.calls[0].instructions
+
+
+def _of(instructions: tuple[Instruction, ...], engine: Engine) -> list[int]:
+    return [i for i, each in enumerate(instructions) if engine_of(each) is engine]
+
+
+def test_loads_run_ahead_of_the_computation() -> None:
+    """Double buffering: a load waits for the tile before the previous one, not for the last."""
+    instructions = _three_tiles()
+    computes = _of(instructions, Engine.COMPUTE)
     assert len(computes) >= 3
-    for load in loads:
+    for load in _of(instructions, Engine.LOAD):
         earlier = [c for c in computes if c < load]
         assert not earlier or earlier[-1] not in instructions[load].waits
+
+
+def test_stores_run_beside_the_computation() -> None:
+    """A tile is computed while the one before it is stored: nothing waits for the last store."""
+    instructions = _three_tiles()
+    stores = _of(instructions, Engine.STORE)
+    assert len(stores) >= 3
+    for compute in _of(instructions, Engine.COMPUTE):
+        earlier = [s for s in stores if s < compute]
+        assert not earlier or earlier[-1] not in instructions[compute].waits

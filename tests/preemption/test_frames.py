@@ -269,7 +269,7 @@ def test_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"bpu_thermal": [Sensor("", 51.25)], "cpu": [Sensor("die", 48), Sensor("", math.nan)]}
     monkeypatch.setattr("psutil.sensors_temperatures", lambda: found, raising=False)
     runtime = Runtime(SimDevice(X3M))
-    wanted = (("bpu_thermal 0", 51_250), ("cpu die", 48_000))
+    wanted = {"bpu_thermal 0": 51_250, "cpu die": 48_000}
     assert runtime.telemetry().temperature_millicelsius == wanted
     monkeypatch.delattr("psutil.sensors_temperatures", raising=False)
-    assert Runtime(SimDevice(X3M)).telemetry().temperature_millicelsius == ()
+    assert Runtime(SimDevice(X3M)).telemetry().temperature_millicelsius == {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -14,6 +12,7 @@ from bpu_common.errors import ModelUnsupported
 from bpu_common.network import Dequantize, Network, OnnxOp, QConv, Quantize
 from bpu_common.tensor import DType, Scale
 from bpu_host.compiler import quantize
+from bpu_host.compiler.events import Event, Note
 from bpu_host.compiler.quantize.lower import Lowering
 from bpu_host.compiler.quantize.scales import scale_of
 from tests.support.nets_quant import (
@@ -24,6 +23,7 @@ from tests.support.nets_quant import (
     image_input,
     lowered,
     max_thresholds,
+    placed,
     sqnr_db,
     verdicts,
 )
@@ -38,8 +38,7 @@ def features(*shape: int, count: int = 2) -> list[dict[str, np.ndarray]]:
 def lowering_of_features(model: ir.Model, *, cpu: tuple[str, ...] = ()) -> Lowering:
     shape = tuple(model.graph.inputs[0].shape.numpy())
     thresholds = max_thresholds(model, features(*shape))
-    places = verdicts(model, cpu=cpu)
-    return quantize.lower(model, places, thresholds, (feature_input(*shape),), "net")
+    return quantize.lower(placed(model, feature_input(*shape), cpu=cpu), thresholds, "net")
 
 
 def lower_features(model: ir.Model, *, cpu: tuple[str, ...] = ()) -> Network:
@@ -151,13 +150,12 @@ def test_layer_with_a_ratio_out_of_range_goes_to_the_cpu() -> None:
     model = net.model(net.conv(net.conv(x, 4, 4), 4, 4))
     thresholds = dict(max_thresholds(model, features(1, 4, 8, 8)).thresholds)
     thresholds["t1"] = 1e-8
-    lowering = quantize.lower(
-        model, verdicts(model), Thresholds(thresholds), (feature_input(1, 4, 8, 8),), "net"
-    )
+    placement = placed(model, feature_input(1, 4, 8, 8))
+    lowering = quantize.lower(placement, Thresholds(thresholds), "net")
     network = lowering.network
     cpu = [op for op in network.ops if isinstance(op, OnnxOp)]
     assert [op.name for op in cpu] == ["Conv_1"]
-    assert "ratio" in lowering.verdicts["Conv_1"].reason
+    assert "ratio" in lowering.placement.verdicts["Conv_1"].reason
     assert [op.name for op in network.ops if isinstance(op, QConv)] == ["Conv_0", "Conv_2"]
 
 
@@ -187,9 +185,8 @@ def test_channel_that_is_nearly_dead_stays_on_the_bpu() -> None:
     [
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "count_include_pad"),
         ("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, "dilations"),
-        ("DepthToSpace", {"blocksize": 4}, "block size 4"),
         ("Softmax", {"axis": 1}, "OpenBPU runs Softmax on the CPU"),
-        ("GlobalLpPool", {}, "OpenBPU runs GlobalLpPool on the CPU"),
+        ("GlobalLpPool", {}, "the BPU has no operator GlobalLpPool"),
     ],
 )
 def test_what_cannot_be_expressed_goes_to_the_cpu_with_the_reason(
@@ -197,13 +194,12 @@ def test_what_cannot_be_expressed_goes_to_the_cpu_with_the_reason(
 ) -> None:
     net = Net(1, 3, 8, 8)
     x = net.node(op, [net.conv("data", 3, 16)], **attributes)
-    channels = 1 if op == "DepthToSpace" else 16
-    model = net.model(net.conv(x, channels, 4, 1))
+    model = net.model(net.conv(x, 16, 4, 1))
     lowering = lowering_of_features(model)
     network = lowering.network
     cpu = [operation for operation in network.ops if isinstance(operation, OnnxOp)]
     assert [operation.op_type for operation in cpu] == [op]
-    assert reason in lowering.verdicts[cpu[0].name].reason
+    assert reason in lowering.placement.verdicts[cpu[0].name].reason
     assert run_features(model, network)[0] > 20
 
 
@@ -257,19 +253,17 @@ def test_image_input_read_in_nhwc_form_is_refused() -> None:
         )
 
 
-def test_tensor_without_signal_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_tensor_without_signal_is_reported() -> None:
+    told: list[Event] = []
     net = Net(1, 4, 8, 8)
     model = net.model(net.conv(net.conv("data", 4, 4), 4, 4))
-    with caplog.at_level(logging.WARNING):
-        network = lowered(
-            model,
-            verdicts(model),
-            Thresholds({"data": 1.0, "t0": 0.0}),
-            (feature_input(1, 4, 8, 8),),
-            "net",
-        )
-    assert "t0" in caplog.text
-    assert network.tensors["t0"].scale.threshold == pytest.approx(1.0)
+    placement = placed(model, feature_input(1, 4, 8, 8))
+    thresholds = Thresholds({"data": 1.0, "t0": 0.0})
+    lowering = quantize.lower(placement, thresholds, "net", told.append)
+    assert [isinstance(event, Note) and event.warning for event in told] == [True]
+    assert "tensor t0" in str(told[0])
+    scale = lowering.network.tensors["t0"].scale
+    assert scale.threshold == pytest.approx(1.0)
 
 
 def test_lowering_twice_gives_the_same() -> None:

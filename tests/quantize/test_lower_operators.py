@@ -19,6 +19,7 @@ from bpu_common.network import (
 )
 from bpu_common.program import EltwiseKind
 from bpu_common.tensor import DType
+from bpu_host.compiler import passes
 from tests.support.nets_quant import (
     Net,
     all_tensors,
@@ -105,6 +106,13 @@ BODIES: dict[str, Body] = {
     "tanh": lambda n, x: n.node("Tanh", [n.conv(x, 8, 8, 1, gain=0.02)]),
     "leaky": lambda n, x: n.node("LeakyRelu", [x], alpha=0.2),
     "hardswish": lambda n, x: n.node("HardSwish", [x]),
+    "hardswish-written-out": lambda n, x: n.node(
+        "Mul", [x, n.node("HardSigmoid", [x], alpha=1 / 6, beta=0.5)]
+    ),
+    "hardsigmoid": lambda n, x: n.node("HardSigmoid", [x], alpha=0.01, beta=0.4),
+    "mish-operator": lambda n, x: n.node("Mish", [x]),
+    "sub": lambda n, x: n.node("Sub", [x, n.conv(x, 8, 8, 1)]),
+    "sub-turned": lambda n, x: n.node("Sub", [n.node("GlobalMaxPool", [x]), x]),
     "prelu": lambda n, x: n.node(
         "PRelu", [x, n.constant(np.linspace(-0.5, 0.9, 8, dtype=np.float32)[:, None, None])]
     ),
@@ -184,6 +192,7 @@ BODIES: dict[str, Body] = {
 @pytest.mark.parametrize("name", BODIES)
 def test_operator_runs_on_the_bpu_and_is_close(name: str) -> None:
     model = around(BODIES[name])
+    passes.optimize(model)
     network = lowered_of(model)
     assert not [op for op in network.ops if isinstance(op, OnnxOp)]
     check(model, network, 20.0 if name == "global-average" else 26.0)

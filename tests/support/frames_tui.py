@@ -211,7 +211,7 @@ def _frame(
         system=SystemSample(round(340 + 120 * wave), 4, 812 << 20, 2 << 30, 143 << 20),
         slices=slices,
         log=tuple(line for line in lines if before_ns < line.time_ns <= now_ns),
-        temperature_millicelsius=(("cpu", 54_200 + round(900 * wave)),) if temperature else (),
+        temperature_millicelsius={"cpu": 54_200 + round(900 * wave)} if temperature else {},
     )
 
 

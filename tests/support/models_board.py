@@ -86,6 +86,26 @@ def tiny_model(
     )
 
 
+def feature_model() -> BpuModel:
+    """A softmax of 8 values on the CPU, nothing on the BPU."""
+    given = TensorSpec("x", (1, 8), DType.FLOAT32)
+    made = TensorSpec("y", (1, 8), DType.FLOAT32)
+    graph = _onnx(
+        [helper.make_node("Softmax", ["x"], ["y"], axis=1)],
+        [("x", TensorProto.FLOAT, given.shape)],
+        [("y", TensorProto.FLOAT, made.shape)],
+        {},
+    )
+    return replace(
+        tiny_model("feature"),
+        inputs=(ModelInput(given, InputType.FEATUREMAP, Layout.NONE),),
+        outputs=(made,),
+        segments=(CpuSegment("feature_cpu_0", ("x",), ("y",), graph, ()),),
+        tensors={"x": given, "y": made},
+        nodes=(),
+    )
+
+
 def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
     """The tiny model with its work repeated in many function calls.
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+from bpu_host.compiler.frontend import prepare
+from bpu_host.compiler.frontend.onnx import read_onnx
 
 Array = np.ndarray
 
@@ -77,11 +82,20 @@ class Net:
         )
 
 
+def load(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    output_nodes: Sequence[str] = (),
+) -> ir.Model:
+    """An ONNX file as the passes get it."""
+    return prepare(read_onnx(path).proto, path.name, shapes or {}, output_nodes)
+
+
 def run(model: onnx.ModelProto | bytes, feeds: Mapping[str, Array]) -> list[Array]:
     """All outputs, by onnxruntime without optimizations."""
     data = model if isinstance(model, bytes) else model.SerializeToString()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what a test expects to be refused says nothing
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return [np.asarray(item) for item in session.run(None, dict(feeds))]

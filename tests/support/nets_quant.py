@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bpu_common.network import Network
 from bpu_common.tensor import IMAGE_SCALE, DType, InputType, Layout, ModelInput, TensorSpec
-from bpu_host.compiler import quantize
+from bpu_host.compiler import quantize, rules, units
+from bpu_host.compiler.rules.placement import own_verdicts
 
 
 class Net:
@@ -154,6 +155,24 @@ def sqnr_db(real: np.ndarray, other: np.ndarray) -> float:
     return float("inf") if noise == 0 else 10 * np.log10(float((real**2).sum()) / noise)
 
 
-def lowered(*args: object) -> Network:
-    """The network that `quantize.lower` makes of its arguments."""
-    return quantize.lower(*args).network  # type: ignore[arg-type]
+def placed(model: ir.Model, *inputs: ModelInput, cpu: Sequence[str] = ()) -> rules.Placement:
+    """Every node that can be work on the BPU but those named, whatever sizes and neighbours are."""
+    plan = units.recognise(model, inputs)
+    verdicts = own_verdicts(plan)
+    for group in plan.units.values():
+        verdicts.update((name, rules.Verdict("BPU")) for name in group[0].sources)
+    named = rules.Verdict("CPU", "named by the test", "USER")
+    free = frozenset(verdicts) - set(cpu)
+    return rules.Placement(plan, {**verdicts, **dict.fromkeys(cpu, named)}, free)
+
+
+def lowered(
+    model: ir.Model,
+    verdicts: Mapping[str, On],
+    thresholds: Thresholds,
+    inputs: tuple[ModelInput, ...],
+    name: str,
+) -> Network:
+    """The network when all that is possible runs on the BPU but what `verdicts` puts on the CPU."""
+    cpu = [node for node, verdict in verdicts.items() if verdict.on == "CPU"]
+    return quantize.lower(placed(model, *inputs, cpu=cpu), thresholds, name).network

@@ -23,6 +23,7 @@ from bpu_host.boards import wheel
 from bpu_host.boards.access import open_route
 from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.cli.bpu import main
+from bpu_host.client import connect
 from bpu_host.remote import Board
 from tests.support.agent_remote import wait_until
 from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
@@ -132,7 +133,7 @@ def test_from_nothing_to_results(sshd: SshBoard, bpu, tiny: Path) -> None:
 
 
 def test_python_interface(desk: SshBoard, tiny: Path) -> None:
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         board.deploy(tiny)
         result = board.infer("tiny", PIXELS)
     np.testing.assert_array_equal(result.outputs["codes"], expected_codes(PIXELS, image_input()))
@@ -186,7 +187,7 @@ def test_doctor(desk: SshBoard, bpu) -> None:
 def test_kill_9_during_inference(desk: SshBoard, tiny: Path, victim: str) -> None:
     """Calls go on by themselves: one is repeated, none gives a wrong answer."""
     wanted = expected_codes(PIXELS, image_input())
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         board.deploy(tiny)
         answers = 0
         stop = threading.Event()
@@ -226,7 +227,7 @@ def test_kill_9_during_upload(desk: SshBoard, place: Path, seed: int, victim: st
             else:
                 desk.kill(f"bpu_board.cli.{victim}")
 
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         result = board.deploy(path, progress)
         assert killed.is_set()
         assert result.models == (f"heavy{seed}",)
@@ -239,7 +240,7 @@ def test_kill_9_during_upload(desk: SshBoard, place: Path, seed: int, victim: st
 
 def test_kill_9_of_the_client(desk: SshBoard, tiny: Path) -> None:
     """The board ends what nobody waits for."""
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         board.deploy(tiny)
         words = ["perf", "tiny", "--board", "desk", "--frames", "100000000", "--threads", "8"]
         client = subprocess.Popen([sys.executable, "-m", "bpu_host.cli.bpu", *words])
@@ -256,7 +257,7 @@ def _running(board: Board) -> int:
 
 
 def test_a_lost_measurement_says_so(desk: SshBoard, bpu, tiny: Path) -> None:
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         board.deploy(tiny)
     timer = threading.Timer(2.5, desk.kill_sessions)
     timer.start()
@@ -265,7 +266,7 @@ def test_a_lost_measurement_says_so(desk: SshBoard, bpu, tiny: Path) -> None:
     assert status == 1
     assert "lost during the measurement" in err
     assert "hint: " in err
-    with Board.connect("desk") as board:
+    with connect("desk") as board:
         wait_until(lambda: _running(board) == 0, BACK_S)
 
 
@@ -300,7 +301,7 @@ def test_the_ssh_program_as_transport(
     status, out, err = bpu("boards", "add", "other", "alias", "--transport", "openssh")
     assert (status, "other: works" in out) == (0, True), err
     assert bpu("deploy", tiny, "--board", "other")[0] == 0
-    with Board.connect("other") as board:
+    with connect("other") as board:
         board.infer("tiny", PIXELS)
         desk.kill("bpu_board.cli.supervise run")
         board.infer("tiny", PIXELS)

@@ -127,7 +127,7 @@ class ModelNumbers:
         spec = self._images.get(name)
         if spec is None or not spec.input_type.is_image:
             return array
-        return network_input(array.view(np.uint8), spec)
+        return network_input(array, spec)
 
     def _compare(self, segment: BpuSegment | CpuSegment, given: Arrays, made: Arrays) -> int:
         assert isinstance(segment, BpuSegment)

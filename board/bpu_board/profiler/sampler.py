@@ -52,7 +52,7 @@ class Sampler:
         self._lock = threading.Lock()
         self._busy: deque[tuple[int, tuple[int, ...]]] = deque()
         self._computer: SystemSample | None = None
-        self._temperatures: tuple[tuple[str, int], ...] = ()
+        self._temperatures: dict[str, int] = {}
         self._looked_s = 0.0
         self._process = psutil.Process(os.getpid())
         psutil.cpu_percent(None)  # the first call only sets the mark
@@ -146,18 +146,18 @@ class Sampler:
         )
 
 
-def temperatures() -> tuple[tuple[str, int], ...]:
+def temperatures() -> dict[str, int]:
     """Thousandths of a degree Celsius by sensor; empty where the computer shows none."""
     read = getattr(psutil, "sensors_temperatures", None)
     if read is None:
-        return ()
-    found = []
+        return {}
+    found = {}
     for chip, sensors in read().items():
         for index, sensor in enumerate(sensors):
             if math.isfinite(sensor.current):
                 name = f"{chip} {sensor.label or index}"
-                found.append((name, round(sensor.current * 1000)))
-    return tuple(found)
+                found[name] = round(sensor.current * 1000)
+    return found
 
 
 def _permille(part_ns: int, whole_ns: int) -> int:

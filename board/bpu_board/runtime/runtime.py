@@ -10,7 +10,7 @@ from bpu_board.device import Device, SegmentValues
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
 from bpu_board.runtime.dispatcher import Dispatcher, Job
-from bpu_board.runtime.executor import check_inputs, random_inputs
+from bpu_board.runtime.inputs import check_inputs, random_inputs
 from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
 from bpu_board.runtime.session import Session, Sessions

@@ -6,6 +6,7 @@ hazards is proved elsewhere (`bpu_sim.machine.check_hazards`).
 
 from __future__ import annotations
 
+from bpu_common import limits
 from bpu_common.errors import ModelFormatError
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
@@ -40,7 +41,6 @@ MAX_DDR_BYTES = 1 << 30
 MAX_EXTENT = 1 << 16  # of a tile, a kernel, a stride, a pad
 MAX_WINDOW = 1 << 20  # of kernel * dilation
 SLOT_ALIGN = 64
-LUT_BYTES = 256
 
 _ELEMENT_BYTES = {dtype: dtype.size_bits // 8 for dtype in DType if dtype.size_bits >= 8}
 
@@ -132,7 +132,7 @@ def _check_instruction(instruction: Instruction, sizes: dict[Space, int]) -> Non
             _made("y", y, sizes)
             _same(x, y)
             _require(count in {1, x.shape_hwc[2]}, f"{count} tables for {x.shape_hwc[2]} channels")
-            _span("tables", table, count * LUT_BYTES, sram)
+            _span("tables", table, count * limits.LUT_BYTES, sram)
         case Resize(_, _, _, x, y, rows, columns):
             _int8("x", x, sizes)
             _made("y", y, sizes)
@@ -203,9 +203,9 @@ def _check_eltwise(eltwise: Eltwise, sizes: dict[Space, int]) -> None:
 
 def _check_requant(requant: Requant) -> None:
     _in_range("bias", requant.bias, -(1 << 31), (1 << 31) - 1)
-    _in_range("right shift", requant.right_shift, 0, 16)
+    _in_range("right shift", requant.right_shift, limits.RIGHT_SHIFT.low, limits.RIGHT_SHIFT.high)
     _in_range("multiplier", requant.multiplier, 0, (1 << 15) - 1)
-    _in_range("out shift", requant.out_shift, 0, 31)
+    _in_range("out shift", requant.out_shift, limits.OUT_SHIFT.low, limits.OUT_SHIFT.high)
 
 
 def _check_image(image: Image, row0: int, dst: Tile, io_bytes: int) -> None:
@@ -256,7 +256,11 @@ def _check_axis(what: str, axis: Axis, source: int, made: int) -> None:
         len(axis.low) == len(axis.high) == len(axis.frac) == made,
         f"{what}: positions for {len(axis.low)}, {len(axis.high)}, {len(axis.frac)} of {made}",
     )
-    for positions, end in ((axis.low, source), (axis.high, source), (axis.frac, 256)):
+    for positions, end in (
+        (axis.low, source),
+        (axis.high, source),
+        (axis.frac, limits.RESIZE_STEPS),
+    ):
         _require(
             all(0 <= position < end for position in positions),
             f"{what}: a position outside 0 to {end - 1}",

@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from bpu_host.boards.inventory import BoardEntry, Inventory
-from bpu_host.boards.resolve import is_name, resolve, route_to
 
-__all__ = ["BoardEntry", "Inventory", "is_name", "resolve", "route_to"]
+__all__ = ["BoardEntry", "Inventory"]

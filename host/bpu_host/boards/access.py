@@ -11,13 +11,13 @@ from bpu_common.errors import UsageError
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.boards.places import config_folder, runtime_folder
 from bpu_host.boards.probe import run_json
+from bpu_host.remote.route import Route
 from bpu_host.remote.ssh import (
     Connection,
     FirstContact,
     HostKeys,
     OpenSshConnection,
     OpenSshTunnel,
-    Route,
     SshConnection,
     SshSettings,
     SshTarget,

@@ -15,7 +15,7 @@ from bpu_host.boards import access
 from bpu_host.boards.install import current
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.boards.probe import probe
-from bpu_host.boards.resolve import open_entry
+from bpu_host.boards.routes import open_entry
 from bpu_host.boards.wheel import board_wheel
 from bpu_host.remote.board import Board
 from bpu_host.remote.ssh import Connection, Verdict, shown_key

@@ -11,7 +11,7 @@ from bpu_host.cli.bpu_options import json_option, print_json
 
 if TYPE_CHECKING:
     from bpu_host.boards.install import InstallOptions
-    from bpu_host.boards.operations import BoardStatus
+    from bpu_host.client.operations import BoardStatus
     from bpu_host.remote.ssh import FirstContact, HostKey
 
 _EXAMPLES = """\b
@@ -63,8 +63,8 @@ def add(
 
     Everything on the board lies in one folder. Doing it again mends what is broken.
     """
-    from bpu_host.boards import operations
     from bpu_host.boards.inventory import DEFAULT_FOLDER, BoardEntry
+    from bpu_host.client import operations
     from bpu_host.remote.ssh import parse_target
 
     parsed = parse_target(target)
@@ -108,8 +108,8 @@ def status(names: tuple[str, ...], as_json: bool) -> int:
     """Ask boards (all by default) whether they work; exit status 1 if one does not."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from bpu_host.boards import operations
     from bpu_host.boards.inventory import Inventory
+    from bpu_host.client import operations
 
     inventory = Inventory()
     entries = [inventory.get(name) for name in names] or list(inventory.entries())
@@ -139,7 +139,7 @@ def upgrade(
     as_json: bool,
 ) -> None:
     """Bring boards to the version of this program; one that does not start is taken back."""
-    from bpu_host.boards import operations
+    from bpu_host.client import operations
 
     for name in names:
         choices = _choices(bundle, supervisor, machine, clock)
@@ -151,7 +151,7 @@ def upgrade(
 @click.option("--forget", is_flag=True, help="The board is gone: forget it, leave it alone.")
 def remove(name: str, forget: bool) -> None:
     """Remove agent, models and environment from a board, and the board from the inventory."""
-    from bpu_host.boards import operations
+    from bpu_host.client import operations
 
     operations.remove(name, forget=forget)
     click.echo(f"forgot {name}" if forget else f"removed {name}; nothing is left on the board")
@@ -183,7 +183,7 @@ def doctor(name: str, as_json: bool) -> int:
 @click.option("--fingerprint", required=True, metavar="SHA256:...", help="As the board itself says")
 def trust(name: str, fingerprint: str) -> None:
     """Trust the new host key of a board that was set up anew."""
-    from bpu_host.boards import operations
+    from bpu_host.client import operations
 
     operations.trust(name, fingerprint)
     click.echo(f"{name} is trusted with {fingerprint}")

@@ -26,10 +26,10 @@ def command(file: str, address: str, keep: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from bpu_host.remote import Board
+    from bpu_host.client import connect
 
     line = ProgressLine("uploading", "bytes", quiet=as_json)
-    with Board.connect(address) as board:
+    with connect(address) as board:
         try:
             result = board.deploy(file, line.update, replace=not keep)
         finally:

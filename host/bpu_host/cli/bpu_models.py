@@ -24,9 +24,9 @@ Examples:
 @json_option
 def command(model: str | None, address: str, as_json: bool) -> None:
     """List the models on a board, or describe MODEL (a name or a digest)."""
-    from bpu_host.remote import Board
+    from bpu_host.client import connect
 
-    with Board.connect(address) as board:
+    with connect(address) as board:
         if model is None:
             _list(board.models(), as_json)
         else:

@@ -69,7 +69,7 @@ def command(
     a board of the inventory take turns.
     """
     from bpu_common.perf import PerfRequest
-    from bpu_host.remote import Board
+    from bpu_host.client import connect
 
     line = ProgressLine("measuring", "frames", quiet=as_json)
 
@@ -77,7 +77,7 @@ def command(
         if progress.frames_total:
             line.update(progress.frames_done, progress.frames_total)
 
-    with Board.connect(address) as board:
+    with connect(address) as board:
         arrays = {}
         if inputs:
             from bpu_host.remote.inputs import frames_of

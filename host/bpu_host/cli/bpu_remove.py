@@ -14,8 +14,8 @@ from bpu_host.cli.bpu_options import board_option
 @board_option
 def command(model: str, address: str) -> None:
     """Delete the file that holds MODEL (a name or a digest) from a board."""
-    from bpu_host.remote import Board
+    from bpu_host.client import connect
 
-    with Board.connect(address) as board:
+    with connect(address) as board:
         board.remove(model)
     click.echo(f"removed {model}")

@@ -68,11 +68,11 @@ def command(
     """
     from pathlib import Path
 
-    from bpu_host.remote import Board
+    from bpu_host.client import connect
     from bpu_host.remote.inputs import frames_of
 
     folder = Path(output) if output is not None else None
-    with Board.connect(address) as board:
+    with connect(address) as board:
         frames = frames_of(board.model(model), inputs, crop=fit == "crop")
         if folder is not None:
             _make(folder)

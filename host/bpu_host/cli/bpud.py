@@ -123,7 +123,7 @@ def run(log: str | None, verbose: bool) -> None:
     from bpu_common.errors import BpuError
     from bpu_common.wire.rpc.memory import keep_large_blocks
     from bpu_host.boards.inventory import Inventory
-    from bpu_host.boards.resolve import open_entry
+    from bpu_host.boards.routes import open_entry
     from bpu_host.cli.bpud_log import open_log
     from bpu_host.daemon.files import DaemonFiles
     from bpu_host.daemon.server import serve

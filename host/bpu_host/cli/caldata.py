@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from bpu_common.errors import InputError, UsageError
-from bpu_common.image import rgb_to_yuv444
+from bpu_common.image import rgb_to_gray, rgb_to_yuv444
+from bpu_common.pictures import MAX_PIXELS, PICTURE_SUFFIXES, Interpolation, read_picture, resize
 from bpu_common.tensor import U8
 from bpu_host.cli.mapper_log import Progress, logger
 from bpu_host.compiler.events import Advanced
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-_RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +27,6 @@ class Recipe:
 
     Attributes:
         short_side: length of the short side before the crop; None: 256/224 of the smaller size.
-        interpolation: "bilinear" or "bicubic".
         pixel_type: "rgb", "bgr", "yuv444" (BT.601 full range) or "gray" (ITU-R 601 luma).
         layout: "NCHW" or "NHWC".
         dtype: "float32" or "uint8".
@@ -41,7 +34,7 @@ class Recipe:
 
     size_hw: tuple[int, int]
     short_side: int | None = None
-    interpolation: str = "bilinear"
+    interpolation: Interpolation = "bilinear"
     pixel_type: str = "rgb"
     layout: str = "NCHW"
     dtype: str = "float32"
@@ -56,10 +49,13 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     """
     if not source.is_dir():
         raise UsageError("is not a folder of pictures", where=str(source))
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)[::every]
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    files = pictures[::every]
     if not files:
         raise UsageError(
-            "holds no pictures", where=str(source), hint=f"known are {', '.join(sorted(SUFFIXES))}"
+            "holds no pictures",
+            where=str(source),
+            hint=f"known are {', '.join(sorted(PICTURE_SUFFIXES))}",
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
@@ -107,24 +103,27 @@ def make_sample(path: Path, recipe: Recipe) -> np.ndarray:
 def crop(path: Path, recipe: Recipe) -> U8:
     """The picture resized and cropped: uint8 (H, W, channels) in the recipe's pixel type."""
     height, width = recipe.size_hw
-    try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot be read as a picture: {error}", where=str(path)) from error
-    ratio = max(
-        _short_side(recipe) / min(picture.size), height / picture.height, width / picture.width
+    whole = read_picture(path)
+    short_side = _short_side(recipe)
+    ratio = max(short_side / min(whole.shape[:2]), height / whole.shape[0], width / whole.shape[1])
+    size_hw = (
+        max(height, round(whole.shape[0] * ratio)),
+        max(width, round(whole.shape[1] * ratio)),
     )
-    size = (max(width, round(picture.width * ratio)), max(height, round(picture.height * ratio)))
-    picture = picture.resize(size, _RESAMPLING[recipe.interpolation])
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    picture = picture.crop((left, top, left + width, top + height))
-    if recipe.pixel_type == "gray":
-        return np.asarray(picture.convert("L"), np.uint8)[..., None]
-    rgb = np.asarray(picture, np.uint8)
+    if size_hw[0] * size_hw[1] > MAX_PIXELS:
+        raise InputError(
+            f"would be resized to {size_hw[0]} x {size_hw[1]} pixels, too many",
+            where=str(path),
+            hint="cut it to the part that matters, or give a smaller --size or --short-side",
+        )
+    resized = resize(whole, size_hw, recipe.interpolation)
+    top, left = (size_hw[0] - height) // 2, (size_hw[1] - width) // 2
+    rgb = resized[top : top + height, left : left + width]
     match recipe.pixel_type:
         case "bgr":
             return rgb[..., ::-1]
+        case "gray":
+            return rgb_to_gray(rgb)
         case "yuv444":
             return rgb_to_yuv444(rgb)
         case _:

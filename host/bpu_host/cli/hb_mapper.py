@@ -1,6 +1,6 @@
 """`hb_mapper`: check a float model (`checker`), convert it (`makertbin`), make calibration data.
 
-Only click is imported until a command runs.
+Nothing heavy is imported until a command runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from bpu_common import __version__
+from bpu_common.machine import DEFAULT_MACHINE, MACHINES
+
 if TYPE_CHECKING:
+    from bpu_common.pictures import Interpolation
     from bpu_host.cli.mapper_log import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,21 +29,12 @@ MODEL_TYPE = click.option(
     required=True,
     help="Kind of model; only onnx so far.",
 )
+MACHINE = click.Choice(list(MACHINES), case_sensitive=False)
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
 
 
-def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    del parameter
-    if value and not context.resilient_parsing:
-        from bpu_host.compiler.provenance import tool_version
-
-        click.echo(f"hb_mapper (OpenBPU) {tool_version()}")
-        context.exit()
-
-
 @click.group(context_settings=CONTEXT)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Print the version and exit.")  # fmt: skip
+@click.version_option(__version__, message="hb_mapper (OpenBPU) %(version)s")
 def cli() -> None:
     """Convert float models into programs for the X3/J3 BPU.
 
@@ -60,6 +55,9 @@ def cli() -> None:
     show_default=True,
     help="Architecture of the chip (X3 and J3: bernoulli2).",
 )
+@click.option(
+    "--machine", type=MACHINE, default=DEFAULT_MACHINE.name, show_default=True, help="The chip."
+)
 @click.option("--proto", type=click.Path(path_type=Path), help="Caffe prototxt.")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file.")
 @click.option(
@@ -76,6 +74,7 @@ def cli() -> None:
 def checker(
     model_type: str,
     march: str,
+    machine: str,
     proto: Path | None,
     model: Path,
     input_shapes: tuple[tuple[str, str], ...],
@@ -103,7 +102,7 @@ def checker(
         if proto:
             raise UsageError("--proto belongs to --model-type caffe", where="--proto")
         shapes = {name: parse_shape(text) for name, text in input_shapes}
-        mapper_commands.check(model, shapes, progress)
+        mapper_commands.check(model, shapes, machine, progress)
 
     sys.exit(_guarded("checker", run))
 
@@ -117,7 +116,10 @@ def checker(
     help="The configuration (YAML).",
 )
 @MODEL_TYPE
-def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
+@click.option(
+    "--machine", type=MACHINE, help="The chip; wins over compiler_parameters.machine in the YAML."
+)
+def makertbin(config: Path, model_type: str, machine: str | None) -> None:  # fmt: skip
     """Convert a float model into a `.bin` for the board.
 
     Writes <prefix>.bin and four ONNX models into working_dir.
@@ -133,7 +135,7 @@ def makertbin(config: Path, model_type: str) -> None:  # fmt: skip
 
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        mapper_commands.make(config, progress)
+        mapper_commands.make(config, machine, progress)
 
     sys.exit(_guarded("makertbin", run))
 
@@ -203,7 +205,7 @@ def caldata(
     target: Path,
     size: str,
     short_side: int | None,
-    interpolation: str,
+    interpolation: Interpolation,
     pixel_type: str,
     layout: str,
     dtype: str,

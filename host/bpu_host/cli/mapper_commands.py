@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
 from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
-from bpu_host.compiler.frontend import graph_inputs, read_onnx
+from bpu_host.compiler.frontend import FloatModel, read
 from bpu_host.compiler.products import ProductNames
-from bpu_host.compiler.provenance import tool_version
-from bpu_host.compiler.report import checker_table, cpu_reasons, node_table, output_table
+from bpu_host.compiler.report import (
+    checker_table,
+    cpu_groups,
+    cpu_reasons,
+    node_table,
+    output_table,
+)
 
 CHECK_FOLDER = Path(".hb_check")
 CAFFE_SENTENCE = (
@@ -22,36 +29,50 @@ CAFFE_SENTENCE = (
 )
 
 
-def check(model: Path, shapes: Mapping[str, tuple[int, ...]], progress: Progress) -> None:
+def check(
+    model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
+) -> None:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
     logger.info("Start hb_mapper....")
-    logger.info("hb_mapper (OpenBPU) version %s", tool_version())
+    logger.info("hb_mapper (OpenBPU) version %s", __version__)
     logger.info("Model type: onnx")
     logger.info("input names %s", list(shapes))
     logger.info("input shapes %s", {name: list(shape) for name, shape in shapes.items()})
     logger.info("Begin model checking....")
-    config = check_config(model, shapes)
+    config = CompileConfig(
+        model_path=model,
+        prefix="checker",
+        working_dir=CHECK_FOLDER,
+        inputs=(),
+        machine=machine,
+        calibration_method=CalibrationMethod.MAX,
+        optimize_level="O0",
+    )
+    source = read(config)
+    config = replace(config, inputs=_featuremaps(source, shapes))
     with EventLog(progress) as events:
-        compiled = compile_model(config, events, ProductNames.of_checker(), measure=False)
-    reasons = cpu_reasons(compiled.verdicts, compiled.network)
-    if reasons:
-        logger.info("These nodes run on the CPU:\n%s", reasons)
+        compiled = compile_model(
+            config, events, ProductNames.of_checker(), source=source, measure=False
+        )
+    _log_reasons(cpu_reasons(compiled.verdicts, compiled.network))
     logger.info("The converted model node information:\n%s", checker_table(compiled.nodes))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))
     logger.info("End model checking....")
 
 
-def check_config(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> CompileConfig:
-    """A configuration for a model nobody has described yet."""
-    declared = graph_inputs(read_onnx(model))
+def _featuremaps(
+    source: FloatModel, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[InputConfig, ...]:
+    """The inputs of a model that nobody has described yet."""
+    names = [name for name, _ in source.inputs]
     for name in shapes:
-        if name not in dict(declared):
+        if name not in names:
             raise UsageError(
                 f"--input-shape names '{name}', which is no input of the model",
-                where=model.name,
-                hint=f"its inputs are {', '.join(name for name, _ in declared)}",
+                where=source.file,
+                hint=f"its inputs are {', '.join(names)}",
             )
-    inputs = tuple(
+    return tuple(
         InputConfig(
             name=name,
             shape=shapes.get(name, ()),
@@ -60,27 +81,26 @@ def check_config(model: Path, shapes: Mapping[str, tuple[int, ...]]) -> CompileC
             rt_type=InputType.FEATUREMAP,
             rt_layout=Layout.NCHW,
         )
-        for name, _ in declared
-    )
-    return CompileConfig(
-        model_path=model,
-        prefix="checker",
-        working_dir=CHECK_FOLDER,
-        inputs=inputs,
-        calibration_method=CalibrationMethod.MAX,
-        optimize_level="O0",
+        for name in names
     )
 
 
-def make(config_file: Path, progress: Progress) -> Compiled:
-    """`hb_mapper makertbin`: everything, from a YAML file."""
+def _log_reasons(reasons: str) -> None:
+    if reasons:
+        logger.info("These nodes run on the CPU:\n%s", reasons)
+
+
+def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled:
+    """`hb_mapper makertbin`: everything, from a YAML file; `machine` wins over the file's."""
     logger.info("Start hb_mapper....")
-    logger.info("hb_mapper (OpenBPU) version %s", tool_version())
+    logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
         config = load_config(config_file)
     except ConfigError as error:
         error.add_note("yaml file parse failed. Please double check your input")
         raise
+    if machine is not None:
+        config = replace(config, machine=machine)
     set_file_level(config.log_level)
     logger.info("Start Model Convert....")
     logger.info("Using onnx model file: %s", config.model_path)
@@ -105,6 +125,7 @@ def make(config_file: Path, progress: Progress) -> Compiled:
             estimate.latency_us,
             estimate.ddr_bytes,
         )
+    _log_reasons(cpu_groups(compiled.verdicts, compiled.network))
     logger.info("The converted model node information:\n%s", node_table(compiled.nodes))
     logger.info("The quantify model output:\n%s", output_table(compiled.outputs))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))

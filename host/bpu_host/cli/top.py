@@ -116,6 +116,7 @@ def _source(
     speed: float,
 ) -> tuple[FrameSource, str]:
     """The frames to watch, and the address that takes loads (empty if none does)."""
+    from bpu_host.client import is_name
     from bpu_host.tui.source import BoardSource, NamedSource, RecordingSource
 
     if replay is not None:
@@ -127,7 +128,7 @@ def _source(
             address = stack.enter_context(demo_board(prepare(progress.show), progress.show))
         return BoardSource(address, "demo"), address
     assert board is not None
-    return (BoardSource(board) if ":" in board else NamedSource(board)), board
+    return (NamedSource(board) if is_name(board) else BoardSource(board)), board
 
 
 def _show(source: FrameSource, recorder: Recorder | None, loads: LoadControl | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,16 +16,17 @@ from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel, BpuSegment, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
+from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler import emit, export, passes, report, rules
+from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
-from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
-from bpu_host.compiler.frontend import graph_inputs, prepare, read_onnx
+from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
+from bpu_host.compiler.frontend import FloatModel, prepare, read
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
-from bpu_host.compiler.provenance import parameters
-from bpu_host.compiler.quantize import OutputMetrics, lower, output_table, similarity
+from bpu_host.compiler.provenance import provenance
+from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
 from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ class Compiled:
         files: the products, in the order they were made.
         nodes: the node table.
         outputs: distances of each model output on the first sample.
-        verdicts: where each node of the optimized graph was to run, and why.
+        verdicts: where each node of the optimized graph runs, and why.
         network: the quantized network.
+        provenance: what it was made of.
     """
 
     model: BpuModel
@@ -67,6 +68,7 @@ class Compiled:
     network: Network
     calibration: Calibration
     estimates: tuple[SegmentEstimate, ...]
+    provenance: Provenance
 
 
 def compile_model(
@@ -74,21 +76,23 @@ def compile_model(
     on_event: OnEvent = ignore,
     names: ProductNames | None = None,
     *,
+    source: FloatModel | None = None,
     measure: bool = True,
 ) -> Compiled:
     """Convert a float model; all products appear together, or none.
 
-    Without any `cal_data_dir` one sample of noise calibrates it (what the checker does). Without
-    `measure` the similarities stay unknown, which saves two runs of both models.
+    `source` is the configuration's model, if it was read already. Without any `cal_data_dir` one
+    sample of noise calibrates it (what the checker does). Without `measure` the similarities stay
+    unknown, which saves a run of both models.
 
     Raises:
         BpuError: of the stage that failed; nothing is left behind.
     """
     names = names or ProductNames.of_prefix(config.prefix)
     job = _Job(config, on_event)
-    with Products(config.working_dir) as products:
+    with Products(config.working_dir, names.all()) as products:
         with job.stage("prepare the onnx model"):
-            job.load()
+            job.load(source or read(config))
             products.add(names.original_float, _serialize(job.model))
         with job.stage("optimize the model"):
             job.optimize()
@@ -100,68 +104,74 @@ def compile_model(
             network = job.quantize(calibration)
             quantized = export.quantized_model(network)
             products.add(names.quantized, quantized)
-            cosines: dict[str, float] = {}
-            outputs: dict[str, OutputMetrics] = {}
+            near = Similarity()
             if measure:
-                first = next(iter(samples))
-                cosines = similarity(job.model, quantized, first)
-                outputs = output_table(job.model, quantized, first)
+                near = similarity(job.model, quantized, next(iter(samples)))
         with job.stage(f"compile the model with march {config.march}"):
-            nodes = report.node_infos(
-                network, [node.name or "" for node in job.model.graph], cosines
-            )
-            model = job.emit(network, nodes, calibration)
+            nodes = report.node_infos(network, _names(job.model), near.cosines)
+            facts = provenance(job.config, job.source, calibration)
+            model = job.emit(network, nodes, facts)
             products.add(names.board, container.dump((model,)))
         files = products.publish()
     return Compiled(
         model,
         files,
         nodes,
-        outputs,
-        job.verdicts,
+        near.outputs,
+        job.placement.verdicts,
         network,
         calibration,
         job.estimates(model),
+        facts,
     )
 
 
 class _Job:
     """The state of one conversion between its stages."""
 
+    source: FloatModel
     model: ir.Model
     inputs: tuple[ModelInput, ...]
-    verdicts: dict[str, rules.Verdict]
+    placement: rules.Placement
 
     def __init__(self, config: CompileConfig, on_event: OnEvent) -> None:
         self.config = config
         self._on_event = on_event
+        self._warned: set[str] = set()
         self._spec = MACHINES[config.machine]
 
     @contextmanager
     def stage(self, title: str) -> Iterator[None]:
         start_ns = time.monotonic_ns()
-        self._on_event(StageStarted(title))
+        self.tell(StageStarted(title))
         yield
-        self._on_event(StageDone(title, time.monotonic_ns() - start_ns))
+        self.tell(StageDone(title, time.monotonic_ns() - start_ns))
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on; a warning is told once (samples are read several times)."""
+        if isinstance(event, Note) and event.warning:
+            if event.sentence in self._warned:
+                return
+            self._warned.add(event.sentence)
+        self._on_event(event)
 
     def note(self, sentence: str) -> None:
-        self._on_event(Note(sentence))
+        self.tell(Note(sentence))
 
     def _advance(self, title: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._on_event(Advanced(title, done, total))
+        return lambda done, total: self.tell(Advanced(title, done, total))
 
-    def load(self) -> None:
+    def load(self, source: FloatModel) -> None:
         """The float model with the board's input in front of it."""
-        path = self.config.model_path
-        proto = read_onnx(path)
-        self.config = resolve(self.config, graph_inputs(proto))
+        self.source, proto = source, source.proto
+        self.config = resolve(self.config, source.inputs)
         self.note("Input ONNX model information:")
         versions = ", ".join(f"{i.domain or 'ai.onnx'} {i.version}" for i in proto.opset_import)
         self.note(f"ONNX IR version:          {proto.ir_version}")
         self.note(f"Opset version:            {versions}")
         self.note(f"Producer:                 {proto.producer_name} {proto.producer_version}")
         shapes = {item.name: item.shape for item in self.config.inputs}
-        model = prepare(proto, path.name, shapes, self.config.output_nodes)
+        model = prepare(proto, source.file, shapes, self.config.output_nodes)
         for item in self.config.inputs:
             self.note(f"Input name:               {item.name}, {list(item.shape)}")
         self.model = passes.original_float(model, self.config.inputs)
@@ -184,24 +194,24 @@ class _Job:
             self.note(f"Output name:              {value.name}, {_dims(value)}")
         options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
         try:
-            self.verdicts = rules.place_nodes(self.model, options)
+            self.placement = rules.place(units.recognise(self.model, self.inputs), options)
         except ModelUnsupported as error:
             place = error.where or self.config.model_path.name
             raise ModelUnsupported(error.message, where=place, hint=error.hint) from error
 
     def calibrate(self) -> tuple[Calibration, SampleSet]:
         """Thresholds from the configured samples."""
-        samples = open_samples(self.config, self.inputs)
+        samples = open_samples(self.config, self.inputs, self.tell)
         self.note(f"There are {len(samples)} samples in the calibration data set.")
         method = self.config.calibration_method.value
         self.note(f"Run calibration model with {method} calibration method.")
         calibration = calibrate(
             self.model,
+            self.placement.tensors,
             samples,
             method,
             self.config.max_percentile,
             self._advance("calibrate"),
-            verdicts=self.verdicts,
         )
         if method == "default":
             self.note(f"Select {calibration.method} method.")
@@ -213,12 +223,8 @@ class _Job:
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowering = lower(self.model, self.verdicts, calibration, self.inputs, self.config.prefix)
-        network = lowering.network
-        self.verdicts = {
-            name: rules.Verdict("BPU" if verdict.on == "BPU" else "CPU", verdict.reason)
-            for name, verdict in lowering.verdicts.items()
-        }
+        lowering = lower(self.placement, calibration, self.config.prefix, self.tell)
+        network, self.placement = lowering.network, lowering.placement
         own = (op for op in network.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
         if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
@@ -232,17 +238,16 @@ class _Job:
         """Why the first nodes stay on the CPU."""
         found = [
             f"{name}: {verdict.reason}"
-            for name, verdict in self.verdicts.items()
+            for name, verdict in self.placement.verdicts.items()
             if verdict.on == "CPU" and verdict.reason
         ]
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
-    def emit(
-        self, network: Network, nodes: tuple[NodeInfo, ...], calibration: Calibration
-    ) -> BpuModel:
+    def emit(self, network: Network, nodes: tuple[NodeInfo, ...], facts: Provenance) -> BpuModel:
         """Tiles, memory, function calls."""
-        digest = hashlib.sha256(self.config.model_path.read_bytes()).hexdigest()
+        spec = self._spec
+        self.note(f"Machine: {spec.name}, {spec.cores} cores at {spec.clock_hz / 1e6:g} MHz")
         options = EmitOptions(
             compile_mode=self.config.compile_mode,
             optimize_level=self.config.optimize_level,
@@ -252,8 +257,7 @@ class _Job:
         for part in network.parts:
             if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
-        facts = parameters(self.config, calibration, digest)
-        return emit.build_model(network, self._spec, options, nodes, facts)
+        return emit.build_model(network, spec, options, nodes, facts.parameters())
 
     def estimates(self, model: BpuModel) -> tuple[SegmentEstimate, ...]:
         """The predicted cost of every BPU segment."""
@@ -272,3 +276,8 @@ def _serialize(model: ir.Model) -> bytes:
 
 def _dims(value: ir.Value) -> list[int | str]:
     return [size if isinstance(size, int) else "?" for size in value.shape or ()]
+
+
+def _names(model: ir.Model) -> list[str]:
+    """Names of the float nodes, in order."""
+    return [node.name or "" for node in model.graph]

@@ -1,34 +1,53 @@
-"""The conversion parameters a `.bin` carries: no times, no absolute paths."""
+"""What a conversion was made of: settings in effect, digests, versions; no times, no paths."""
 
 from __future__ import annotations
 
-from importlib import metadata
+import os
+import platform
 
+import numpy as np
+import onnx
+import onnxruntime
+
+from bpu_common import __version__
+from bpu_common.provenance import Provenance
 from bpu_host.compiler.calibrate import Calibration
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
+from bpu_host.compiler.frontend import FloatModel
 
 
-def tool_version() -> str:
-    """Version of the installed OpenBPU host package."""
-    try:
-        return metadata.version("openbpu")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+def provenance(config: CompileConfig, source: FloatModel, calibration: Calibration) -> Provenance:
+    """The provenance of a model that is compiled with a resolved configuration."""
+    return Provenance(
+        source_sha256=source.digest,
+        source_files={_text(name): digest for name, digest in source.files.items()},
+        samples_sha256=calibration.samples_sha256,
+        configuration=effective(config, calibration),
+        versions={
+            "openbpu": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+    )
 
 
-def parameters(config: CompileConfig, calibration: Calibration, digest: str) -> dict[str, str]:
-    """What `hb_model_info` shows, as text by `group.key`; `digest` is the float model's SHA-256."""
+def effective(config: CompileConfig, calibration: Calibration) -> dict[str, str]:
+    """Every setting that has a say in the compiled model, as text by `group.key` of the YAML."""
     found = {
-        "tool.openbpu_version": tool_version(),
-        "model_parameters.onnx_model": config.model_path.name,
-        "model_parameters.onnx_model_sha256": digest,
+        "model_parameters.onnx_model": _text(config.model_path.name),
         "model_parameters.march": config.march,
         "model_parameters.output_model_file_prefix": config.prefix,
+        "model_parameters.output_nodes": _names(config.output_nodes),
         "calibration_parameters.calibration_type": config.calibration_method.value,
         "calibration_parameters.calibration_method": calibration.method,
         "calibration_parameters.samples": str(calibration.samples),
-        "calibration_parameters.max_percentile": f"{config.max_percentile:g}",
+        "calibration_parameters.max_percentile": repr(float(config.max_percentile)),
         "calibration_parameters.preprocess_on": str(config.preprocess_on),
+        "calibration_parameters.run_on_cpu": _names(config.run_on_cpu),
+        "calibration_parameters.run_on_bpu": _names(config.run_on_bpu),
+        "compiler_parameters.machine": config.machine,
         "compiler_parameters.compile_mode": config.compile_mode,
         "compiler_parameters.debug": str(config.debug),
         "compiler_parameters.optimize_level": config.optimize_level,
@@ -52,10 +71,19 @@ def _input(item: InputConfig) -> dict[str, str]:
         "input_source": item.source.value,
         "mean_value": _numbers(item.mean),
         "scale_value": _numbers(item.scale),
-        "cal_data_dir": item.cal_data_dir.name if item.cal_data_dir else "None",
+        "cal_data_dir": _text(item.cal_data_dir.name) if item.cal_data_dir else "None",
         "cal_data_type": item.cal_data_type.value,
     }
 
 
 def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.9g}" for value in values) or "None"
+    return " ".join(repr(float(value)) for value in values) or "None"
+
+
+def _names(values: tuple[str, ...]) -> str:
+    return ";".join(values) or "None"
+
+
+def _text(name: str) -> str:
+    """A file name as text: names on Linux are bytes, and need not be UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -21,6 +21,8 @@ from bpu_host.compiler.quantize.metrics import OutputMetrics
 from bpu_host.compiler.rules.verdict import Verdict
 
 NAME_WIDTH = 50
+SHOWN_NODES = 5
+"""Names of nodes in a line that speaks of more."""
 _GAP = "  "
 NO_VALUE = "--"
 
@@ -121,13 +123,31 @@ def output_table(outputs: Mapping[str, OutputMetrics]) -> str:
 
 def cpu_reasons(verdicts: Mapping[str, Verdict], network: Network) -> str:
     """Why each node on the CPU is there, in the chapter's form; empty when there is none."""
-    lines: list[str] = []
+    pairs = _reasons(verdicts, network)
+    return "\n".join(f"Layer {name}\n        {reason}" for name, reason in pairs)
+
+
+def cpu_groups(verdicts: Mapping[str, Verdict], network: Network) -> str:
+    """A line for each reason that keeps nodes on the CPU; empty when there is none."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in _reasons(verdicts, network):
+        groups.setdefault(reason, []).append(shorten(name))
+    lines = []
+    for reason, names in groups.items():
+        more = f" and {len(names) - SHOWN_NODES} more" if len(names) > SHOWN_NODES else ""
+        lines.append(f"{', '.join(names[:SHOWN_NODES])}{more}: {reason}")
+    return "\n".join(lines)
+
+
+def _reasons(verdicts: Mapping[str, Verdict], network: Network) -> list[tuple[str, str]]:
+    """Name of each node on the CPU, and why it is there."""
+    found = []
     for op in network.ops:
         if isinstance(op, OnnxOp):
             verdict = verdicts.get(op.name)
             reason = verdict.reason if verdict else ""
-            lines += [f"Layer {op.name}", f"        {reason or 'runs on the CPU'}"]
-    return "\n".join(lines)
+            found.append((op.name, reason or "runs on the CPU"))
+    return found
 
 
 def _subgraph(node: NodeInfo) -> str:

@@ -15,6 +15,7 @@ from bpu_common.wire.rpc.address import parse_address
 from bpu_common.wire.rpc.client import BoardClient, open_channel
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.daemon.backoff import Backoff
+from bpu_host.remote.route import Route
 
 logger = logging.getLogger(__name__)
 
@@ -23,27 +24,6 @@ STALLED_S = 10.0
 
 _ANSWER_S = 5.0
 _SOUND_AFTER_S = 5.0  # a connection that breaks sooner counts as one more failure
-
-
-class Route(Protocol):
-    """A way to an agent: `address` can be dialled until `close`, and stays the same.
-
-    `bpu_host.remote.ssh.Route` has this form.
-    """
-
-    @property
-    def address(self) -> str:
-        """`unix:PATH` or `HOST:PORT` on this machine."""
-
-    def recover(self) -> None:
-        """See that the agent is reached, again if need be; blocks.
-
-        Raises:
-            BpuError: why it is not.
-        """
-
-    def close(self) -> None:
-        """Close it and everything that goes through it."""
 
 
 OpenRoute: TypeAlias = Callable[[BoardEntry], Route]

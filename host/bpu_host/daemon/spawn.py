@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def spawn(files: DaemonFiles, wait_s: float = START_S) -> Record:
         start_new_session=True,
         cwd="/",
     )
+    # It may end before this process does: a thread takes its exit status.
+    threading.Thread(target=process.wait, name="bpud", daemon=True).start()
     end_s = time.monotonic() + wait_s
     while time.monotonic() < end_s:
         ended = process.poll() is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import grpc
 import numpy as np
@@ -22,14 +22,16 @@ from bpu_common.tensor import AnyArray
 from bpu_common.wire.rpc.address import parse_address
 from bpu_common.wire.rpc.client import BoardClient, open_channel
 from bpu_common.wire.rpc.memory import keep_large_blocks
+from bpu_host.remote.renewed import Renewed
+from bpu_host.remote.route import Route
 from bpu_host.remote.upload import Progress, upload
-
-if TYPE_CHECKING:
-    from bpu_host.remote.ssh import Route
 
 _T = TypeVar("_T")
 
 Arrays: TypeAlias = "AnyArray | Sequence[AnyArray] | Mapping[str, AnyArray]"
+
+CONNECT_S = 10.0
+"""For an agent to answer at first."""
 
 _CALL_TIMEOUT_S = 30.0
 """For calls that only look something up."""
@@ -60,32 +62,35 @@ class Board:
         self._route = route
         self._answered = False
         self._recovering = Lock()
+        self._channel: Renewed[grpc.Channel] = Renewed(lambda channel: channel.close())
         self._dial(address)
         self._inputs: dict[str, tuple[str, ...]] = {}
 
     @classmethod
-    def connect(cls, address: str, *, timeout_s: float = 10.0) -> Board:
-        """Connect to an agent and see that it answers.
+    def connect(
+        cls,
+        address: str,
+        *,
+        route: Route | None = None,
+        name: str = "",
+        timeout_s: float = CONNECT_S,
+    ) -> Board:
+        """Connect to an agent and see that it answers. `bpu_host.client.connect` takes names too.
 
         Args:
-            address: `unix:PATH`, `HOST:PORT`, or the name of a board of the inventory, which is
-                reached through SSH.
+            address: `unix:PATH` or `HOST:PORT`.
+            route: a tunnel that ends at `address`; closed with the board, or if this fails.
+            name: what errors call the board; its address by default.
 
         Large message buffers are kept by this process from then on (see
         `bpu_common.wire.rpc.memory`), unless MALLOC_* variables say otherwise.
 
         Raises:
-            UsageError: not an address, and not the name of a board.
+            UsageError: not an address.
             BoardUnreachable: nothing answers there.
         """
         keep_large_blocks()
-        if ":" in address:
-            board = cls(address)
-        else:
-            from bpu_host.boards import route_to  # SSH only where it is needed: it is slow to load
-
-            route = route_to(address)
-            board = cls(route.address, route=route, name=address)
+        board = cls(address, route=route, name=name)
         try:
             board.info(timeout_s=timeout_s)
         except DeadlineExceeded as error:
@@ -289,9 +294,9 @@ class Board:
         return answer
 
     def _dial(self, address: str) -> None:
+        channel = self._channel.keep(open_channel(parse_address(address)))
         self.address = address
-        self._channel: grpc.Channel = open_channel(parse_address(address))
-        self._client = BoardClient(self._channel, self.name)
+        self._client = BoardClient(channel, self.name)
 
     def _recover(self, error: BoardUnreachable, end_s: float | None) -> None:
         """Have a connection again, or raise why there is none."""
@@ -301,15 +306,17 @@ class Board:
         with self._recovering:
             self._route.recover()
             if self._route.address != self.address:
-                self._channel.close()
                 self._dial(self._route.address)
             self._await_ready(error, _RECOVER_S, end_s)
 
     def _await_ready(self, error: BoardUnreachable, wait_s: float, end_s: float | None) -> None:
         if end_s is not None:
             wait_s = min(wait_s, max(0.0, end_s - monotonic()))
+        channel = self._channel.newest
+        if channel is None:  # closed meanwhile
+            raise error from None
         try:
-            grpc.channel_ready_future(self._channel).result(wait_s)
+            grpc.channel_ready_future(channel).result(wait_s)
         except grpc.FutureTimeoutError:
             raise error from None
 

@@ -1,4 +1,4 @@
-"""Files as inputs of a model: pictures, arrays, raw bytes, folders of them."""
+"""Files and folders as the frames of a model."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
-from bpu_common.image import check_caller_array, encode_rgb
-from bpu_common.tensor import U8, AnyArray, ModelInput
-
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-_KNOWN = PICTURES | {".npy", ".bin", ".raw", ".nv12", ".yuv"}
+from bpu_common.input_files import FOLDER_SUFFIXES, read_input
+from bpu_common.tensor import AnyArray, ModelInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,7 @@ class FrameFiles:
 
         Raises:
             InputError: a file cannot be read or does not fit; `where` is the file.
+            UsageError: a picture is given and Pillow is not installed.
         """
         return {
             value.tensor.name: read_input(path, value, crop=self.crop)
@@ -70,75 +66,23 @@ def frames_of(
     )
 
 
-def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArray:
-    """One file as the array that an input takes.
-
-    Raises:
-        InputError: it cannot be read or does not fit.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix in PICTURES:
-            return encode_rgb(_picture(path, target, crop), target)
-        if suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
-        else:
-            array = np.frombuffer(_whole(path, target), target.caller_dtype.numpy)
-        check_caller_array(array, target)
-        return np.ascontiguousarray(array).reshape(target.caller_shape)
-    except InputError as error:
-        raise InputError(error.message, where=str(path), hint=error.hint) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot read the file: {reason}", where=str(path)) from None
-    except ValueError as error:
-        raise InputError(f"not a NumPy array file: {error}", where=str(path)) from None
-
-
-def _whole(path: Path, target: ModelInput) -> bytes:
-    size_bytes = path.stat().st_size
-    if size_bytes != target.caller_size_bytes:
-        raise InputError(
-            f"{size_bytes} bytes, the input {target.tensor.name!r} takes "
-            f"{target.caller_size_bytes} ({target.input_type.value}, {target.caller_dtype.value})"
-        )
-    return path.read_bytes()
-
-
-def _picture(path: Path, target: ModelInput, crop: bool) -> U8:
-    """RGB uint8 (H, W, 3) of the input's size; EXIF orientation applied, bilinear."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if not target.input_type.is_image:
-        raise InputError(
-            f"the input {target.tensor.name!r} takes float values, not a picture",
-            hint="give a .npy or .bin file of float32",
-        )
-    size = (target.width, target.height)
-    try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"not a picture that can be read ({error})") from None
-    if picture.size != size:
-        bilinear = Image.Resampling.BILINEAR
-        picture = ImageOps.fit(picture, size, bilinear) if crop else picture.resize(size, bilinear)
-    return np.asarray(picture)
-
-
 def _expand(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         if not path.exists():
             raise InputError("no such file or folder", where=str(path))
         return (path,)
     files = tuple(
-        sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in _KNOWN)
+        sorted(
+            each
+            for each in path.iterdir()
+            if each.is_file() and each.suffix.lower() in FOLDER_SUFFIXES
+        )
     )
     if not files:
         raise InputError(
             "no pictures or arrays in this folder",
             where=str(path),
-            hint=f"files that end in {', '.join(sorted(_KNOWN))} are taken",
+            hint=f"files that end in {', '.join(sorted(FOLDER_SUFFIXES))} are taken",
         )
     return files
 

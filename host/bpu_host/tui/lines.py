@@ -64,7 +64,7 @@ def frame_line(frame: TelemetryFrame) -> str:
     for name in ("queue", "system"):
         value[name] = asdict(value[name])
     value["slices"] = [[getattr(item, name) for name in SLICE_COLUMNS] for item in frame.slices]
-    value["temperature_millicelsius"] = dict(frame.temperature_millicelsius)
+    value["temperature_millicelsius"] = frame.temperature_millicelsius
     return _dump(value)
 
 
@@ -160,9 +160,9 @@ def frame_from(value: dict[str, Any], columns: tuple[str, ...] = SLICE_COLUMNS) 
         "slices": lambda rows: tuple(
             _build(CallSlice, dict(zip(columns, row, strict=True))) for row in rows
         ),
-        "temperature_millicelsius": lambda item: tuple(
-            (_checked(str, name), _checked(int, degrees)) for name, degrees in item.items()
-        ),
+        "temperature_millicelsius": lambda item: {
+            name: _checked(int, degrees) for name, degrees in item.items()
+        },
     }
     return _build(TelemetryFrame, value, build)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bpu_common.errors import BoardUnreachable, BpuError
 from bpu_common.load import LoadRequest, LoadState
+from bpu_host.client import connect
 from bpu_host.remote import Board
 
 _LOOK_S = 1.0
@@ -134,7 +135,7 @@ class BoardLoads:
 
     def _connected(self) -> Board:
         if self._board is None:
-            self._board = Board.connect(self._address)
+            self._board = connect(self._address)
         return self._board
 
     def _disconnect(self) -> None:

@@ -12,6 +12,7 @@ from bpu_common.daemon import HISTORY_NS, LinkState
 from bpu_common.errors import BoardUnreachable, BpuError
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.messages.daemon import frame_from_bytes
+from bpu_host.client import connect
 from bpu_host.remote import Board
 from bpu_host.tui.lines import read_frames
 
@@ -58,7 +59,7 @@ class BoardSource:
         """Nothing is dialled before `frames`.
 
         Args:
-            address: whatever `Board.connect` takes.
+            address: whatever `client.connect` takes.
         """
         self.label = label or address
         self._address = address
@@ -68,7 +69,7 @@ class BoardSource:
         self._lock = threading.Lock()
 
     def frames(self) -> Iterator[TelemetryFrame]:
-        board = Board.connect(self._address)
+        board = connect(self._address)
         with board:
             with self._lock:
                 if self._closed:

@@ -298,7 +298,7 @@ def _gauges(frames: Sequence[TelemetryFrame]) -> Gauges:
         waiting=last.queue.waiting,
         alive_limit=last.queue.alive_limit,
         temperatures=tuple(
-            (plain(name), value / 1000) for name, value in last.temperature_millicelsius
+            (plain(name), value / 1000) for name, value in last.temperature_millicelsius.items()
         ),
     )
 

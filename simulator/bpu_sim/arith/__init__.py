@@ -19,7 +19,6 @@ from bpu_sim.arith.operations import (
 )
 from bpu_sim.arith.sampling import NEAREST_MODES, resize_axis
 from bpu_sim.arith.scales import (
-    INT32_LIMIT,
     MAX_RATIO,
     MIN_RATIO,
     accumulator_bound,
@@ -39,7 +38,6 @@ from bpu_sim.arith.scales import (
 )
 
 __all__ = [
-    "INT32_LIMIT",
     "MAX_RATIO",
     "MIN_RATIO",
     "NEAREST_MODES",

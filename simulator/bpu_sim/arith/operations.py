@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bpu_common.errors import DeviceFault
+from bpu_common.limits import INT32_LIMIT, RESIZE_STEPS
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import I8, I32, I64, DType
@@ -18,7 +19,6 @@ FULL_RANGE: Pair = (-128, 127)
 UNIT_PAIR: Pair = (1, 1)
 NO_PADS: Quad = (0, 0, 0, 0)
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
-_INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 
 def requantize(acc: I64, params: ChannelParams, clamp: Pair = FULL_RANGE) -> I8:
@@ -110,7 +110,7 @@ def conv(
     if addend is not None:
         acc += addend.astype(np.int64) * np.array(factors, np.int64)
     biased = acc + params.bias
-    if biased.size and (biased.min() < _INT32_MIN or biased.max() > _INT32_MAX):
+    if biased.size and (biased.min() < -INT32_LIMIT - 1 or biased.max() > INT32_LIMIT):
         raise DeviceFault("a convolution's accumulator leaves int32")
     if out is DType.INT32:
         return biased.astype(np.int32)
@@ -184,9 +184,10 @@ def resize(x: I8, mode: ResizeMode, rows: Axis, columns: Axis) -> I8:
     wide = x.astype(np.int64)
     down = np.array(rows.frac, np.int64)[:, None, None]
     right = np.array(columns.frac, np.int64)[None, :, None]
-    by_row: I64 = wide[list(rows.low)] * (256 - down) + wide[list(rows.high)] * down
+    by_row: I64 = wide[list(rows.low)] * (RESIZE_STEPS - down) + wide[list(rows.high)] * down
     total: I64 = (
-        by_row[:, list(columns.low)] * (256 - right) + by_row[:, list(columns.high)] * right
+        by_row[:, list(columns.low)] * (RESIZE_STEPS - right)
+        + by_row[:, list(columns.high)] * right
     )
     return ((total + (1 << 15)) >> 16).astype(np.int8)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.limits import RESIZE_STEPS
 from bpu_common.program import Axis, ResizeMode
 
 _HALF = Fraction(1, 2)
@@ -64,11 +65,11 @@ def resize_axis(
         rounded = NEAREST_MODES[nearest_mode]
         low = tuple(min(max(rounded(x), 0), last) for x in positions)
         return Axis(low, low, (0,) * out_size)
-    steps = [round(min(max(x, Fraction(0)), Fraction(last)) * 256) for x in positions]
+    steps = [round(min(max(x, Fraction(0)), Fraction(last)) * RESIZE_STEPS) for x in positions]
     return Axis(
-        tuple(step // 256 for step in steps),
-        tuple(min(step // 256 + 1, last) for step in steps),
-        tuple(step % 256 for step in steps),
+        tuple(step // RESIZE_STEPS for step in steps),
+        tuple(min(step // RESIZE_STEPS + 1, last) for step in steps),
+        tuple(step % RESIZE_STEPS for step in steps),
     )
 
 

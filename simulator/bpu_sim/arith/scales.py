@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.limits import BIAS_SHIFT, RIGHT_SHIFT
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, Pair, Requant
 from bpu_common.tensor import F32, F64, I8, I32, I64
 
-MAX_RIGHT_SHIFT = 16
-MAX_BIAS_SHIFT = 16
-INT32_LIMIT = (1 << 31) - 1
 _INT16_MAX = (1 << 15) - 1
 
 
@@ -32,8 +30,10 @@ def _least_step() -> float:
 
 
 _LEAST_STEP = _least_step()
-MIN_RATIO = _LEAST_STEP / (1 << MAX_RIGHT_SHIFT)
+MIN_RATIO = _LEAST_STEP / (1 << RIGHT_SHIFT.high)
 """Least s_in * s_w / s_out that a right shift of 16 can express (5.9e-8)."""
+LEAST_INT32_SCALE = float(np.finfo(np.float32).tiny)
+"""Least s_in * s_w of an int32 result: files and boards hold scales as normal float32 numbers."""
 MAX_RATIO = 32767.0
 """Greatest s_in * s_w / s_out: multiplier 2^15 - 1, no out shift."""
 
@@ -115,7 +115,7 @@ def _bias_codes(steps: F64) -> tuple[I32, I32]:
         if fits.all():
             return bias_q.astype(np.int32), bias_shift
         bias_shift += (~fits).astype(np.int32)
-        if bias_shift.max() > MAX_BIAS_SHIFT:
+        if bias_shift.max() > BIAS_SHIFT.high:
             channel = int(np.argmax(bias_shift))
             raise ModelUnsupported(
                 f"the bias of channel {channel} is {steps[channel]:.4g} accumulator steps; "
@@ -162,12 +162,17 @@ def weight_scales(weights: F32 | F64, least: F64 | float = 0.0) -> F64:
 def least_weight_scale(bias_real: F64, s_in: float, s_out: float | None) -> F64:
     """The smallest usable weight scale of each channel, (O,); `s_out` None for int32 outputs.
 
-    Below it the requantization ratio or the bias (2^30 accumulator steps) leaves its range; a
-    channel so weak beside its bias or its output loses nothing by coarser weight codes.
+    Below it the requantization ratio, the scale of an int32 result or the bias (2^30 accumulator
+    steps) leaves its range; a channel so weak beside its bias or its output loses nothing by
+    coarser weight codes.
     """
     for_bias = np.abs(bias_real.astype(np.float64)) / (s_in * 2.0**30)
-    for_ratio = 0.0 if s_out is None else MIN_RATIO * (1 + 1e-9) * s_out / s_in
-    least: F64 = np.maximum(for_bias, for_ratio)
+    for_result = (
+        LEAST_INT32_SCALE * (1 + 1e-9) / s_in
+        if s_out is None
+        else MIN_RATIO * (1 + 1e-9) * s_out / s_in
+    )
+    least: F64 = np.maximum(for_bias, for_result)
     return least
 
 

@@ -69,7 +69,7 @@ class FastSegment:
             array = arrays[name]
             image = self._images.get(name)
             if image is not None:
-                array = network_input(np.asarray(array, np.uint8), image)
+                array = network_input(array, image)
             feeds[name] = np.ascontiguousarray(array)
         outputs = list(self._segment.outputs)
         try:

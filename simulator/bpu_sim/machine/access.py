@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bpu_common.limits import LUT_BYTES
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
     Conv,
@@ -21,8 +22,6 @@ from bpu_common.program import (
     Tile,
 )
 from bpu_common.tensor import DType
-
-LUT_BYTES = 256
 
 
 def byte_run(space: Space, offset_bytes: int, size_bytes: int) -> Tile:

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 
 from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_common.limits import LUT_BYTES, RESIZE_STEPS
 from bpu_common.params import ChannelParams
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
@@ -31,7 +32,7 @@ from bpu_common.program import (
 from bpu_common.tensor import I8, U8, AnyArray, DType
 from bpu_sim import arith
 from bpu_sim.machine import kernels
-from bpu_sim.machine.access import LUT_BYTES, accesses, byte_run, image_tiles, weights_shape
+from bpu_sim.machine.access import accesses, byte_run, image_tiles, weights_shape
 from bpu_sim.machine.memory import Memory, describe
 
 
@@ -298,5 +299,5 @@ def _require_axis(axis: Axis, x: Tile, y: Tile, dimension: int) -> None:
         raise DeviceFault(f"a resize axis has {len(axis.low)} positions, the output {count}")
     if min(axis.low) < 0 or max(*axis.low, *axis.high) >= size:
         raise DeviceFault(f"a resize axis leaves its input of {size} positions")
-    if min(axis.frac) < 0 or max(axis.frac) > 256:
-        raise DeviceFault("a resize weight lies outside 0..256")
+    if min(axis.frac) < 0 or max(axis.frac) >= RESIZE_STEPS:
+        raise DeviceFault(f"a resize weight lies outside 0..{RESIZE_STEPS - 1}")

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.params import ChannelParams
 from bpu_common.program import Conv, Pair
 from bpu_common.tensor import I8, I32, DType
@@ -26,7 +27,7 @@ _FLOAT32_EXACT = 1 << 24
 def conv(x: I8, weights: I8, params: ChannelParams, op: Conv) -> I8 | I32:
     """`arith.conv` for the tile (H, W, C) that the instruction asks for; weights OHWI."""
     rows, columns, _ = op.y.shape_hwc
-    if arith.accumulator_bound(weights, params).max() > arith.INT32_LIMIT:
+    if arith.accumulator_bound(weights, params).max() > INT32_LIMIT:
         return arith.conv(
             x,
             weights,

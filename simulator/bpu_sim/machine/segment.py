@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bpu_common.caller import canonical
 from bpu_common.errors import DeviceFault, InputError
 from bpu_common.model import BpuSegment
 from bpu_common.program import IoSlot, Program, Space, Store, Tile
@@ -41,7 +42,8 @@ class ExactSegment:
         }
 
     def run(self, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """One frame. Inputs: raw uint8 images, or int8 (1, H, W, C); outputs (1, H, W, C).
+        """One frame. Inputs: images in the caller's form, or int8 (1, H, W, C); outputs
+        (1, H, W, C).
 
         Raises:
             InputError: an input is missing or of the wrong shape or type.
@@ -60,11 +62,13 @@ class ExactSegment:
         """Where the values of an input go in the IO space."""
         image = self._images.get(slot.tensor)
         if image is None:
-            if array.ndim != 4:
-                raise InputError(f"input '{slot.tensor}' has shape {array.shape}, not (1, H, W, C)")
-            _require(slot, array, (1, *array.shape[1:]), DType.INT8)
+            if array.ndim != 4 or array.shape[0] != 1 or array.dtype != np.int8:
+                raise InputError(
+                    f"input '{slot.tensor}' is {array.dtype} {array.shape}, "
+                    "not int8 (1, H, W, C) as another segment makes it"
+                )
             return [(_io_tile(slot, array[0]), array[0])]
-        _require(slot, array, image.caller_shape, image.caller_dtype)
+        array = canonical(array, image)
         if not image.input_type.is_nv12:
             channels_first = image.layout is Layout.NCHW
             pixels = array[0].transpose(1, 2, 0) if channels_first else array[0]
@@ -72,14 +76,6 @@ class ExactSegment:
         stride = align_up(image.width, DDR_WIDTH_ALIGN)
         planes = array.reshape(-1, image.width, 1)  # H rows of Y, then H / 2 rows of UV
         return [(Tile(Space.IO, slot.offset_bytes, planes.shape, stride, 1, DType.UINT8), planes)]
-
-
-def _require(slot: IoSlot, array: AnyArray, shape: tuple[int, ...], dtype: DType) -> None:
-    if array.shape != shape or array.dtype != dtype.numpy:
-        raise InputError(
-            f"input '{slot.tensor}' has shape {array.shape} of {array.dtype}; "
-            f"{shape} of {dtype.value} is needed"
-        )
 
 
 def _io_tile(slot: IoSlot, values: AnyArray) -> Tile:

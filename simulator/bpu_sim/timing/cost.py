@@ -137,7 +137,9 @@ def _compute(cycles: int, spec: MachineSpec) -> Cost:
 
 def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
     height, width, channels = y.shape_hwc
-    elements = height * align_up(width, spec.width_align) * align_up(channels, 4)
+    elements = (
+        height * align_up(width, spec.width_align) * align_up(channels, spec.in_channel_align)
+    )
     return -(-elements * operations // spec.elements_per_cycle)
 
 

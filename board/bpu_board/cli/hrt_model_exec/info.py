@@ -24,18 +24,26 @@ _RULE = "-" * 69
 
 _IMAGE_TYPES = {
     InputType.NV12: "NV12",
+    InputType.NV12_SEPARATE: "NV12_SEPARATE",
     InputType.YUV444: "YUV444",
     InputType.RGB: "RGB",
     InputType.BGR: "BGR",
     InputType.GRAY: "Y",
 }
 _TENSOR_TYPES = {
+    DType.INT4: "S4",
+    DType.UINT4: "U4",
     DType.INT8: "S8",
     DType.UINT8: "U8",
+    DType.FLOAT16: "F16",
     DType.INT16: "S16",
-    DType.INT32: "S32",
-    DType.INT64: "S64",
+    DType.UINT16: "U16",
     DType.FLOAT32: "F32",
+    DType.INT32: "S32",
+    DType.UINT32: "U32",
+    DType.FLOAT64: "F64",
+    DType.INT64: "S64",
+    DType.UINT64: "U64",
     DType.BOOL: "U8",
 }
 _SOURCES = {

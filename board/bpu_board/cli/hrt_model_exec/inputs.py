@@ -1,19 +1,13 @@
-"""Input files of `hrt_model_exec`: pictures, raw bytes, plain numbers."""
+"""Input files of `hrt_model_exec`: one per input of the model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from bpu_board.runtime.executor import describe, from_bytes
-from bpu_common.errors import InputError, UsageError
-from bpu_common.image import encode_rgb
+from bpu_common.errors import InputError
+from bpu_common.input_files import read_input
 from bpu_common.model import BpuModel
-from bpu_common.tensor import AnyArray, ModelInput
-
-_PICTURES = {".jpg", ".jpeg", ".png"}
-_KINDS = "jpg, jpeg, png, bin or txt"
+from bpu_common.tensor import AnyArray
 
 
 def split_files(text: str) -> list[Path]:
@@ -35,79 +29,6 @@ def read_inputs(model: BpuModel, text: str) -> dict[str, AnyArray]:
             hint="give one file per input in --input_file, separated by commas",
         )
     return {
-        spec.tensor.name: read_input(model.name, spec, path)
-        for spec, path in zip(model.inputs, files, strict=True)
+        target.tensor.name: read_input(path, target)
+        for target, path in zip(model.inputs, files, strict=True)
     }
-
-
-def read_input(model: str, spec: ModelInput, path: Path) -> AnyArray:
-    """One input from a file; its kind follows from the suffix, upper or lower case.
-
-    Raises:
-        InputError: the file is missing, of an unknown kind, or does not fit.
-        UsageError: a picture is given and Pillow is not installed.
-    """
-    kind = path.suffix.lower()
-    try:
-        if kind == ".bin":
-            return from_bytes(model, spec, path.read_bytes())
-        if kind == ".txt":
-            return _read_text(model, spec, path)
-    except OSError as error:
-        raise InputError(f"cannot read the input file: {error.strerror}", where=str(path)) from None
-    except InputError as error:
-        raise InputError(error.message, where=str(path), hint=error.hint) from None
-    if kind in _PICTURES:
-        return _read_picture(model, spec, path)
-    raise InputError(
-        f"input files are {_KINDS}, this one ends in {path.suffix or 'nothing'}", where=str(path)
-    )
-
-
-def _read_text(model: str, spec: ModelInput, path: Path) -> AnyArray:
-    if spec.input_type.is_image:
-        raise InputError(
-            f"input {spec.tensor.name!r} of model {model} takes a picture or raw bytes "
-            f"({describe(spec)}), not numbers"
-        )
-    try:
-        words = path.read_text(encoding="ascii").replace(",", " ").split()
-        values = np.array([float(word) for word in words], np.float32)
-    except ValueError:
-        raise InputError("the file holds something that is not a number") from None
-    wanted = int(np.prod(spec.caller_shape))
-    if values.size != wanted:
-        raise InputError(
-            f"input {spec.tensor.name!r} of model {model} takes {wanted} numbers, "
-            f"the file holds {values.size}"
-        )
-    return values.reshape(spec.caller_shape)
-
-
-def _read_picture(model: str, spec: ModelInput, path: Path) -> AnyArray:
-    if not spec.input_type.is_image:
-        raise InputError(
-            f"input {spec.tensor.name!r} of model {model} is a featuremap ({describe(spec)}), "
-            "not a picture",
-            where=str(path),
-            hint="give a .bin file of float32 values or a .txt file of numbers",
-        )
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise UsageError(
-            "reading pictures needs Pillow, which is not installed",
-            where=str(path),
-            hint="pip install 'openbpu-board[images]', or give raw bytes as a .bin file",
-        ) from None
-    try:
-        with Image.open(path) as picture:
-            resized = picture.convert("RGB").resize(
-                (spec.width, spec.height), Image.Resampling.BILINEAR
-            )
-    except UnidentifiedImageError:
-        raise InputError("the file is not a picture that can be read", where=str(path)) from None
-    except (OSError, Image.DecompressionBombError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read the picture: {reason}", where=str(path)) from None
-    return encode_rgb(np.asarray(resized), spec)

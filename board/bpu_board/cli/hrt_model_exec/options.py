@@ -52,8 +52,8 @@ OPTIONS: tuple[Option, ...] = (
         "input_file",
         "string",
         _RUNS,
-        "Input files, separated by comma, one per input: jpg, jpeg, png or bin for image inputs, "
-        "bin or txt for featuremap inputs. perf uses random tensors without it.",
+        "Input files, separated by comma, one per input: jpg, jpeg, png, bmp, webp, npy or bin for "
+        "image inputs, npy, bin or txt for featuremap inputs. perf uses random tensors without it.",
     ),
     Option("roi_infer", "bool", _RUNS, "Resizer inputs; not supported yet."),
     Option("roi", "string", _RUNS, "Regions for resizer inputs; not supported yet."),

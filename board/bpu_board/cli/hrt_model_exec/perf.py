@@ -12,7 +12,7 @@ from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.profiler.log import write_profile
-from bpu_board.runtime.executor import random_inputs
+from bpu_board.runtime.inputs import random_inputs
 from bpu_common.errors import UsageError
 from bpu_common.perf import (
     DEFAULT_FRAME_COUNT,

@@ -5,33 +5,43 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from bpu_common.errors import InputError, ModelFormatError
+from bpu_common.errors import InputError
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.gen.openbpu.v1 import model_pb2
-from bpu_common.wire.messages.tensors import (
-    DTYPE_FROM_PB,
-    DTYPE_TO_PB,
-    enum_from,
-    shape_from,
-)
+from bpu_common.wire.messages.derive import numbers_of
+from bpu_common.wire.messages.record import Hook
 
 assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"
 
 MAX_ARRAYS = 256
+MAX_RANK = 8
+
+_NUMBERS = numbers_of(DType, model_pb2.DType.DESCRIPTOR)
+_DTYPES = {number: dtype for dtype, number in _NUMBERS.items()}
 _BY_NUMPY = {value.numpy: value for value in DType if value.size_bits >= 8}
+
+
+def arrays_field(name: str) -> Hook:
+    """How a field of arrays by name is converted, in place: a copied message copies its arrays."""
+
+    def write(value: Any, message: Any) -> None:  # noqa: ANN401  of any class with such a field
+        add_arrays(getattr(message, name), getattr(value, name))
+
+    def read(message: Any) -> dict[str, AnyArray]:  # noqa: ANN401
+        return arrays_from_pb(getattr(message, name))
+
+    return Hook(name, write, read)
 
 
 class _Tensors(Protocol):
     """A repeated field of tensors."""
 
-    def add(
-        self, *, name: str, dtype: model_pb2.DType, shape: Sequence[int], data: bytes
-    ) -> object: ...
+    def add(self, *, name: str, dtype: int, shape: Sequence[int], data: bytes) -> object: ...
 
 
 def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
@@ -48,7 +58,7 @@ def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
                 f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
             )
         data = array.tobytes()
-        tensors.add(name=name, dtype=DTYPE_TO_PB[dtype], shape=array.shape, data=data)
+        tensors.add(name=name, dtype=_NUMBERS[dtype], shape=array.shape, data=data)
 
 
 def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:
@@ -69,13 +79,16 @@ def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:
 
 def _from_pb(message: pb.Tensor) -> AnyArray:
     where = f"tensor {message.name!r}"
-    try:
-        dtype = enum_from(DTYPE_FROM_PB, message.dtype, "element type")
-        shape = shape_from(message.shape, "shape")
-    except ModelFormatError as error:
-        raise InputError(error.message, where=where) from None
+    dtype = _DTYPES.get(message.dtype)
+    if dtype is None:
+        raise InputError(f"DType {message.dtype} is not known", where=where)
     if dtype not in _BY_NUMPY.values():
         raise InputError(f"arrays of {dtype.value} do not travel; send them as int8", where=where)
+    if len(message.shape) > MAX_RANK:
+        raise InputError(
+            f"{len(message.shape)} dimensions, at most {MAX_RANK} are possible", where=where
+        )
+    shape = tuple(message.shape)
     data = message.data
     if math.prod(shape) * dtype.size_bytes != len(data):
         raise InputError(f"{len(data)} bytes are not {dtype.value} of shape {shape}", where=where)

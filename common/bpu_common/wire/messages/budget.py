@@ -1,19 +1,21 @@
 """A bound on what a message may unfold to, checked on its bytes before it is parsed.
 
-An empty sub-message takes two bytes on the wire and a hundred in memory, so sixteen hostile
-mebibytes could ask for a gigabyte. Counting the sub-messages first costs little and bounds that.
+An empty sub-message takes two bytes on the wire and a hundred in memory, a packed number one byte
+and twelve, so sixteen hostile mebibytes could ask for a gigabyte. Counting them first costs little
+and bounds that.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import TypeAlias
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from bpu_common.errors import ModelFormatError
 
 MAX_FIELDS = 2_000_000
-"""Fields looked at in one message, sub-messages included (about 200,000 instructions)."""
+"""Fields and packed values in one message, sub-messages included (about 200,000 instructions)."""
 
 _SMALL_BYTES = 256 << 10
 """Nothing this short can unfold to more than some 20 MB."""
@@ -33,7 +35,7 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
         return
     fields_left = MAX_FIELDS
     position, end, children = 0, len(raw), _children(descriptor)
-    outer: list[tuple[int, dict[int, Descriptor]]] = []  # messages around: end and children
+    outer: list[tuple[int, _Children]] = []  # messages around: end and children
     while position < end or outer:
         if position >= end:
             if position > end:
@@ -41,8 +43,6 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
             end, children = outer.pop()
             continue
         fields_left -= 1
-        if fields_left < 0:
-            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
         tag, position = _varint(raw, position, end, what)
         wire = tag & 7
         if wire == _VARINT:
@@ -50,7 +50,12 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
         elif wire == _BYTES:
             size, position = _varint(raw, position, end, what)
             child = children.get(tag >> 3)
-            if child is not None and size and _children(child):
+            if child is None or not size:
+                position += size
+            elif isinstance(child, int):
+                position += size
+                fields_left -= size // child
+            elif _children(child):
                 outer.append((end, children))
                 end, children = min(position + size, end), _children(child)
             else:
@@ -59,18 +64,32 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
             position += _FIXED_BYTES[wire]
         else:
             raise ModelFormatError(f"{what} is not a valid message")
+        if fields_left < 0:
+            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
     if position != end:
         raise ModelFormatError(f"{what} is not a valid message (it ends within a field)")
 
 
+_Children: TypeAlias = dict[int, Descriptor | int]
+
+
 @cache
-def _children(descriptor: Descriptor) -> dict[int, Descriptor]:
-    """Field number -> message type. Empty for leaves, which are counted but not looked into."""
-    return {
+def _children(descriptor: Descriptor) -> _Children:
+    """Field number -> message type, or least size of a packed value in bytes.
+
+    Empty for leaves, which are counted but not looked into.
+    """
+    packed = {
+        field.number: 8 if field.type == FieldDescriptor.TYPE_DOUBLE else 1
+        for field in descriptor.fields
+        if field.is_packed
+    }
+    messages = {
         field.number: field.message_type
         for field in descriptor.fields
         if field.message_type is not None
     }
+    return {**packed, **messages}
 
 
 def _varint(raw: bytes, position: int, end: int, what: str) -> tuple[int, int]:

@@ -7,11 +7,7 @@ are handed over through `put` (store a section, get its index) and `get` (sectio
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import DecodeError, Message
+from collections.abc import Callable, Sequence
 
 from bpu_common.errors import ModelFormatError
 from bpu_common.model import (
@@ -24,19 +20,18 @@ from bpu_common.model import (
     Segment,
 )
 from bpu_common.program import Program
+from bpu_common.tensor import ModelInput, TensorSpec
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as pb
-from bpu_common.wire.messages.budget import check_budget
-from bpu_common.wire.messages.program import program_from_pb, program_to_pb
-from bpu_common.wire.messages.tensors import (
-    DTYPE_FROM_PB,
-    DTYPE_TO_PB,
-    enum_from,
-    input_from_pb,
-    input_to_pb,
-    shape_from,
-    tensor_from_pb,
-    tensor_to_pb,
-)
+from bpu_common.wire.messages.record import all_of, prefixed
+from bpu_common.wire.messages.rules import WIRE
+from bpu_common.wire.messages.strict import parse
+
+TENSOR = WIRE.converter(TensorSpec, pb.TensorSpec)
+INPUT = WIRE.converter(ModelInput, pb.ModelInput)
+PROGRAM = WIRE.converter(Program, pb.Program)
+NODE = WIRE.converter(NodeInfo, pb.NodeInfo)
+_CONSTANT = WIRE.converter(ExternalConstant, pb.ExternalConstant)
+_CPU_NODE = WIRE.converter(CpuNode, pb.CpuNode)
 
 
 class SectionKind(enum.IntEnum):
@@ -52,24 +47,6 @@ Bytes = bytes | memoryview
 PutSection = Callable[[SectionKind, Bytes], int]
 GetSection = Callable[[SectionKind, int], memoryview]
 
-_M = TypeVar("_M", bound=Message)
-
-
-def parse(kind: type[_M], data: Bytes, what: str) -> _M:
-    """The message in `data`.
-
-    Raises:
-        ModelFormatError: not such a message, or one that would need far more memory than bytes.
-    """
-    message = kind()
-    descriptor: Descriptor = kind.DESCRIPTOR  # type: ignore[assignment]  # upb's own class, alike
-    check_budget(data, descriptor, what)
-    try:
-        message.ParseFromString(bytes(data))
-    except DecodeError as error:
-        raise ModelFormatError(f"{what} is not a valid message ({error})") from None
-    return message
-
 
 def encode_models(models: Sequence[BpuModel], put: PutSection) -> bytes:
     """The manifest of `models`; programs, graphs and weights go to `put`."""
@@ -84,27 +61,21 @@ def decode_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
         ModelFormatError: with `where` as `model[i].segment[k]...`.
     """
     message = parse(pb.Manifest, manifest, "manifest")
-    models = []
-    for index, item in enumerate(message.models):
-        try:
-            models.append(_model_from_pb(item, get))
-        except ModelFormatError as error:
-            raise prefixed(error, f"model[{index}]") from None
-    return tuple(models)
+    return tuple(all_of(lambda item: _model_from_pb(item, get), message.models, "models"))
 
 
 def encode_program(program: Program) -> bytes:
-    return program_to_pb(program).SerializeToString(deterministic=True)
+    return PROGRAM.to_pb(program).SerializeToString(deterministic=True)
 
 
 def decode_program(data: Bytes) -> Program:
-    return program_from_pb(parse(pb.Program, data, "program"))
+    """The program of a section, values not yet checked against each other.
 
-
-def prefixed(error: ModelFormatError, place: str) -> ModelFormatError:
-    """The same error with `place` before its `where`."""
-    where = f"{place}.{error.where}" if error.where else place
-    return ModelFormatError(error.message, where=where, hint=error.hint)
+    Raises:
+        ModelFormatError: no such message, or a value that is missing, not known or of the wrong
+            length; `where` is `call[i].instruction[k].field`.
+    """
+    return PROGRAM.from_pb(parse(pb.Program, data, "program"))
 
 
 def _model_to_pb(model: BpuModel, put: PutSection) -> pb.Model:
@@ -112,35 +83,34 @@ def _model_to_pb(model: BpuModel, put: PutSection) -> pb.Model:
         name=model.name,
         march=model.march,
         machine=model.machine,
-        inputs=[input_to_pb(value) for value in model.inputs],
-        outputs=[tensor_to_pb(spec) for spec in model.outputs],
+        inputs=map(INPUT.to_pb, model.inputs),
+        outputs=map(TENSOR.to_pb, model.outputs),
         segments=[_segment_to_pb(segment, put) for segment in model.segments],
-        tensors=[tensor_to_pb(spec) for spec in model.tensors.values()],
-        nodes=[node_to_pb(node) for node in model.nodes],
-        parameters=parameters_to_pb(model.parameters),
+        tensors=map(TENSOR.to_pb, model.tensors.values()),
+        nodes=map(NODE.to_pb, model.nodes),
+        parameters=[pb.Parameter(name=name, value=text) for name, text in model.parameters.items()],
     )
 
 
 def _model_from_pb(message: pb.Model, get: GetSection) -> BpuModel:
-    segments: list[Segment] = []
-    for index, item in enumerate(message.segments):
-        try:
-            segments.append(_segment_from_pb(item, get))
-        except ModelFormatError as error:
-            raise prefixed(error, f"segment[{index}]") from None
-    tensors = {spec.name: tensor_from_pb(spec) for spec in message.tensors}
+    tensors = {spec.name: spec for spec in all_of(TENSOR.from_pb, message.tensors, "tensors")}
+    parameters = {item.name: item.value for item in message.parameters}
     if len(tensors) != len(message.tensors):
         raise ModelFormatError("two tensors of one name")
+    if len(parameters) != len(message.parameters):
+        raise ModelFormatError("two parameters of one name")
     return BpuModel(
         name=message.name,
         march=message.march,
         machine=message.machine,
-        inputs=tuple(input_from_pb(item) for item in message.inputs),
-        outputs=tuple(tensor_from_pb(item) for item in message.outputs),
-        segments=tuple(segments),
+        inputs=tuple(all_of(INPUT.from_pb, message.inputs, "inputs")),
+        outputs=tuple(all_of(TENSOR.from_pb, message.outputs, "outputs")),
+        segments=tuple(
+            all_of(lambda item: _segment_from_pb(item, get), message.segments, "segments")
+        ),
         tensors=tensors,
-        nodes=tuple(node_from_pb(item) for item in message.nodes),
-        parameters=parameters_from_pb(message.parameters),
+        nodes=tuple(all_of(NODE.from_pb, message.nodes, "nodes")),
+        parameters=parameters,
     )
 
 
@@ -154,30 +124,25 @@ def _segment_to_pb(segment: Segment, put: PutSection) -> pb.Segment:
                 program_section=put(SectionKind.PROGRAM, encode_program(segment.program)),
                 fast_path_section=put(SectionKind.GRAPH, segment.fast_path),
                 weights_section=put(SectionKind.WEIGHTS, segment.weights),
-                constants=[_constant_to_pb(constant) for constant in segment.constants],
+                constants=map(_CONSTANT.to_pb, segment.constants),
                 macs=segment.macs,
             )
-            return pb.Segment(bpu=bpu)
+            return pb.Segment(bpu_segment=bpu)
         case CpuSegment():
             cpu = pb.CpuSegment(
                 name=segment.name,
                 inputs=segment.inputs,
                 outputs=segment.outputs,
                 graph_section=put(SectionKind.GRAPH, segment.graph),
-                nodes=[
-                    pb.CpuNode(
-                        name=node.name, op_type=node.op_type, element_count=node.element_count
-                    )
-                    for node in segment.nodes
-                ],
+                nodes=map(_CPU_NODE.to_pb, segment.nodes),
             )
-            return pb.Segment(cpu=cpu)
+            return pb.Segment(cpu_segment=cpu)
 
 
 def _segment_from_pb(message: pb.Segment, get: GetSection) -> Segment:
     match message.WhichOneof("kind"):
-        case "bpu":
-            bpu = message.bpu
+        case "bpu_segment":
+            bpu = message.bpu_segment
             try:
                 program = decode_program(get(SectionKind.PROGRAM, bpu.program_section))
             except ModelFormatError as error:
@@ -188,73 +153,18 @@ def _segment_from_pb(message: pb.Segment, get: GetSection) -> Segment:
                 outputs=tuple(bpu.outputs),
                 program=program,
                 fast_path=get(SectionKind.GRAPH, bpu.fast_path_section),
-                constants=tuple(_constant_from_pb(item) for item in bpu.constants),
+                constants=tuple(all_of(_CONSTANT.from_pb, bpu.constants, "constants")),
                 weights=get(SectionKind.WEIGHTS, bpu.weights_section),
                 macs=bpu.macs,
             )
-        case "cpu":
-            cpu = message.cpu
+        case "cpu_segment":
+            cpu = message.cpu_segment
             return CpuSegment(
                 name=cpu.name,
                 inputs=tuple(cpu.inputs),
                 outputs=tuple(cpu.outputs),
                 graph=get(SectionKind.GRAPH, cpu.graph_section),
-                nodes=tuple(CpuNode(n.name, n.op_type, n.element_count) for n in cpu.nodes),
+                nodes=tuple(all_of(_CPU_NODE.from_pb, cpu.nodes, "nodes")),
             )
         case _:
             raise ModelFormatError("segment of no known kind")
-
-
-def _constant_to_pb(constant: ExternalConstant) -> pb.ExternalConstant:
-    return pb.ExternalConstant(
-        name=constant.name,
-        offset_bytes=constant.offset_bytes,
-        dtype=DTYPE_TO_PB[constant.dtype],
-        shape=constant.shape,
-    )
-
-
-def _constant_from_pb(message: pb.ExternalConstant) -> ExternalConstant:
-    return ExternalConstant(
-        name=message.name,
-        offset_bytes=message.offset_bytes,
-        dtype=enum_from(DTYPE_FROM_PB, message.dtype, "element type"),
-        shape=shape_from(message.shape, f"constant {message.name}"),
-    )
-
-
-def node_to_pb(node: NodeInfo) -> pb.NodeInfo:
-    return pb.NodeInfo(
-        name=node.name,
-        on=node.on,
-        subgraph=node.subgraph,
-        op_type=node.op_type,
-        cosine=node.cosine,
-        threshold=node.threshold,
-        in_dtype=node.in_dtype,
-        out_dtype=node.out_dtype,
-    )
-
-
-def node_from_pb(message: pb.NodeInfo) -> NodeInfo:
-    return NodeInfo(
-        name=message.name,
-        on=message.on,
-        subgraph=message.subgraph,
-        op_type=message.op_type,
-        cosine=message.cosine,
-        threshold=message.threshold,
-        in_dtype=message.in_dtype,
-        out_dtype=message.out_dtype,
-    )
-
-
-def parameters_to_pb(parameters: Mapping[str, str]) -> list[pb.Parameter]:
-    return [pb.Parameter(key=key, value=value) for key, value in parameters.items()]
-
-
-def parameters_from_pb(messages: Sequence[pb.Parameter]) -> dict[str, str]:
-    parameters = {item.key: item.value for item in messages}
-    if len(parameters) != len(messages):
-        raise ModelFormatError("two parameters of one name")
-    return parameters

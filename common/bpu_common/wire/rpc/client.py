@@ -22,7 +22,7 @@ from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages import board, load, perf, telemetry
+from bpu_common.wire.messages import board
 from bpu_common.wire.rpc.address import Address
 from bpu_common.wire.rpc.calls import Stream, Unary, Upload
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
@@ -73,62 +73,57 @@ class BoardClient:
     ) -> UploadState:
         """One upload stream; without chunks it asks how far the upload has come."""
         requests = itertools.chain((board.header_to_pb(header),), map(board.chunk_to_pb, chunks))
-        return board.state_from_pb(self._deploy(requests, timeout_s))
+        return board.UPLOAD_STATE.from_pb(self._deploy(requests, timeout_s))
 
     def list_models(self, timeout_s: float | None = None) -> tuple[ModelEntry, ...]:
         answer = self._list(pb.ListModelsRequest(), timeout_s)
-        return tuple(board.entry_from_pb(item) for item in answer.models)
+        return tuple(board.MODEL_ENTRY.from_pb(item) for item in answer.models)
 
     def remove_model(self, model: str, timeout_s: float | None = None) -> None:
         self._remove(pb.RemoveModelRequest(model=model), timeout_s)
 
     def model_info(self, model: str, timeout_s: float | None = None) -> ModelInfo:
-        return board.info_from_pb(self._info(pb.GetModelInfoRequest(model=model), timeout_s))
+        return board.MODEL_INFO.from_pb(self._info(pb.GetModelInfoRequest(model=model), timeout_s))
 
     def infer(
         self, request: InferRequest, timeout_s: float | None = None
     ) -> tuple[InferResult, int]:
         """The result and the wall time the board's runtime took for it (ns)."""
-        message = _in_range(perf.infer_request_to_pb, request)
+        message = _in_range(board.INFER_REQUEST.to_pb, request)
         answer = self._infer(message, timeout_s)
-        return perf.infer_result_from_pb(answer), answer.runtime_wall_ns
+        return board.INFER_RESULT.from_pb(answer), answer.runtime_wall_ns
 
     def perf(
         self, request: PerfRequest, timeout_s: float | None = None
     ) -> Iterator[PerfProgress | PerfResult]:
         """Reports while it runs, the result at the end."""
-        for event in self._perf(_in_range(perf.perf_request_to_pb, request), timeout_s):
-            if event.HasField("result"):
-                yield perf.perf_result_from_pb(event.result)
-            else:
-                yield perf.progress_from_pb(event.progress)
+        for event in self._perf(_in_range(board.PERF_REQUEST.to_pb, request), timeout_s):
+            yield board.PERF_EVENT.from_pb(event)
 
     def telemetry(self, period_ms: int = 0, frame_count: int = 0) -> Iterator[TelemetryFrame]:
         """Frames until `frame_count` of them, or until the iteration is left."""
         request = pb.TelemetryRequest(period_ms=period_ms, frame_count=frame_count)
         for frame in self._telemetry(request, None):
-            yield telemetry.frame_from_pb(frame)
+            yield board.TELEMETRY_FRAME.from_pb(frame)
 
     def telemetry_bytes(self, period_ms: int = 0) -> Iterator[bytes]:
         """As `telemetry` without end, each frame as the board sent it (see `frame_from_bytes`)."""
         return self._frames(pb.TelemetryRequest(period_ms=period_ms), None)
 
     def start_load(self, request: LoadRequest, timeout_s: float | None = None) -> LoadState:
-        message = _in_range(load.load_request_to_pb, request)
-        return load.load_state_from_pb(self._start_load(message, timeout_s))
+        message = _in_range(board.LOAD_REQUEST.to_pb, request)
+        return board.LOAD_STATE.from_pb(self._start_load(message, timeout_s))
 
     def stop_load(self, name: str, timeout_s: float | None = None) -> LoadState:
         answer = self._stop_load(pb.StopLoadRequest(name=name), timeout_s)
-        return load.load_state_from_pb(answer)
+        return board.LOAD_STATE.from_pb(answer)
 
     def loads(self, timeout_s: float | None = None) -> tuple[LoadState, ...]:
         answer = self._loads(pb.ListLoadsRequest(), timeout_s)
-        return tuple(load.load_state_from_pb(item) for item in answer.loads)
+        return tuple(board.LOAD_STATE.from_pb(item) for item in answer.loads)
 
     def capabilities(self, timeout_s: float | None = None) -> BoardInfo:
-        return board.capabilities_from_pb(
-            self._capabilities(pb.GetCapabilitiesRequest(), timeout_s)
-        )
+        return board.BOARD_INFO.from_pb(self._capabilities(pb.GetCapabilitiesRequest(), timeout_s))
 
 
 _R = TypeVar("_R")

@@ -45,28 +45,28 @@ class DaemonCalls:
         self._stop = Unary(channel, path("StopDaemon"), pb.StopDaemonResponse.FromString, where)
 
     def status(self, timeout_s: float) -> DaemonStatus:
-        return daemon.status_from_pb(self._status(pb.GetDaemonStatusRequest(), timeout_s))
+        return daemon.STATUS.from_pb(self._status(pb.GetDaemonStatusRequest(), timeout_s))
 
     def resolve(self, board: str, wait_ms: int, timeout_s: float) -> BoardLink | None:
         """The board's connection; None if the daemon does not know it."""
         request = pb.ResolveBoardRequest(board=board, wait_ms=wait_ms)
         answer = self._resolve(request, timeout_s)
-        return daemon.link_from_pb(answer.link) if answer.known else None
+        return daemon.LINK.from_pb(answer.link) if answer.known else None
 
     def perf(self, job: PerfJobRequest, timeout_s: float | None) -> Iterator[JobEvent]:
-        for event in self._perf(daemon.perf_job_to_pb(job), timeout_s):
-            yield daemon.job_event_from_pb(event)
+        for event in self._perf(daemon.PERF_JOB_REQUEST.to_pb(job), timeout_s):
+            yield daemon.JOB_EVENT.from_pb(event)
 
     def jobs(self, board: str, limit: int, active_only: bool, timeout_s: float) -> tuple[Job, ...]:
         request = pb.ListJobsRequest(board=board, limit=limit, active_only=active_only)
-        return tuple(daemon.job_from_pb(item) for item in self._jobs(request, timeout_s).jobs)
+        return tuple(daemon.JOB.from_pb(item) for item in self._jobs(request, timeout_s).jobs)
 
     def cancel(self, job: int, timeout_s: float) -> Job:
-        return daemon.job_from_pb(self._cancel(pb.CancelJobRequest(id=job), timeout_s))
+        return daemon.JOB.from_pb(self._cancel(pb.CancelJobRequest(id=job), timeout_s))
 
     def watch(self, request: WatchRequest) -> Iterator[BoardEvent]:
-        for event in self._watch(daemon.watch_to_pb(request), None):
-            yield daemon.event_from_pb(event)
+        for event in self._watch(daemon.WATCH_REQUEST.to_pb(request), None):
+            yield daemon.BOARD_EVENT.from_pb(event)
 
     def hold(self, board: str) -> Iterator[None]:
         """One answer once the daemon is away from the board; it returns when this is left."""

@@ -84,30 +84,30 @@ class _Calls:
         self._servicer = servicer
 
     async def status(self, _: pb.GetDaemonStatusRequest, __: Context) -> pb.DaemonStatus:
-        return daemon.status_to_pb(await self._servicer.status())
+        return daemon.STATUS.to_pb(await self._servicer.status())
 
     async def resolve(self, request: pb.ResolveBoardRequest, _: Context) -> pb.ResolveBoardResponse:
         link = await self._servicer.resolve(request.board, request.wait_ms)
         if link is None:
             return pb.ResolveBoardResponse(known=False)
-        return pb.ResolveBoardResponse(known=True, link=daemon.link_to_pb(link))
+        return pb.ResolveBoardResponse(known=True, link=daemon.LINK.to_pb(link))
 
     async def perf(self, request: pb.PerfJobRequest, _: Context) -> AsyncIterator[pb.PerfJobEvent]:
-        async for event in self._servicer.perf(daemon.perf_job_from_pb(request)):
-            yield daemon.job_event_to_pb(event)
+        async for event in self._servicer.perf(daemon.PERF_JOB_REQUEST.from_pb(request)):
+            yield daemon.JOB_EVENT.to_pb(event)
 
     async def jobs(self, request: pb.ListJobsRequest, _: Context) -> pb.ListJobsResponse:
         jobs = await self._servicer.jobs(request.board, request.limit, request.active_only)
-        return pb.ListJobsResponse(jobs=[daemon.job_to_pb(job) for job in jobs])
+        return pb.ListJobsResponse(jobs=[daemon.JOB.to_pb(job) for job in jobs])
 
     async def cancel(self, request: pb.CancelJobRequest, _: Context) -> pb.Job:
-        return daemon.job_to_pb(await self._servicer.cancel(request.id))
+        return daemon.JOB.to_pb(await self._servicer.cancel(request.id))
 
     async def watch(
         self, request: pb.WatchTelemetryRequest, _: Context
     ) -> AsyncIterator[pb.BoardEvent]:
-        async for event in self._servicer.watch(daemon.watch_from_pb(request)):
-            yield daemon.event_to_pb(event)
+        async for event in self._servicer.watch(daemon.WATCH_REQUEST.from_pb(request)):
+            yield daemon.BOARD_EVENT.to_pb(event)
 
     async def hold(
         self, request: pb.HoldBoardRequest, _: Context

@@ -25,7 +25,7 @@ from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
-from bpu_common.wire.messages import board, load, perf, telemetry
+from bpu_common.wire.messages import board
 from bpu_common.wire.rpc.client import SERVICE
 from bpu_common.wire.rpc.handlers import Context, many, one, serialize
 
@@ -118,12 +118,12 @@ class _Calls:
         async for first in requests:
             header = board.header_from_pb(first)
             state = await self._servicer.deploy(header, _chunks(requests))
-            return board.state_to_pb(state)
+            return board.UPLOAD_STATE.to_pb(state)
         raise UsageError("an upload begins with a header")
 
     async def list_models(self, _: pb.ListModelsRequest, __: Context) -> pb.ListModelsResponse:
         entries = await self._servicer.list_models()
-        return pb.ListModelsResponse(models=[board.entry_to_pb(entry) for entry in entries])
+        return pb.ListModelsResponse(models=[board.MODEL_ENTRY.to_pb(entry) for entry in entries])
 
     async def remove_model(
         self, request: pb.RemoveModelRequest, _: Context
@@ -132,39 +132,38 @@ class _Calls:
         return pb.RemoveModelResponse()
 
     async def model_info(self, request: pb.GetModelInfoRequest, _: Context) -> pb.ModelInfo:
-        return board.info_to_pb(await self._servicer.model_info(request.model))
+        return board.MODEL_INFO.to_pb(await self._servicer.model_info(request.model))
 
     async def infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         left_s = context.time_remaining()
-        result, wall_ns = await self._servicer.infer(perf.infer_request_from_pb(request), left_s)
-        return perf.infer_result_to_pb(result, wall_ns)
+        result, wall_ns = await self._servicer.infer(board.INFER_REQUEST.from_pb(request), left_s)
+        answer = board.INFER_RESULT.to_pb(result)
+        answer.runtime_wall_ns = wall_ns
+        return answer
 
     async def perf(self, request: pb.PerfRequest, _: Context) -> AsyncIterator[pb.PerfEvent]:
-        async for event in self._servicer.perf(perf.perf_request_from_pb(request)):
-            if isinstance(event, PerfResult):
-                yield pb.PerfEvent(result=perf.perf_result_to_pb(event))
-            else:
-                yield pb.PerfEvent(progress=perf.progress_to_pb(event))
+        async for event in self._servicer.perf(board.PERF_REQUEST.from_pb(request)):
+            yield board.PERF_EVENT.to_pb(event)
 
     async def telemetry(
         self, request: pb.TelemetryRequest, _: Context
     ) -> AsyncIterator[pb.TelemetryFrame]:
         async for frame in self._servicer.telemetry(request.period_ms, request.frame_count):
-            yield telemetry.frame_to_pb(frame)
+            yield board.TELEMETRY_FRAME.to_pb(frame)
 
     async def start_load(self, request: pb.StartLoadRequest, _: Context) -> pb.LoadState:
-        state = await self._servicer.start_load(load.load_request_from_pb(request))
-        return load.load_state_to_pb(state)
+        state = await self._servicer.start_load(board.LOAD_REQUEST.from_pb(request))
+        return board.LOAD_STATE.to_pb(state)
 
     async def stop_load(self, request: pb.StopLoadRequest, _: Context) -> pb.LoadState:
-        return load.load_state_to_pb(await self._servicer.stop_load(request.name))
+        return board.LOAD_STATE.to_pb(await self._servicer.stop_load(request.name))
 
     async def loads(self, _: pb.ListLoadsRequest, __: Context) -> pb.ListLoadsResponse:
         states = await self._servicer.loads()
-        return pb.ListLoadsResponse(loads=[load.load_state_to_pb(state) for state in states])
+        return pb.ListLoadsResponse(loads=[board.LOAD_STATE.to_pb(state) for state in states])
 
     async def capabilities(self, _: pb.GetCapabilitiesRequest, __: Context) -> pb.Capabilities:
-        return board.capabilities_to_pb(await self._servicer.capabilities())
+        return board.BOARD_INFO.to_pb(await self._servicer.capabilities())
 
 
 async def _chunks(requests: AsyncIterator[pb.DeployRequest]) -> AsyncIterator[bytes]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
-from bpu_common.errors import CalibrationError
-from bpu_common.tensor import F32, AnyArray
+from bpu_common.errors import CalibrationError, ModelUnsupported
+from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 
 PASS_LIMIT_BYTES = 192 << 20
 """Activations fetched at once; a larger network is gone through in several passes."""
@@ -27,13 +26,6 @@ Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
 
-class PlacedNode(Protocol):
-    """What is needed of a `rules.Verdict`."""
-
-    @property
-    def on(self) -> str: ...
-
-
 @dataclass(slots=True)
 class Statistics:
     """What calibration knows of each tensor.
@@ -42,6 +34,7 @@ class Statistics:
         highest: greatest magnitude by tensor name.
         histograms: by tensor name; empty if only the maximum was asked for.
         first_outputs: the model's outputs for the first sample.
+        digest: SHA-256 over all samples in order.
     """
 
     highest: dict[str, float] = field(default_factory=dict)
@@ -49,48 +42,7 @@ class Statistics:
     first_outputs: list[AnyArray] = field(default_factory=list)
     first_sample: Sample = field(default_factory=dict)
     samples: int = 0
-
-
-def activations(model: ir.Model, verdicts: Mapping[str, PlacedNode] | None = None) -> list[str]:
-    """Names of the float tensors that may be quantized, in graph order.
-
-    With `verdicts` only those that a BPU node reads or writes. A tensor between a node and the Relu
-    or Clip that will be fused into it is left out: nothing ever holds it.
-    """
-    names: dict[str, None] = {}
-    for node in model.graph:
-        if verdicts is not None and not _on_bpu(node, verdicts):
-            continue
-        for value in (*node.inputs, *node.outputs):
-            if value is not None and value.name and _is_activation(value):
-                names.setdefault(value.name)
-    for node in model.graph:
-        if node.op_type not in ("Relu", "Clip") or node.inputs[0] is None:
-            continue
-        producer = node.inputs[0].producer()
-        inner = (
-            producer is not None
-            and producer.op_type in ("Conv", "ConvTranspose", "Add", "Mul")
-            and len(node.inputs[0].uses()) == 1
-            and not node.inputs[0].is_graph_output()
-            and (verdicts is None or _on_bpu(node, verdicts) == _on_bpu(producer, verdicts))
-        )
-        if inner:
-            names.pop(node.inputs[0].name or "", None)
-    return list(names)
-
-
-def _on_bpu(node: ir.Node, verdicts: Mapping[str, PlacedNode]) -> bool:
-    verdict = verdicts.get(node.name or "")
-    return verdict is not None and verdict.on == "BPU"
-
-
-def _is_activation(value: ir.Value) -> bool:
-    producer = value.producer()
-    constant = value.const_value is not None or (
-        producer is not None and producer.op_type == "Constant"
-    )
-    return not constant and value.dtype == ir.DataType.FLOAT
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
 
 def collect(
@@ -151,29 +103,6 @@ def _size_bytes(value: ir.Value) -> int:
     return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64)) * 4
 
 
-def session_with(
-    model: ir.Model, tensors: Sequence[str], *, lean: bool = False
-) -> ort.InferenceSession:
-    """A session whose outputs are the model's, then `tensors` that are not outputs or inputs."""
-    proto: onnx.ModelProto = ir.to_proto(model)
-    present = {value.name for value in (*proto.graph.input, *proto.graph.output)}
-    proto.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in tensors if name not in present
-    )
-    return float_session(proto, lean=lean)
-
-
-def float_session(proto: onnx.ModelProto, *, lean: bool = False) -> ort.InferenceSession:
-    """A quiet session on the CPU; `lean`: memory goes back to the system after each run."""
-    options = ort.SessionOptions()
-    options.enable_cpu_mem_arena = not lean
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return ort.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def _one_pass(
     model: ir.Model,
     samples: SampleSet,
@@ -183,24 +112,25 @@ def _one_pass(
 ) -> None:
     sizes = _sizes(model)
     overlap = sum(sizes.get(name, 0) for name in tensors) <= OVERLAP_LIMIT_BYTES
-    session = session_with(model, tensors, lean=not overlap)
-    names = [output.name for output in session.get_outputs()]
-    own = len(model.graph.outputs)
-    wanted = [name for name in tensors if name in names or name in _inputs(session)]
+    runner = FloatRunner(ir.to_proto(model), tensors, lean=not overlap)
+    first_pass = not found.samples
     pending: Future[None] | None = None
     count = 0
     with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
         for count, sample in enumerate(samples, 1):
-            outputs = run(session, sample, count)
+            arrays = _run(runner, sample, count)
             if count == 1:
+                _check_shapes(model, arrays)
+            if count == 1 and first_pass:
                 found.first_sample = sample
-                found.first_outputs = outputs[:own]
+                found.first_outputs = [arrays[value.name or ""] for value in model.graph.outputs]
             if pending is not None:
                 pending.result()
                 progress(count - 1, len(samples))
-            arrays = {**sample, **dict(zip(names, outputs, strict=True))}
-            pending = pool.submit(_observe, found, {n: arrays[n] for n in wanted}, count)
-            del outputs, arrays
+            seen = sample if first_pass else None
+            wanted = {name: arrays[name] for name in tensors}
+            pending = pool.submit(_observe, found, wanted, seen, count)
+            del arrays, wanted
             if not overlap:
                 pending.result()
         if pending is not None:
@@ -211,25 +141,46 @@ def _one_pass(
     found.samples = count
 
 
-def _inputs(session: ort.InferenceSession) -> set[str]:
-    return {item.name for item in session.get_inputs()}
-
-
-def run(session: ort.InferenceSession, sample: Sample, number: int) -> list[AnyArray]:
-    """All outputs for one sample.
+def _run(runner: FloatRunner, sample: Sample, number: int) -> dict[str, AnyArray]:
+    """All outputs and kept tensors for one sample.
 
     Raises:
-        CalibrationError: onnxruntime refuses it.
+        CalibrationError: the model refuses it.
     """
     try:
-        outputs: list[AnyArray] = session.run(None, dict(sample))
-    except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CalibrationError(f"the float model refuses sample {number}: {line}") from error
-    return outputs
+        return runner.run(sample)
+    except FloatRunFailed as error:
+        raise CalibrationError(
+            f"the float model refuses sample {number}: {error.message}", where=error.where
+        ) from error
 
 
-def _observe(found: Statistics, arrays: Mapping[str, F32], number: int) -> None:
+def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
+    """Everything behind calibration is built on the inferred shapes: hold them against real ones.
+
+    Raises:
+        ModelUnsupported: names the first tensor whose inferred shape is not the computed one.
+    """
+    for node in model.graph:
+        for value in node.outputs:
+            array = arrays.get(value.name or "")
+            if array is not None and value.shape is not None and array.shape != tuple(value.shape):
+                raise ModelUnsupported(
+                    f"tensor '{value.name}' has the shape {list(array.shape)} when the model runs; "
+                    f"ONNX's shape inference says {list(value.shape)}",
+                    where=f"node {node.name} ({node.op_type})",
+                    hint="export the operator with other attributes, such as explicit pads",
+                )
+
+
+def _observe(
+    found: Statistics, arrays: Mapping[str, AnyArray], sample: Sample | None, number: int
+) -> None:
+    """Note the statistics of one sample, and the sample itself in the digest if it is given."""
+    for name, values in sorted(sample.items() if sample else ()):
+        values = np.ascontiguousarray(values)
+        found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        found.digest.update(values.reshape(-1).data)
     for name, array in arrays.items():
         if not array.size:
             continue
@@ -241,4 +192,4 @@ def _observe(found: Statistics, arrays: Mapping[str, F32], number: int) -> None:
             )
         found.highest[name] = max(found.highest[name], highest)
         if found.histograms:
-            found.histograms[name].add(array, highest)
+            found.histograms[name].add(array.astype(np.float32, copy=False), highest)

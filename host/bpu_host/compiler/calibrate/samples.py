@@ -1,14 +1,14 @@
 """Calibration samples: files of `cal_data_dir` as the optimized graph's inputs, one at a time.
 
 A sample file holds what the float model was trained on, before mean and scale: raw pixels or
-values (`numpy.fromfile`), or with `preprocess_on` a picture that is read and resized by skimage.
+values (`numpy.fromfile`), or with `preprocess_on` a picture that is read as every
+picture is and resized as skimage does.
 It takes the way the board's data will take: training pixels -> runtime type (nv12 loses chroma) ->
 value - 128, so that calibration sees what the network will see.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +21,7 @@ from bpu_common.errors import CalibrationError
 from bpu_common.image import encode_rgb, network_input
 from bpu_common.tensor import F32, I8, U8, AnyArray, DType, InputType, Layout, ModelInput
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
-
-logger = logging.getLogger(__name__)
+from bpu_host.compiler.events import Note, OnEvent, ignore
 
 FLOAT_FOLDER_SUFFIX = "_f32"
 RANDOM_SEED = 20210421
@@ -48,6 +47,7 @@ class _Folder:
     files: tuple[Path, ...]
     dtype: DType
     pictures: bool
+    on_event: OnEvent
 
     def read(self, index: int) -> F32:
         path = self.files[index]
@@ -57,13 +57,13 @@ class _Folder:
             if not np.isfinite(values).all():
                 raise CalibrationError("holds values that are not finite", where=str(path))
             return values
-        return to_network(_to_bytes(pixels, path), self.config, self.target)
+        return to_network(_to_bytes(pixels, path, self.on_event), self.config, self.target)
 
     def _read_picture(self, path: Path) -> U8:
         # Here, because skimage costs half a second to import and raw samples do not need it.
-        from bpu_host.compiler.calibrate.pictures import read_picture
+        from bpu_host.compiler.calibrate.pictures import training_pixels
 
-        return read_picture(path, self.config)
+        return training_pixels(path, self.config)
 
     def _read_raw(self, path: Path) -> AnyArray:
         """The file as an array of the float model's input shape."""
@@ -115,10 +115,13 @@ class RandomSample:
         yield sample
 
 
-def open_samples(config: CompileConfig, inputs: tuple[ModelInput, ...]) -> SampleSet:
+def open_samples(
+    config: CompileConfig, inputs: tuple[ModelInput, ...], on_event: OnEvent = ignore
+) -> SampleSet:
     """The calibration samples of a configuration whose inputs are resolved.
 
-    Without any `cal_data_dir` the result is one sample of noise.
+    Without any `cal_data_dir` the result is one sample of noise. `on_event` hears of samples that
+    look wrong, each time they are read.
 
     Raises:
         CalibrationError: a folder that is missing or empty, folders with different numbers of
@@ -128,7 +131,7 @@ def open_samples(config: CompileConfig, inputs: tuple[ModelInput, ...]) -> Sampl
     pairs = tuple((item, targets[item.name]) for item in config.inputs)
     if all(item.cal_data_dir is None for item in config.inputs):
         return RandomSample(pairs)
-    folders = tuple(_open_folder(item, target, config.preprocess_on) for item, target in pairs)
+    folders = tuple(_open_folder(*pair, config.preprocess_on, on_event) for pair in pairs)
     first = folders[0]
     for other in folders[1:]:
         if len(other.files) != len(first.files):
@@ -141,7 +144,9 @@ def open_samples(config: CompileConfig, inputs: tuple[ModelInput, ...]) -> Sampl
     return FolderSamples(folders)
 
 
-def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Folder:
+def _open_folder(
+    config: InputConfig, target: ModelInput, pictures: bool, on_event: OnEvent
+) -> _Folder:
     folder = config.cal_data_dir
     if folder is None:
         raise CalibrationError(
@@ -167,7 +172,7 @@ def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Fo
             where=str(folder),
             hint="set preprocess_on: False and give float32 files",
         )
-    return _Folder(config, target, files, config.cal_data_type, pictures)
+    return _Folder(config, target, files, config.cal_data_type, pictures, on_event)
 
 
 def _size_hint(found: int, elements: int, dtype: DType) -> str:
@@ -181,7 +186,7 @@ def _size_hint(found: int, elements: int, dtype: DType) -> str:
     return "raw files hold one sample each without header, in the shape of the float model's input"
 
 
-def _to_bytes(pixels: AnyArray, path: Path) -> U8:
+def _to_bytes(pixels: AnyArray, path: Path, on_event: OnEvent) -> U8:
     """Training pixels as bytes; float files hold 0..255 too."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
@@ -195,7 +200,8 @@ def _to_bytes(pixels: AnyArray, path: Path) -> U8:
             hint="samples are pixels before mean and scale; those are part of the model",
         )
     if values.max() <= 1.0 and values.any():
-        logger.warning("%s: all pixels are within 0..1; samples should be 0..255", path)
+        sentence = f"{path}: all pixels are within 0..1; samples should be 0..255"
+        on_event(Note(sentence, warning=True))
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 

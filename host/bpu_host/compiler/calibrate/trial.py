@@ -6,7 +6,7 @@ convolution's weights rounded per output channel: the errors of quantization wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -14,35 +14,51 @@ import onnx_ir as ir
 from onnx import helper, numpy_helper
 
 from bpu_common.tensor import AnyArray
-from bpu_host.compiler.calibrate.collect import float_session, run
 from bpu_host.compiler.calibrate.samples import Sample
+from bpu_host.compiler.floatrun import FloatRunner
 from bpu_host.compiler.quantize.metrics import cosine
 from bpu_sim import arith
 
 _STEPS = 127
+_SCALE = "_trial_scale"
 _OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1}
 
 
 class Trial:
-    """Evaluates threshold sets on one sample against the float outputs."""
+    """Evaluates threshold sets on one sample against the float outputs.
 
-    def __init__(self, model: ir.Model, sample: Sample, real: Sequence[AnyArray]) -> None:
-        self._proto: onnx.ModelProto = ir.to_proto(model)
+    The scales are inputs of the rounding graph, so that one session serves all sets.
+
+    Args:
+        tensors: those that may have a threshold.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        sample: Sample,
+        real: Sequence[AnyArray],
+        tensors: Iterable[str],
+    ) -> None:
+        proto: onnx.ModelProto = ir.to_proto(model)
+        integers = {n for n, array in sample.items() if np.array_equal(array, np.rint(array))}
+        _round_weights(proto.graph)
+        self._rounded = _round_activations(proto.graph, set(tensors) - integers)
+        self._runner = FloatRunner(proto)
         self._sample = sample
         self._real = real
-        self._integers = {
-            name for name, array in sample.items() if np.array_equal(array, np.rint(array))
-        }
-        _round_weights(self._proto.graph)
 
     def cosine(self, thresholds: Mapping[str, float]) -> float:
-        """Mean cosine similarity of the model's outputs with the float ones."""
-        proto = onnx.ModelProto()
-        proto.CopyFrom(self._proto)
-        kept = {n: t for n, t in thresholds.items() if n not in self._integers}
-        _round_activations(proto.graph, kept)
-        outputs = run(float_session(proto), self._sample, 1)
-        pairs = zip(outputs, self._real, strict=True)
+        """Mean cosine similarity of the model's outputs with the float ones.
+
+        A tensor without threshold, or with 0, is zero for every sample: any scale does for it.
+        """
+        scales = {
+            f"{name}{_SCALE}": np.array((thresholds.get(name) or _STEPS) / _STEPS, np.float32)
+            for name in self._rounded
+        }
+        outputs = self._runner.run({**self._sample, **scales})
+        pairs = zip(outputs.values(), self._real, strict=True)
         return float(np.mean([cosine(a, b) for a, b in pairs]))
 
 
@@ -63,25 +79,27 @@ def _round_weights(graph: onnx.GraphProto) -> None:
         done.add(name)
 
 
-def _round_activations(graph: onnx.GraphProto, thresholds: Mapping[str, float]) -> None:
-    """Put QuantizeLinear and DequantizeLinear behind every tensor that has a threshold."""
+def _round_activations(graph: onnx.GraphProto, tensors: set[str]) -> tuple[str, ...]:
+    """Put QuantizeLinear and DequantizeLinear behind all of `tensors` that are no outputs.
+
+    Returns:
+        The names of these; the scale of each is an input of the graph.
+    """
     renamed: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     kept = {output.name for output in graph.output}
     graph.initializer.append(numpy_helper.from_array(np.zeros((), np.int8), "trial_zero"))
 
     def round_off(name: str) -> None:
-        if thresholds.get(name, 0.0) <= 0 or name in kept:
+        if name not in tensors or name in kept:
             return
-        scale = np.array(thresholds[name] / _STEPS, np.float32)
-        graph.initializer.append(numpy_helper.from_array(scale, f"{name}_trial_scale"))
         codes, real = f"{name}_trial_codes", f"{name}_trial"
-        extra = [f"{name}_trial_scale", "trial_zero"]
+        extra = [f"{name}{_SCALE}", "trial_zero"]
         nodes.append(helper.make_node("QuantizeLinear", [name, *extra], [codes]))
         nodes.append(helper.make_node("DequantizeLinear", [codes, *extra], [real]))
         renamed[name] = real
 
-    for item in graph.input:
+    for item in list(graph.input):
         round_off(item.name)
     for node in graph.node:
         copy = onnx.NodeProto()
@@ -92,3 +110,8 @@ def _round_activations(graph: onnx.GraphProto, thresholds: Mapping[str, float]) 
             round_off(name)
     del graph.node[:]
     graph.node.extend(nodes)
+    graph.input.extend(
+        helper.make_tensor_value_info(f"{name}{_SCALE}", onnx.TensorProto.FLOAT, [])
+        for name in renamed
+    )
+    return tuple(renamed)

@@ -96,6 +96,7 @@ def build(
         run_on_bpu=tuple(calibration.run_on_bpu or ()),
         compile_mode=compiler.compile_mode,
         debug=compiler.debug,
+        machine=compiler.machine,
         optimize_level=compiler.optimize_level,
         max_time_per_fc_us=compiler.max_time_per_fc,
         notes=tuple(report.notes),

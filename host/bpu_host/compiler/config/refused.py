@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bpu_common.limits import LEAST_CALL_US
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -150,9 +152,9 @@ TABLE: tuple[Refusal, ...] = (
     ),
     Refusal(
         "compiler_parameters.max_time_per_fc",
-        "1 to 999",
-        lambda value: 0 < value < 1000,
-        "the unit is microseconds: 0 (no bound) or at least 1000; older tables say "
+        f"1 to {LEAST_CALL_US - 1}",
+        lambda value: 0 < value < LEAST_CALL_US,
+        f"the unit is microseconds: 0 (no bound) or at least {LEAST_CALL_US}; older tables say "
         "milliseconds by mistake",
     ),
     Refusal(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
 
 def _split(value: object) -> object:  # raw YAML
@@ -51,6 +53,12 @@ def _text(value: object) -> object:  # raw YAML
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("control characters are not possible in a name or path")
     return text
+
+
+def _machine(name: str) -> str:
+    if name not in MACHINES:
+        raise ValueError(f"the chips are {', '.join(MACHINES)}")
+    return name
 
 
 def _flag(value: object) -> object:  # raw YAML
@@ -128,13 +136,16 @@ class CalibrationParameters(_Group):
 
 
 class CompilerParameters(_Group):
-    """Group `compiler_parameters`."""
+    """Group `compiler_parameters`. `machine` is ours: the chapter knows the march alone."""
 
     compile_mode: Annotated[Literal["latency", "bandwidth", "balance"], BeforeValidator(_lower)] = (
         "latency"
     )
     balance_factor: Annotated[int, Field(ge=0, le=100)] | None = None
     debug: Flag = False
+    machine: Annotated[str, BeforeValidator(_lower), AfterValidator(_machine)] = (
+        DEFAULT_MACHINE.name
+    )
     core_num: Literal[1, 2] = 1
     optimize_level: Annotated[
         Literal["O0", "O1", "O2", "O3"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bpu_common.errors import ConfigError
+from bpu_common.machine import DEFAULT_MACHINE
 from bpu_common.tensor import (
     IMAGE_SCALE,
     DType,
@@ -94,6 +95,8 @@ class CompileConfig:
     """Everything `compile_model` needs to know.
 
     Attributes:
+        inputs: empty before anybody has looked into the model.
+        machine: name of the chip (`bpu_common.machine.MACHINES`).
         max_time_per_fc_us: bound of one function call, 0 = none.
         notes: sentences the user should read (defaults taken, keys without effect).
         locations: `group.key` -> `file:line:col`, for errors found later.
@@ -105,7 +108,7 @@ class CompileConfig:
     working_dir: Path
     inputs: tuple[InputConfig, ...]
     march: str = "bernoulli2"
-    machine: str = "x3m"
+    machine: str = DEFAULT_MACHINE.name
     log_level: str = "debug"
     output_nodes: tuple[str, ...] = ()
     calibration_method: CalibrationMethod = CalibrationMethod.DEFAULT

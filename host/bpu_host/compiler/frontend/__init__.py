@@ -1,5 +1,7 @@
-"""Float models in: ONNX files read, checked and brought to one form."""
+"""Float models in: files read, checked and brought to one form."""
 
-from bpu_host.compiler.frontend.onnx import graph_inputs, load_onnx, prepare, read_onnx
+from bpu_host.compiler.frontend.model import FloatModel
+from bpu_host.compiler.frontend.onnx import prepare
+from bpu_host.compiler.frontend.read import read
 
-__all__ = ["graph_inputs", "load_onnx", "prepare", "read_onnx"]
+__all__ = ["FloatModel", "prepare", "read"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,66 +11,86 @@ import onnx
 from bpu_common.errors import ModelFormatError
 
 
-def load_external_data(model: onnx.ModelProto, path: Path, limit_bytes: int) -> None:
-    """Read all external tensors of `model`, which was read from `path`.
+def load_external_data(
+    model: onnx.ModelProto, path: Path, limit_bytes: int
+) -> dict[str, memoryview]:
+    """Put all external tensors of `model`, which was read from `path`, into it.
+
+    Returns:
+        The contents of the files they came from, each read once, by name relative to the model's
+        folder; in the order of the names.
 
     Raises:
         ModelFormatError: a location outside the model's folder (also through a link), a missing or
             short file, or more than `limit_bytes` in total.
     """
-    folder = path.parent.resolve()
-    total = 0
+    contents: dict[str, memoryview] = {}
+    total_bytes = 0
     for tensor in _tensors(model):
         if not onnx.external_data_helper.uses_external_data(tensor):
             continue
         info = onnx.external_data_helper.ExternalDataInfo(tensor)
         place = f"{path.name}: tensor '{tensor.name}'"
-        location = Path(info.location)
-        try:
-            target = (folder / location).resolve()
-            found = target.is_file()
-        except OSError as error:
-            raise ModelFormatError(
-                f"external data '{info.location[:80]}' cannot be opened: {error.strerror}",
-                where=place,
-            ) from error
-        if location.is_absolute() or not target.is_relative_to(folder):
-            raise ModelFormatError(
-                f"external data '{info.location}' lies outside the model's folder",
-                where=place,
-                hint="put the data file beside the model",
-            )
-        if not found:
-            raise ModelFormatError(
-                f"external data file '{info.location}' is missing",
-                where=place,
-                hint=f"copy it into {folder}",
-            )
-        size = target.stat().st_size
+        name = os.path.normpath(info.location)
+        if name not in contents:
+            left_bytes = limit_bytes - sum(len(content) for content in contents.values())
+            contents[name] = _read(path, name, place, left_bytes)
+        data = contents[name]
         offset = info.offset or 0
-        length = info.length if info.length is not None else size - offset
-        if offset < 0 or length < 0 or offset + length > size:
+        length = info.length if info.length is not None else len(data) - offset
+        if offset < 0 or length < 0 or offset + length > len(data):
             raise ModelFormatError(
-                f"external data file '{info.location}' holds {size} bytes, the tensor needs bytes "
+                f"external data file '{name}' holds {len(data)} bytes, the tensor needs bytes "
                 f"{offset} to {offset + length}",
                 where=place,
             )
-        total += length
-        if total > limit_bytes:
-            raise ModelFormatError(
-                f"more than {limit_bytes >> 20} MiB of external data", where=str(path)
-            )
-        try:
-            with target.open("rb") as file:
-                file.seek(offset)
-                tensor.raw_data = file.read(length)
-        except OSError as error:
-            raise ModelFormatError(
-                f"external data file '{info.location}' cannot be read: {error.strerror}",
-                where=place,
-            ) from error
+        total_bytes += length  # tensors may lie over each other
+        if total_bytes > limit_bytes:
+            raise _too_much(path)
+        tensor.raw_data = bytes(data[offset : offset + length])
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+    return dict(sorted(contents.items()))
+
+
+def _read(path: Path, name: str, place: str, limit_bytes: int) -> memoryview:
+    """A data file in the folder of the model `path`."""
+    folder = path.parent.resolve()
+    location = Path(name)
+    try:
+        target = (folder / location).resolve()
+        found = target.is_file()
+    except OSError as error:
+        raise ModelFormatError(
+            f"external data '{name[:80]}' cannot be opened: {error.strerror}", where=place
+        ) from error
+    if location.is_absolute() or not target.is_relative_to(folder):
+        raise ModelFormatError(
+            f"external data '{name}' lies outside the model's folder",
+            where=place,
+            hint="put the data file beside the model",
+        )
+    if not found:
+        raise ModelFormatError(
+            f"external data file '{name}' is missing", where=place, hint=f"copy it into {folder}"
+        )
+    try:
+        with target.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > limit_bytes:
+                raise _too_much(path)
+            return memoryview(file.read())
+    except OSError as error:
+        raise ModelFormatError(
+            f"external data file '{name}' cannot be read: {error.strerror}", where=place
+        ) from error
+
+
+def _too_much(path: Path) -> ModelFormatError:
+    return ModelFormatError(
+        "the external data is too large",
+        where=str(path),
+        hint="a model may have 2 GiB in all its files together",
+    )
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -1,11 +1,11 @@
 """ONNX files -> `onnx_ir` models at opset 19 with static input shapes.
 
-`read_onnx` reads and checks the file, `graph_inputs` tells what it expects, `prepare` brings it to
-the form the passes work on. `load_onnx` does all of it.
+`read_onnx` reads and checks the files, `prepare` brings the model to the form the passes work on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,12 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
+from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
-from bpu_host.compiler.frontend.opset import TARGET_OPSET, to_target_opset
+from bpu_host.compiler.frontend.model import FloatModel
+from bpu_host.compiler.frontend.opset import to_target_opset
+from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 
 MIN_OPSET = 7
 MAX_BYTES = (1 << 31) - 1
@@ -33,23 +36,12 @@ _ONNX_DOMAINS = ("", "ai.onnx")
 Shape = tuple[int, ...]
 
 
-def load_onnx(
-    path: Path, shapes: Mapping[str, Shape] | None = None, output_nodes: Sequence[str] = ()
-) -> ir.Model:
-    """Read `path` and prepare it; `shapes` overrides input shapes by name.
+def read_onnx(path: Path) -> FloatModel:
+    """Read a model file with its external data.
 
     Raises:
         ModelFormatError: not an ONNX model, damaged, or data outside its folder.
         ModelUnsupported: something in it cannot be converted; the message names the node.
-    """
-    return prepare(read_onnx(path), path.name, shapes or {}, output_nodes)
-
-
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """Read a file with its external data; inputs that are really constants are dropped.
-
-    Raises:
-        ModelFormatError, ModelUnsupported: as `load_onnx`.
     """
     with _damage(path.name):
         return _read(path)
@@ -69,7 +61,21 @@ def _damage(file: str) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def _read(path: Path) -> FloatModel:
+    data = _read_bytes(path)
+    model = _parse(data, path)
+    contents = load_external_data(model, path, MAX_BYTES)
+    _check_structure(model, path.name)
+    _drop_constant_inputs(model.graph)
+    whole = hashlib.sha256(data)
+    files = {path.name: whole.hexdigest()}
+    for name, content in contents.items():
+        whole.update(content)
+        files[name] = hashlib.sha256(content).hexdigest()
+    return FloatModel(path.name, model, _graph_inputs(model.graph), files, whole.hexdigest())
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         size = status.st_size
@@ -79,11 +85,14 @@ def _read(path: Path) -> onnx.ModelProto:
             )
         if size > MAX_BYTES:
             raise ModelFormatError("ONNX files end at 2 GiB", where=str(path))
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ModelFormatError(
             f"cannot read the model: {error.strerror}", where=str(path), hint="check the path"
         ) from error
+
+
+def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -96,16 +105,13 @@ def _read(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph") or not model.opset_import:
         missing = "graph" if not model.HasField("graph") else "opset version"
         raise ModelFormatError(f"not an ONNX model: it holds no {missing}", where=str(path))
-    load_external_data(model, path, MAX_BYTES)
-    _check_structure(model, path.name)
-    _drop_constant_inputs(model.graph)
     return model
 
 
-def graph_inputs(model: onnx.ModelProto) -> tuple[tuple[str, tuple[int | str | None, ...]], ...]:
+def _graph_inputs(graph: onnx.GraphProto) -> tuple[GraphInput, ...]:
     """Names and declared shapes of the inputs; an unknown size is its symbol or None."""
     found = []
-    for value in model.graph.input:
+    for value in graph.input:
         dims = value.type.tensor_type.shape.dim
         shape = tuple(
             dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in dims
@@ -122,11 +128,18 @@ def prepare(
 ) -> ir.Model:
     """Fix input shapes, name nodes, convert to the target opset, infer shapes.
 
+    Args:
+        model: stays as it is.
+        file: its name, for messages.
+        shapes: override the input shapes of the model, by name.
+
     Raises:
         ModelUnsupported: names the input or node.
     """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
     with _damage(file):
-        return _prepare(model, file, shapes, output_nodes)
+        return _prepare(proto, file, shapes, output_nodes)
 
 
 def _prepare(
@@ -143,6 +156,7 @@ def _prepare(
     _fill_empty_roi(model.graph)
     _forget_shapes(model.graph)
     _check_by_onnx(model, file)
+    resolve_ceil_mode(model)
     model = to_target_opset(model, file)
     _name_nodes(model.graph)
     try:
@@ -362,6 +376,3 @@ def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-__all__ = ["TARGET_OPSET", "graph_inputs", "load_onnx", "prepare", "read_onnx"]

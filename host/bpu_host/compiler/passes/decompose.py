@@ -1,4 +1,4 @@
-"""Operators that are short for others are written out: HardSwish, Mish, Sum, Mean."""
+"""Operators that are short for others are written out: Sum, Mean."""
 
 from __future__ import annotations
 
@@ -16,38 +16,10 @@ def decompose(model: ir.Model, context: PassContext) -> int:
     for node in list(model.graph):
         if node.domain:
             continue
-        nodes: list[ir.Node] = []
-        match node.op_type:
-            case "HardSwish":
-                nodes = _gated(node, "HardSigmoid", {"alpha": 1.0 / 6.0, "beta": 0.5})
-            case "Mish":
-                nodes = _mish(node)
-            case "Sum" | "Mean" if len(node.inputs) > 1:
-                nodes = _sum(model.graph, node)
-            case _:
-                pass
-        if nodes:
-            g.replace(model.graph, node, nodes)
+        if node.op_type in ("Sum", "Mean") and len(node.inputs) > 1:
+            g.replace(model.graph, node, _sum(model.graph, node))
             count += 1
     return count
-
-
-def _gated(node: ir.Node, gate: str, attributes: dict[str, float]) -> list[ir.Node]:
-    x, shape = node.inputs[0], g.shape_of(node.inputs[0])
-    first = g.new_node(gate, [x], f"{node.name}_{gate}", f"{node.name}_gate", shape, attributes)
-    return [first, _multiply(node, x, first.outputs[0])]
-
-
-def _mish(node: ir.Node) -> list[ir.Node]:
-    x, shape = node.inputs[0], g.shape_of(node.inputs[0])
-    soft = g.new_node("Softplus", [x], f"{node.name}_Softplus", f"{node.name}_soft", shape)
-    gate = g.new_node("Tanh", soft.outputs, f"{node.name}_Tanh", f"{node.name}_gate", shape)
-    return [soft, gate, _multiply(node, x, gate.outputs[0])]
-
-
-def _multiply(node: ir.Node, x: ir.Value | None, gate: ir.Value) -> ir.Node:
-    shape = g.shape_of(x)
-    return g.new_node("Mul", [x, gate], node.name or "", f"{node.name}_product", shape)
 
 
 def _sum(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 
@@ -142,20 +142,13 @@ def _evaluate(model: ir.Model, nodes: list[ir.Node]) -> None:
             ir_version=10,
         )
         try:
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 4
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-            arrays = session.run([value.name for value in outputs], {})
-        except Exception as error:
+            arrays = FloatRunner(proto, optimize=False).run({})
+        except FloatRunFailed as error:
             names = ", ".join(str(node.name) for node in nodes[:3])
-            raise CompilerBug(
-                f"constant folding of {names} failed: {str(error).splitlines()[0]}"
-            ) from error
-        for value, array in zip(outputs, arrays, strict=True):
-            constant = g.add_constant(graph, f"{value.name}_folded", np.asarray(array))
+            raise CompilerBug(f"constant folding of {names} failed: {error.message}") from error
+        for value in outputs:
+            array = np.asarray(arrays[value.name or ""])
+            constant = g.add_constant(graph, f"{value.name}_folded", array)
             ir.convenience.replace_all_uses_with(value, constant)
     for node in reversed(nodes):
         graph.remove(node, safe=True)

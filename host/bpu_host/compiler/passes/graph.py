@@ -1,4 +1,4 @@
-"""Small verbs on `onnx_ir` graphs that every pass uses."""
+"""Small verbs on `onnx_ir` graphs: the one vocabulary to read and change the float graph."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def constant(value: ir.Value | None) -> AnyArray | None:
         return None
     tensor = value.const_value
     return None if tensor is None else tensor.numpy()
+
+
+def name_of(item: ir.Value | ir.Node | None) -> str:
+    """Its name, empty for an input left out."""
+    return "" if item is None or item.name is None else item.name
 
 
 def shape_of(value: ir.Value | None) -> tuple[int, ...] | None:
@@ -126,8 +131,3 @@ def replace(graph: ir.Graph, old: ir.Node, new_nodes: Sequence[ir.Node]) -> None
     ir.convenience.replace_all_uses_with(before, after, replace_graph_outputs=True)
     graph.remove(old, safe=True)
     after.name = name
-
-
-def float_array(array: NDArray[Any]) -> NDArray[np.float32]:
-    """The array as float32."""
-    return np.asarray(array, dtype=np.float32)

@@ -9,7 +9,8 @@ from bpu_host.compiler.passes.context import PassContext
 
 _UNARY = frozenset(
     {"Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "Exp", "Sqrt", "HardSigmoid", "Elu", "Abs",
-     "Neg", "Softplus", "Erf", "Log", "Reciprocal", "Sin", "Cos", "Floor", "Ceil"}
+     "Neg", "Softplus", "Erf", "Log", "Reciprocal", "Sin", "Cos", "Floor", "Ceil", "HardSwish",
+     "Mish"}
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Means over all of H and W become GlobalAveragePool, a global maximum becomes MaxPool."""
+"""Means over all of H and W become GlobalAveragePool."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import onnx_ir as ir
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 from bpu_host.compiler.passes.normalize_shapes import reshape_node
-
-_MAX_POOL_WINDOW = 64
 
 
 def normalize_pools(model: ir.Model, context: PassContext) -> int:
@@ -24,8 +22,6 @@ def normalize_pools(model: ir.Model, context: PassContext) -> int:
                 count += _mean(model.graph, node, shape)
             case "AveragePool":
                 count += _whole(model.graph, node, shape)
-            case "GlobalMaxPool":
-                count += _maximum(model.graph, node, shape)
             case _:
                 pass
     return count
@@ -65,20 +61,4 @@ def _whole(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
     if g.shape_of(node.outputs[0]) != (*shape[:2], 1, 1):
         return 0
     g.replace(graph, node, [_global(node, shape)])
-    return 1
-
-
-def _maximum(graph: ir.Graph, node: ir.Node, shape: tuple[int, ...]) -> int:
-    if max(shape[2:]) > _MAX_POOL_WINDOW:
-        return 0
-    attributes = {"kernel_shape": list(shape[2:]), "strides": [1, 1], "pads": [0, 0, 0, 0]}
-    new = g.new_node(
-        "MaxPool",
-        [node.inputs[0]],
-        node.name or "",
-        f"{node.name}_max",
-        (*shape[:2], 1, 1),
-        attributes,
-    )
-    g.replace(graph, node, [new])
     return 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bpu_common.errors import ConfigError
+from bpu_common.limits import LEAST_CALL_US
 from bpu_common.machine import MachineSpec
 from bpu_common.network import BPU_OPS, Network, Part, tensors_made, tensors_read
 from bpu_common.program import Program
@@ -19,7 +20,6 @@ __all__ = ["ConstantPlace", "EmitOptions", "place"]
 
 LEVELS = ("O0", "O1", "O2", "O3")
 MODES = ("latency", "bandwidth")
-LEAST_CALL_US = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class EmitOptions:
             raise ConfigError(f"compile_mode {self.compile_mode!r} is not one of {MODES}")
         if self.max_time_per_fc_us and self.max_time_per_fc_us < LEAST_CALL_US:
             raise ConfigError(
-                f"max_time_per_fc {self.max_time_per_fc_us} is neither 0 nor at least 1000",
+                f"max_time_per_fc {self.max_time_per_fc_us} is neither 0 nor at least "
+                f"{LEAST_CALL_US}",
                 hint="the unit is microseconds (older tables say milliseconds)",
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bpu_common.limits import LUT_BYTES
 from bpu_common.network import BpuOp, QConv, QLut, tensors_read
 from bpu_common.program import CHANNEL_PARAM_BYTES, Space
 from bpu_common.tensor import align_up
@@ -24,7 +25,6 @@ from bpu_host.compiler.place.pieces import contains
 from bpu_host.compiler.place.units import TilePlan, Unit
 from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 
-LUT_BYTES = 256
 PREFETCH_UNITS = 5
 """Constants are loaded at most so many units ahead."""
 

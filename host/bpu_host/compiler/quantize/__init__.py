@@ -2,14 +2,14 @@
 
 from bpu_host.compiler.quantize.lower import lower
 from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
-from bpu_host.compiler.quantize.similarity import output_table, quantized_feeds, similarity
+from bpu_host.compiler.quantize.similarity import Similarity, quantized_feeds, similarity
 
 __all__ = [
     "OutputMetrics",
+    "Similarity",
     "cosine",
     "lower",
     "output_metrics",
-    "output_table",
     "quantized_feeds",
     "similarity",
 ]

@@ -1,8 +1,9 @@
-"""From the optimized float graph, verdicts and thresholds to the quantized network.
+"""From the placed units and the thresholds to the quantized network.
 
-Order of work: recognise units, give every tensor a scale, write the operations in the order of the
-float nodes with quantize and dequantize where a tensor changes sides. A unit whose numbers do not
-fit the chip (scale ratio, bias, accumulator) goes to the CPU with the reason, and all starts again.
+Order of work: give every tensor a scale, write the operations in the order of the float nodes with
+quantize and dequantize where a tensor changes sides. A unit whose numbers do not fit the chip
+(scale ratio, bias, accumulator) goes to the CPU with the reason, its neighbours are asked again,
+and all is written anew: scales are shared between units, so one that leaves may change the others.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import onnx_ir as ir
-
 from bpu_common.network import Network
-from bpu_common.tensor import ModelInput
-from bpu_host.compiler.quantize.recognise import Placement, recognise
+from bpu_host.compiler.events import Note, OnEvent, ignore
 from bpu_host.compiler.quantize.writer import Writer
+from bpu_host.compiler.rules import Placement
 
 logger = logging.getLogger(__name__)
 
@@ -29,57 +28,40 @@ class ActivationThresholds(Protocol):
     def thresholds(self) -> Mapping[str, float]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Moved:
-    """Verdict of a node that could not stay on the BPU."""
-
-    reason: str
-    on: str = "CPU"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Lowering:
-    """The network and the final verdict of every node, by name."""
+    """The network and where every node really runs."""
 
     network: Network
-    verdicts: Mapping[str, Placement]
+    placement: Placement
 
 
 def lower(
-    model: ir.Model,
-    verdicts: Mapping[str, Placement],
+    placement: Placement,
     calibration: ActivationThresholds,
-    inputs: tuple[ModelInput, ...],
     name: str,
+    on_event: OnEvent = ignore,
 ) -> Lowering:
-    """The quantized network as typed operations, and where every node really runs.
+    """The quantized network as typed operations, and the placement it came to.
 
     Args:
-        model: the optimized float graph.
-        verdicts: where each node runs, by node name.
+        placement: where each node is to run; image inputs are int8 with scale 1 (value - 128).
         calibration: thresholds of the activations, by float tensor name.
-        inputs: the model's inputs; image inputs are int8 with scale 1 (value - 128).
+        on_event: hears of tensors that no sample gives a range.
 
     Raises:
         ModelUnsupported: an image input that a CPU operator reads in NHWC form.
         CompilerBug: a graph the earlier stages must not produce.
     """
-    placed: dict[str, Placement] = dict(verdicts)
     while True:
-        plan = recognise(model, placed, inputs)
-        for node, reason in plan.refused.items():
-            placed[node] = _Moved(reason)
-        writer = Writer(model, plan, placed, calibration.thresholds, inputs)
+        writer = Writer(placement, calibration.thresholds)
         writer.run()
         if not writer.refused:
             break
         for node, reason in writer.refused.items():
             logger.info("%s goes to the CPU: %s", node, reason)
-            placed[node] = _Moved(reason)
+        placement = placement.without(writer.refused)
     for tensor, value in writer.unusual.items():
-        logger.warning(
-            "got unexpected threshold on tensor %s: no sample left zero there; %s is used",
-            tensor,
-            value,
-        )
-    return Lowering(writer.network(name), placed)
+        sentence = f"got unexpected threshold on tensor {tensor}: no sample left zero there"
+        on_event(Note(f"{sentence}; {value} is used", warning=True))
+    return Lowering(writer.network(name), placement)

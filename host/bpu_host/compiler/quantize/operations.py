@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import (
     FULL_RANGE,
     BpuOp,
@@ -24,11 +25,13 @@ from bpu_common.network import (
 )
 from bpu_common.program import EltwiseEntry, EltwiseKind, Pair
 from bpu_common.tensor import I8, DType, Scale, TensorSpec
-from bpu_host.compiler.quantize.graphview import OffBpu, Unary, require
-from bpu_host.compiler.quantize.units import (
+from bpu_host.compiler.units.functions import clamped
+from bpu_host.compiler.units.reading import OffBpu, require
+from bpu_host.compiler.units.work import (
     UNBOUNDED,
     AddWork,
     Bounds,
+    ClampWork,
     ConcatWork,
     ConvWork,
     DepthSpaceWork,
@@ -38,6 +41,7 @@ from bpu_host.compiler.quantize.units import (
     PadWork,
     ResizeWork,
     SliceWork,
+    Unary,
     Unit,
 )
 from bpu_sim import arith
@@ -89,8 +93,8 @@ def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QCo
     )
     bound = int(arith.accumulator_bound(weights, params).max())
     require(
-        bound <= arith.INT32_LIMIT,
-        f"its accumulator can reach {bound}, more than int32 holds ({arith.INT32_LIMIT})",
+        bound <= INT32_LIMIT,
+        f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
     )
     if wide:
         scale = Scale.per_channel((s_in * s_w).astype(np.float32))
@@ -118,15 +122,19 @@ def _other(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> BpuOp:
     match unit.work:
         case MaxPoolWork(kernel, stride, pads):
             return QMaxPool(name, x.name, y.name, kernel, stride, pads, sources=sources)
-        case AddWork():
+        case AddWork(signs, op_type):
             entry = arith.eltwise_add_constants(x.scale.value, xs[1].scale.value, y.scale.value)
-            return _eltwise(unit, EltwiseKind.ADD, xs, y, entry, "HzSElementwiseAdd")
+            entry = replace(entry, ka=signs[0] * entry.ka, kb=signs[1] * entry.kb)
+            return _eltwise(unit, EltwiseKind.ADD, xs, y, entry, op_type)
         case MulWork():
             entry = arith.eltwise_mul_constants(x.scale.value, xs[1].scale.value, y.scale.value)
             return _eltwise(unit, EltwiseKind.MUL, xs, y, entry, "HzSElementwiseMul")
         case LutWork(functions, op_type):
             tables = np.stack([_table(f, x.scale.value, y.scale.value) for f in functions])
             return QLut(name, x.name, y.name, tables, op_type, sources)
+        case ClampWork(bounds, op_type):
+            table = _table(clamped(bounds), x.scale.value, y.scale.value)
+            return QLut(name, x.name, y.name, table[np.newaxis], op_type, sources)
         case ResizeWork(mode, rows, columns):
             return QResize(name, x.name, y.name, mode, rows, columns, sources=sources)
         case ConcatWork(axis):
@@ -139,8 +147,8 @@ def _other(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> BpuOp:
             return QPad(name, x.name, y.name, pads, code, sources=sources)
         case DepthSpaceWork(block, to_space, dcr, op_type):
             return QDepthToSpace(name, x.name, y.name, block, to_space, dcr, op_type, sources)
-        case _:
-            raise OffBpu(f"{unit.name} has work of an unknown kind")
+        case ConvWork():
+            raise AssertionError("convolutions have their own way")
 
 
 def _eltwise(

@@ -3,17 +3,17 @@
 Work that keeps codes (pooling maximum, resize, slice, pad, blocks) has one scale for input and
 result; a Concat shares its scale with every branch that nothing else reads, the other branches get
 a SCALE operation. A group's threshold is the largest of those tensors that something else than the
-group itself reads: only there does the scale matter.
+group itself reads, or that it interpolates: only there does the scale matter.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bpu_host.compiler.quantize.units import ConcatWork, Plan, Unit
+from bpu_host.compiler.units.work import ConcatWork, Unit
 
 INT8_STEPS = 127
 
@@ -71,7 +71,7 @@ class _Groups:
 
 
 def assign_thresholds(
-    plan: Plan,
+    units: Sequence[Unit],
     thresholds: Thresholds,
     fixed: Mapping[str, float],
     leaving: Iterable[str],
@@ -80,11 +80,11 @@ def assign_thresholds(
     """The threshold each int8 tensor gets.
 
     Args:
+        units: what runs on the BPU, in order.
         fixed: thresholds that may not move (image inputs: 127).
         leaving: tensors that CPU operators read or that are model outputs.
         int32: tensors that have per-channel int32 scales instead.
     """
-    units = plan.all_units()
     readers: dict[str, list[Unit]] = defaultdict(list)
     groups = _Groups()
     for unit in units:
@@ -131,7 +131,7 @@ def _join_branches(
 
 def _inside(reader: Unit, groups: _Groups, tensor: str) -> bool:
     """Whether `reader` only passes codes on within the group of `tensor`."""
-    passes = reader.keeps_codes or isinstance(reader.work, ConcatWork)
+    passes = reader.selects or isinstance(reader.work, ConcatWork)
     return passes and groups.find(reader.y) == groups.find(tensor)
 
 

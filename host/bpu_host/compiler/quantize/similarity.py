@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import F32, AnyArray
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
 
 _SUFFIX = "_quantized"
@@ -20,12 +21,24 @@ _FETCHED_BYTES = 192 << 20
 Feeds = Mapping[str, AnyArray]
 
 
-def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> dict[str, float]:
-    """Cosine similarity of every node's first output, by node name of the quantized model.
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """How near the quantized model is to the float one.
 
-    Codes are compared as they are (a cosine does not see a per-tensor scale); where the quantized
-    model also holds the dequantized tensor, that is compared. Nodes without a float twin (scale
-    fusion, quantize) are missing.
+    Attributes:
+        cosines: of every node's first output, by node name of the quantized model. Codes are
+            compared as they are (a cosine does not see a per-tensor scale); where the quantized
+            model also holds the dequantized tensor, that is compared. Nodes without a float twin
+            (scale fusion, quantize) are missing.
+        outputs: distances of the model's outputs, by output name; empty ones are missing.
+    """
+
+    cosines: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, OutputMetrics] = field(default_factory=dict)
+
+
+def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> Similarity:
+    """Run both models and compare their tensors.
 
     Args:
         model: the optimized float graph.
@@ -38,30 +51,20 @@ def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> 
     real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
     pairs = _twins(real, other)
     sizes = {v.name: _elements(v) for node in model.graph for v in node.outputs if v.name}
-    result: dict[str, float] = {}
+    result = Similarity()
     feeds = quantized_feeds(other, sample)
+    outputs = zip(real.graph.output, other.graph.output, strict=True)
+    ends = [(a.name, b.name) for a, b in outputs]
     for group in _groups(pairs, sizes):
-        wanted = list(dict.fromkeys(name for _, name, _ in group))
-        twins = list(dict.fromkeys(name for _, _, name in group))
-        left, right = _fetch(real, wanted, sample), _fetch(other, twins, feeds)
+        left = _fetch(real, [name for _, name, _ in group], sample)
+        right = _fetch(other, [twin for _, _, twin in group], feeds)
         for node, name, twin in group:
-            result[node] = cosine(left[name], _like(left[name], right[twin]))
+            result.cosines[node] = cosine(left[name], _like(left[name], right[twin]))
+        for name, twin in ends:
+            if left[name].size and name not in result.outputs:
+                like = _like(left[name], right[twin])
+                result.outputs[name] = output_metrics(left[name], like)
     return result
-
-
-def output_table(
-    model: ir.Model, quantized: bytes, sample: Mapping[str, F32]
-) -> dict[str, OutputMetrics]:
-    """Distances of the model's outputs, by output name (the second table of the log)."""
-    real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
-    names = [value.name for value in real.graph.output]
-    twins = [value.name for value in other.graph.output]
-    left, right = _fetch(real, names, sample), _fetch(other, twins, quantized_feeds(other, sample))
-    return {
-        name: output_metrics(left[name], _like(left[name], right[twin]))
-        for name, twin in zip(names, twins, strict=True)
-        if left[name].size
-    }
 
 
 def quantized_feeds(quantized: onnx.ModelProto, sample: Mapping[str, F32]) -> dict[str, AnyArray]:
@@ -100,11 +103,12 @@ def _twins(real: onnx.ModelProto, other: onnx.ModelProto) -> list[tuple[str, str
 def _groups(
     pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int]
 ) -> list[list[tuple[str, str, str]]]:
-    groups: list[list[tuple[str, str, str]]] = []
-    filled = _FETCHED_BYTES
+    """At least one, of at most so many bytes each."""
+    groups: list[list[tuple[str, str, str]]] = [[]]
+    filled = 0
     for pair in pairs:
         size = sizes.get(pair[1], 0) * 4
-        if filled + size > _FETCHED_BYTES:
+        if groups[-1] and filled + size > _FETCHED_BYTES:
             groups.append([])
             filled = 0
         groups[-1].append(pair)
@@ -119,23 +123,12 @@ def _elements(value: ir.Value) -> int:
     return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64))
 
 
-def _fetch(proto: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, AnyArray]:
-    """Tensors of one run, by name."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    present = {value.name for value in copy.graph.output}
-    copy.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
+def _fetch(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, AnyArray]:
+    """The outputs and these tensors of one run, by name."""
     try:
-        session = ort.InferenceSession(
-            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        values: list[AnyArray] = session.run(list(names), dict(feeds))
-    except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CompilerBug(f"a model cannot be run for its similarity: {line}") from error
-    return dict(zip(names, values, strict=True))
+        return FloatRunner(model, names).run(feeds)
+    except FloatRunFailed as error:
+        raise CompilerBug(f"a model cannot be run for its similarity: {error.message}") from error
 
 
 def _like(real: AnyArray, other: AnyArray) -> AnyArray:

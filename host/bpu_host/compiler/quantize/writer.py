@@ -19,21 +19,14 @@ from bpu_common.network import (
     tensors_made,
     tensors_read,
 )
-from bpu_common.tensor import UNQUANTIZED, DType, Layout, ModelInput, Scale, TensorSpec
+from bpu_common.tensor import UNQUANTIZED, DType, Layout, Scale, TensorSpec
 from bpu_host.compiler.partition import split
-from bpu_host.compiler.quantize.graphview import (
-    OffBpu,
-    Shape3,
-    constant,
-    node_name,
-    shape_hwc,
-    static_shape,
-    value_name,
-)
+from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.quantize.operations import build, rescale
-from bpu_host.compiler.quantize.recognise import Placement
 from bpu_host.compiler.quantize.scales import Thresholds, assign_thresholds, scale_of
-from bpu_host.compiler.quantize.units import UNBOUNDED, ConcatWork, ConvWork, Plan, Unit
+from bpu_host.compiler.rules import Placement
+from bpu_host.compiler.units.reading import OffBpu, Shape3, shape_hwc
+from bpu_host.compiler.units.work import UNBOUNDED, ConcatWork, ConvWork, Unit
 
 IMAGE_THRESHOLD = 127.0
 """Image inputs are value - 128 with scale 1."""
@@ -44,22 +37,22 @@ class Writer:
 
     def __init__(
         self,
-        model: ir.Model,
-        plan: Plan,
-        placed: Mapping[str, Placement],
+        placement: Placement,
         calibrated: Mapping[str, float],
-        inputs: tuple[ModelInput, ...],
     ) -> None:
         self.refused: dict[str, str] = {}
-        self._model, self._plan, self._placed, self._inputs = model, plan, placed, inputs
-        self._images = {i.tensor.name: i for i in inputs if i.input_type.is_image}
-        self._values = _values_by_name(model)
-        self._made_on_bpu = {unit.y for unit in plan.all_units()}
+        self._placement, self._plan = placement, placement.plan
+        self._model, self._inputs = self._plan.model, self._plan.inputs
+        self._units = placement.all_units
+        self._covered = {name for unit in self._units for name in unit.sources}
+        self._images = {i.tensor.name: i for i in self._inputs if i.input_type.is_image}
+        self._values = _values_by_name(self._model)
+        self._made_on_bpu = {unit.y for unit in self._units}
         self._leaving = self._find_leaving()
         self._int32 = self._find_int32()
-        thresholds = Thresholds(calibrated, plan.stand_ins)
+        thresholds = Thresholds(calibrated, self._plan.stand_ins)
         self._thresholds = assign_thresholds(
-            plan,
+            self._units,
             thresholds,
             dict.fromkeys(self._images, IMAGE_THRESHOLD),
             self._leaving,
@@ -77,11 +70,11 @@ class Writer:
             _, height, width, channels = item.tensor.shape
             self._add_tensor(name, (height, width, channels), IMAGE_THRESHOLD)
         for node in self._model.graph:
-            name = node_name(node)
-            if name in self._plan.units:
-                for unit in self._plan.units[name]:
+            name = g.name_of(node)
+            if name in self._placement.units:
+                for unit in self._placement.units[name]:
                     self._write_unit(unit)
-            elif name not in self._plan.covered and node.op_type != "Constant":
+            elif not self._runs_as_part(node):
                 self._write_cpu(node)
         for value in self._model.graph.outputs:
             self._float_input(value)
@@ -89,9 +82,7 @@ class Writer:
     def network(self, name: str) -> Network:
         """The result; only after `run` with nothing refused."""
         outputs = tuple(
-            ModelOutput(
-                value_name(value), self._float_twins.get(value_name(value), value_name(value))
-            )
+            ModelOutput(g.name_of(value), self._float_twins.get(g.name_of(value), g.name_of(value)))
             for value in self._model.graph.outputs
         )
         inputs = {item.tensor.name for item in self._inputs}
@@ -109,21 +100,26 @@ class Writer:
             self._constants,
         )
 
+    def _runs_as_part(self, node: ir.Node) -> bool:
+        """Whether a unit of another node stands for it, or nothing runs at all."""
+        view = any(g.name_of(value) in self._plan.aliases for value in node.outputs)
+        return view or g.name_of(node) in self._covered
+
     def _find_leaving(self) -> frozenset[str]:
         """BPU tensors that CPU operators read or that are model outputs."""
-        read = {value_name(value) for value in self._model.graph.outputs}
+        read = {g.name_of(value) for value in self._model.graph.outputs}
         for node in self._model.graph:
-            if node_name(node) not in self._plan.covered:
-                read.update(value_name(value) for value in node.inputs)
+            if not self._runs_as_part(node):
+                read.update(g.name_of(value) for value in node.inputs)
         resolved = {self._plan.aliases.get(name, name) for name in read}
         return frozenset(resolved & (self._made_on_bpu | self._images.keys()))
 
     def _find_int32(self) -> frozenset[str]:
         """Results of convolutions that only leave the BPU: they keep the accumulator."""
-        read = {x for unit in self._plan.all_units() for x in unit.xs}
+        read = {x for unit in self._units for x in unit.xs}
         return frozenset(
             unit.y
-            for unit in self._plan.all_units()
+            for unit in self._units
             if isinstance(unit.work, ConvWork)
             and unit.work.high_precision
             and unit.bounds == UNBOUNDED
@@ -134,7 +130,7 @@ class Writer:
     def _makers(self, tensor: str) -> tuple[str, ...]:
         """The float node whose result is quantized or dequantized; none for model inputs."""
         producer = self._values[tensor].producer()
-        return () if producer is None else (node_name(producer),)
+        return () if producer is None else (g.name_of(producer),)
 
     def _quantized_name(self, tensor: str) -> str:
         if tensor in self._images or (tensor in self._made_on_bpu and tensor not in self._leaving):
@@ -174,8 +170,7 @@ class Writer:
                 xs = tuple(self._at_scale_of(x, y, unit.sources) for x in xs)
             operation, y = build(unit, xs, y)
         except OffBpu as refusal:
-            for node in unit.covers:
-                self.refused[node_name(node)] = str(refusal)
+            self.refused.update(dict.fromkeys(unit.sources, str(refusal)))
             self._add_tensor(unit.y, unit.y_shape, IMAGE_THRESHOLD)  # lets the others be checked
             return
         self._tensors[y.name] = y
@@ -192,14 +187,14 @@ class Writer:
 
     def _write_cpu(self, node: ir.Node) -> None:
         renamed = {
-            value_name(value): twin
+            g.name_of(value): twin
             for value in node.inputs
-            if value is not None and (twin := self._float_input(value)) != value_name(value)
+            if value is not None and (twin := self._float_input(value)) != g.name_of(value)
         }
         for value in node.outputs:
-            if value_name(value):
-                self._tensors[value_name(value)] = _float_tensor(value, value_name(value))
-        name = node_name(node)
+            if g.name_of(value):
+                self._tensors[g.name_of(value)] = _float_tensor(value, g.name_of(value))
+        name = g.name_of(node)
         written = ir.to_proto(_with_inputs(node, renamed))
         self._ops.append(
             OnnxOp(
@@ -214,10 +209,10 @@ class Writer:
 
     def _float_input(self, value: ir.Value) -> str:
         """Name under which the CPU finds `value`; dequantizes or notes a constant as needed."""
-        name = value_name(value)
+        name = g.name_of(value)
         if not name:
             return name
-        array = constant(value)
+        array = g.constant(value)
         if array is not None:
             self._constants[name] = array
             return name
@@ -231,7 +226,7 @@ class Writer:
         twin = f"{name}_float" if name in self._images else name
         height, width, channels = quantized.shape_hwc
         shape = (1, channels, height, width)
-        if static_shape(value) != shape:
+        if g.shape_of(value) != shape:
             raise ModelUnsupported(
                 f"image input '{name}' is read in NHWC form by an operator on the CPU",
                 hint="let its first operators run on the BPU, or feed it as featuremap",
@@ -245,18 +240,17 @@ class Writer:
 
 
 def _values_by_name(model: ir.Model) -> dict[str, ir.Value]:
-    found = {value_name(value): value for value in model.graph.inputs}
+    found = {g.name_of(value): value for value in model.graph.inputs}
     for node in model.graph:
-        found.update({value_name(v): v for v in (*node.inputs, *node.outputs) if v is not None})
+        found.update({g.name_of(v): v for v in (*node.inputs, *node.outputs) if v is not None})
     return found
 
 
 def _float_tensor(value: ir.Value, name: str) -> TensorSpec:
     """What the CPU knows of `value`, under a name of its own."""
-    try:
-        shape = static_shape(value)
-    except OffBpu as error:
-        raise CompilerBug(str(error), where="lower") from error
+    shape = g.shape_of(value)
+    if shape is None:
+        raise CompilerBug(f"the shape of tensor '{value.name}' is unknown", where="lower")
     dtype = DType.FLOAT32 if value.dtype is None else DType(str(value.dtype.numpy()))
     layout = Layout.NCHW if len(shape) == 4 else Layout.NONE
     return TensorSpec(name, shape, dtype, layout)
@@ -267,8 +261,8 @@ def _with_inputs(node: ir.Node, renamed: Mapping[str, str]) -> ir.Node:
     if not renamed:
         return node
     inputs = [
-        ir.Value(name=renamed[value_name(v)], shape=v.shape, type=v.type)
-        if v is not None and value_name(v) in renamed
+        ir.Value(name=renamed[g.name_of(v)], shape=v.shape, type=v.type)
+        if v is not None and g.name_of(v) in renamed
         else (None if v is None else ir.Value(name=v.name, shape=v.shape, type=v.type))
         for v in node.inputs
     ]

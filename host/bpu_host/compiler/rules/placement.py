@@ -1,6 +1,6 @@
-"""`place_nodes`: BPU or CPU for every node of the optimized graph, with the reason.
+"""`place`: BPU or CPU for every node of the optimized graph, with the reason.
 
-First each node's own limits, then its neighbours: convolutions start quantization; everything else
+First each unit's own limits, then its neighbours: convolutions start quantization; everything else
 follows only where it can be fed by the BPU, and what merely moves values, pools, or cuts at the end
 of the model stays in float so that the last convolution can leave the BPU in full precision.
 """
@@ -8,45 +8,79 @@ of the model stays in float so that the last convolution can leave the BPU in fu
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import onnx_ir as ir
 
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.passes import graph as g
-from bpu_host.compiler.rules.limits import BPU_OPS, LUT_OPS, MOVE_OPS, RULES
-from bpu_host.compiler.rules.rule import NodeView
+from bpu_host.compiler.rules.limits import RULES
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
+from bpu_host.compiler.units import OPERATORS, Plan, Unit, float_tensors, fuse
+from bpu_host.compiler.units.work import AddWork, ClampWork, MulWork
 
-ACTIVE_OPS = frozenset({"Conv", "ConvTranspose"})
-TWO_OPERAND_OPS = frozenset({"Add", "Mul"})
-PASSIVE_OPS = frozenset({*MOVE_OPS, "MaxPool", "AveragePool", "GlobalAveragePool"})
-CUT_OPS = frozenset({"Relu", "Clip"})
 NEIGHBOUR_RULES: dict[str, str] = {
-    "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add and "
-    "Mul at least one, the others all).",
-    "PASSIVE-TAIL": "Operators that move or pool values (" + ", ".join(sorted(PASSIVE_OPS)) + ") "
-    "need a reader on the BPU.",
+    "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add, Sub "
+    "and Mul at least one, the others all).",
+    "PASSIVE-TAIL": "Operators that move or pool values need a reader on the BPU.",
     "CONV-TAIL": "Relu and Clip right after the last convolution stay on the CPU: only a "
     "convolution can leave the BPU with 32 bits.",
-    "GATE": "x * f(x) (SiLU and the like) is one look-up: both parts run at the same place.",
+    "GATE": "x * f(x) (SiLU and the like) is one look-up: all parts run at the same place.",
+    "NUMBERS": "The scales, biases and sums that calibration leads to fit the chip's integers.",
 }
 _BPU = Verdict("BPU")
 
 
-def place_nodes(model: ir.Model, options: PlacementOptions | None = None) -> dict[str, Verdict]:
-    """A verdict for every node, by node name.
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where every node runs, and so what runs as one on the BPU.
+
+    Attributes:
+        verdicts: by name, for every node of the optimized graph.
+        forced: nodes that `run_on_bpu` frees from the rules about neighbours.
+    """
+
+    plan: Plan
+    verdicts: dict[str, Verdict]
+    forced: frozenset[str] = frozenset()
+
+    @cached_property
+    def units(self) -> dict[str, tuple[Unit, ...]]:
+        """What runs on the BPU, by name of the node in whose place it runs, in graph order."""
+        return fuse(self.plan, {name for name, found in self.verdicts.items() if found.on_bpu})
+
+    @property
+    def all_units(self) -> tuple[Unit, ...]:
+        return tuple(unit for units in self.units.values() for unit in units)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The float tensors whose range matters, by name."""
+        return float_tensors(self.plan, self.all_units)
+
+    def without(self, refused: Mapping[str, str]) -> Placement:
+        """The placement when some nodes (name -> reason) turn out not to fit the chip's numbers."""
+        moved = {name: Verdict("CPU", reason, "NUMBERS") for name, reason in refused.items()}
+        verdicts = _settle(self.plan, {**self.verdicts, **moved}, self.forced)
+        return replace(self, verdicts=verdicts)
+
+
+def place(plan: Plan, options: PlacementOptions | None = None) -> Placement:
+    """A verdict for every node.
 
     Raises:
         ModelUnsupported: operators that neither BPU nor CPU can run, or a wish that cannot be
             fulfilled.
     """
     options = options or PlacementOptions()
-    check_operators(model)
-    nodes = {str(node.name): node for node in model.graph}
+    check_operators(plan.model)
+    nodes = {g.name_of(node): node for node in plan.model.graph}
     to_cpu = _resolve(options.run_on_cpu, nodes, "run_on_cpu")
     to_bpu = _resolve(options.run_on_bpu, nodes, "run_on_bpu")
-    verdicts = {name: own_verdict(node) for name, node in nodes.items()}
+    verdicts = own_verdicts(plan)
     for name in to_cpu:
         verdicts[name] = Verdict("CPU", "run_on_cpu asks for it", "USER")
     for name in to_bpu:
@@ -56,17 +90,7 @@ def place_nodes(model: ir.Model, options: PlacementOptions | None = None) -> dic
                 f"{verdicts[name].reason}",
                 hint="delete it from run_on_bpu",
             )
-    changed = True
-    while changed:
-        changed = False
-        for name, node in nodes.items():
-            if not verdicts[name].on_bpu or name in to_bpu:
-                continue
-            verdict = _by_neighbours(node, verdicts)
-            if verdict is not None:
-                verdicts[name] = verdict
-                changed = True
-    return verdicts
+    return Placement(plan, _settle(plan, verdicts, frozenset(to_bpu)), frozenset(to_bpu))
 
 
 def check_operators(model: ir.Model) -> None:
@@ -80,10 +104,10 @@ def check_operators(model: ir.Model) -> None:
     missing: dict[str, list[str]] = {}
     for node in model.graph:
         row = table.get(node.op_type)
-        if row is None:
-            unknown.setdefault(node.op_type, []).append(str(node.name))
-        elif row.cpu == "not_integrated":
-            missing.setdefault(node.op_type, []).append(str(node.name))
+        if row is None and node.op_type not in OPERATORS:
+            unknown.setdefault(node.op_type, []).append(g.name_of(node))
+        elif row is not None and row.cpu == "not_integrated":
+            missing.setdefault(node.op_type, []).append(g.name_of(node))
     parts = []
     if missing:
         parts.append(f"HorizonRT not support these cpu operators: {_named(missing)}")
@@ -97,42 +121,89 @@ def check_operators(model: ir.Model) -> None:
         )
 
 
-def own_verdict(node: ir.Node) -> Verdict:
-    """What the node's own operator, shapes and attributes allow."""
-    row = onnx_rows()[node.op_type]
-    if node.op_type not in BPU_OPS:
-        if row.bpu in ("yes", "conditional"):
-            reason = f"OpenBPU runs {node.op_type} on the CPU"
-            return Verdict("CPU", reason, "NOT-IMPLEMENTED")
-        return Verdict("CPU", f"the BPU has no operator {node.op_type}", "TABLE")
-    view = NodeView(node)
-    for rule in RULES:
-        if node.op_type in rule.ops:
-            found = rule.test(view)
-            if found is not None:
+def own_verdicts(plan: Plan) -> dict[str, Verdict]:
+    """What operator, form and size of each node allow, by node name."""
+    verdicts = {g.name_of(node): _own_verdict(plan, node) for node in plan.model.graph}
+    for units in plan.units.values():
+        found = _limit(units)
+        verdicts.update((name, found) for unit in units for name in unit.sources)
+    return verdicts
+
+
+def _own_verdict(plan: Plan, node: ir.Node) -> Verdict:
+    """The verdict of a node that is no unit."""
+    refusal = plan.refusals.get(g.name_of(node))
+    if refusal is not None:
+        return Verdict("CPU", refusal.reason, refusal.rule)
+    row = onnx_rows().get(node.op_type)
+    if row is not None and row.bpu in ("yes", "conditional"):
+        return Verdict("CPU", f"OpenBPU runs {node.op_type} on the CPU", "NOT-IMPLEMENTED")
+    return Verdict("CPU", f"the BPU has no operator {node.op_type}", "TABLE")
+
+
+def _limit(units: tuple[Unit, ...]) -> Verdict:
+    """The first rule that a node's units break."""
+    for unit in units:
+        for rule in RULES:
+            if (found := rule.found(unit)) is not None:
                 return Verdict("CPU", found, rule.id)
     return _BPU
 
 
-def _by_neighbours(node: ir.Node, verdicts: dict[str, Verdict]) -> Verdict | None:
-    """The reason to leave the BPU, or None."""
-    if node.op_type in ACTIVE_OPS:
+def _settle(
+    plan: Plan, verdicts: Mapping[str, Verdict], forced: frozenset[str]
+) -> dict[str, Verdict]:
+    """The verdicts when nodes follow their neighbours, until nothing moves any more.
+
+    Nodes only ever leave the BPU, so this comes to rest.
+    """
+    settled = dict(verdicts)
+    makers = {g.name_of(v): node for node in plan.model.graph for v in node.outputs}
+    changed = True
+    while changed:
+        changed = False
+        for units in plan.units.values():
+            names = units[0].sources
+            staying = [name for name in names if settled[name].on_bpu]
+            found = _parted(names, settled) if staying else None
+            if staying and found is None and forced.isdisjoint(names):
+                found = _by_neighbours(plan, units, settled, makers)
+            if found is not None:
+                settled.update(dict.fromkeys(staying, found))
+                changed = True
+    return settled
+
+
+def _parted(names: tuple[str, ...], verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """The verdict of what runs as one when a part of it is on the CPU."""
+    for name in names:
+        if not verdicts[name].on_bpu:
+            return Verdict("CPU", f"its gate {name} is on the CPU: {verdicts[name].reason}", "GATE")
+    return None
+
+
+def _by_neighbours(
+    plan: Plan,
+    units: tuple[Unit, ...],
+    verdicts: Mapping[str, Verdict],
+    makers: Mapping[str, ir.Node],
+) -> Verdict | None:
+    """The reason for the units of one node to leave the BPU, or None."""
+    first, last = units[0], units[-1]
+    if first.starts:
         return None
-    gate = _gate_of(node)
-    if gate is not None and not verdicts[str(gate.name)].on_bpu:
-        reason = verdicts[str(gate.name)].reason
-        return Verdict("CPU", f"its gate {gate.name} is on the CPU: {reason}", "GATE")
-    sources = [_is_bpu(item.producer(), verdicts) for item in _activations(node)]
-    fed = any(sources) if node.op_type in TWO_OPERAND_OPS else all(sources)
-    if not sources or not fed:
+    sources = [x in makers and verdicts[g.name_of(makers[x])].on_bpu for x in first.xs]
+    if not (any(sources) if isinstance(first.work, (AddWork, MulWork)) else all(sources)):
         return Verdict("CPU", "its input comes from the CPU", "FED-BY-BPU")
-    if any(_is_bpu(user, verdicts) for output in node.outputs for user, _ in output.uses()):
+    users = [user for output in first.covers[0].outputs for user, _ in output.uses()]
+    if any(verdicts[g.name_of(user)].on_bpu for user in users):
         return None
-    if node.op_type in PASSIVE_OPS:
+    if last.passive:
         return Verdict(
             "CPU", "nothing on the BPU reads it, so it stays in float at the end", "PASSIVE-TAIL"
         )
-    if node.op_type in CUT_OPS and g.producer(node.inputs[0], *ACTIVE_OPS) is not None:
+    before = plan.units.get(g.name_of(makers.get(first.xs[0])), ())
+    if isinstance(last.work, ClampWork) and before and before[0].starts:
         return Verdict(
             "CPU",
             "it follows the last convolution, which leaves the BPU with 32 bits (run_on_bpu "
@@ -140,27 +211,6 @@ def _by_neighbours(node: ir.Node, verdicts: dict[str, Verdict]) -> Verdict | Non
             "CONV-TAIL",
         )
     return None
-
-
-def _gate_of(node: ir.Node) -> ir.Node | None:
-    """f of x * f(x), where f is one look-up."""
-    if node.op_type != "Mul":
-        return None
-    first, second = node.inputs
-    for gate, x in ((first, second), (second, first)):
-        maker = g.producer(gate, *LUT_OPS, "HardSigmoid")
-        if maker is not None and maker.inputs[0] is x and maker.op_type != "Pow":
-            return maker
-    return None
-
-
-def _activations(node: ir.Node) -> list[ir.Value]:
-    count = 1 if node.op_type not in (*TWO_OPERAND_OPS, "Concat") else len(node.inputs)
-    return [item for item in node.inputs[:count] if item is not None]
-
-
-def _is_bpu(node: ir.Node | None, verdicts: dict[str, Verdict]) -> bool:
-    return node is not None and verdicts[str(node.name)].on_bpu
 
 
 def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> tuple[str, ...]:

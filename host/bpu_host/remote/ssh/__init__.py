@@ -9,7 +9,7 @@ from bpu_host.remote.ssh.connect import FirstContact, open_transport, shown_key,
 from bpu_host.remote.ssh.connection import Completed, Connection, NothingListens, SshConnection
 from bpu_host.remote.ssh.hostkeys import HostKey, HostKeys, Verdict
 from bpu_host.remote.ssh.openssh import OpenSshConnection, OpenSshTunnel
-from bpu_host.remote.ssh.tunnel import Route, Tunnel
+from bpu_host.remote.ssh.tunnel import Tunnel
 
 __all__ = [
     "Completed",
@@ -20,7 +20,6 @@ __all__ = [
     "NothingListens",
     "OpenSshConnection",
     "OpenSshTunnel",
-    "Route",
     "SshConnection",
     "SshSettings",
     "SshTarget",

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -105,12 +106,14 @@ def _proxy(command: str) -> socket.socket:
     """A socket whose other end is the input and output of a command."""
     ours, theirs = socket.socketpair()
     with theirs:
-        subprocess.Popen(
+        child = subprocess.Popen(
             ["sh", "-c", f"exec {command}"],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             start_new_session=True,
         )
+    # It ends with the connection, whoever closes that; a thread takes its exit status.
+    threading.Thread(target=child.wait, name="proxy", daemon=True).start()
     return ours
 
 

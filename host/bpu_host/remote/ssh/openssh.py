@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bpu_common.errors import BoardUnreachable
+from bpu_host.remote.renewed import Renewed
 from bpu_host.remote.ssh.config import SshTarget
 from bpu_host.remote.ssh.connection import Completed, shell
 
@@ -102,8 +103,8 @@ class OpenSshTunnel:
         self._remote_path = remote_path
         self._mend = mend
         self._path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # one thread dials or mends
+        self._child: Renewed[subprocess.Popen[bytes]] = Renewed(_end)
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._keep, name="tunnel", daemon=True)
 
@@ -113,7 +114,7 @@ class OpenSshTunnel:
 
     @property
     def alive(self) -> bool:
-        child = self._child
+        child = self._child.newest
         return child is not None and child.poll() is None
 
     def start(self) -> None:
@@ -127,19 +128,28 @@ class OpenSshTunnel:
 
     def recover(self) -> None:
         with self._lock:
-            if self._closed.is_set():
-                raise BoardUnreachable("the connection was closed")
+            self._child.check_open()
             if not self.alive:
-                self._child = self._spawn()
+                self._renew()
             if not self._agent_answers():
                 self._mend(self._connection)
 
     def close(self) -> None:
         self._closed.set()
-        with self._lock:
-            if self._child is not None:
-                _end(self._child)
+        self._child.close()
         self._path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        """Another ssh instead of one that has ended.
+
+        Raises:
+            BoardUnreachable: it does not come through, or the tunnel was closed meanwhile.
+        """
+        try:
+            self._child.keep(self._spawn())
+        except BoardUnreachable:
+            self._path.unlink(missing_ok=True)
+            raise
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._path.unlink(missing_ok=True)
@@ -182,7 +192,7 @@ class OpenSshTunnel:
                 if self._closed.is_set() or self.alive:
                     continue
                 try:
-                    self._child = self._spawn()
+                    self._renew()
                 except BoardUnreachable:
                     continue
 

@@ -14,11 +14,11 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import paramiko
 
 from bpu_common.errors import BoardUnreachable, BpuError
+from bpu_host.remote.renewed import Renewed
 from bpu_host.remote.ssh.connection import NothingListens, SshConnection
 
 logger = logging.getLogger(__name__)
@@ -28,28 +28,6 @@ _BACKLOG = 64
 _RELAY_S = 60.0  # it starts the agent if need be
 _MAX_STREAMS = 64
 """Streams at once through one tunnel; one more is refused."""
-
-
-class Route(Protocol):
-    """A way to an agent that stays open: `address` is what a client dials."""
-
-    @property
-    def address(self) -> str:
-        """`unix:PATH` on this machine."""
-
-    @property
-    def alive(self) -> bool:
-        """The connection below it works, as far as is known."""
-
-    def recover(self) -> None:
-        """See that the board is reached and the agent answers; blocks.
-
-        Raises:
-            BpuError: why not.
-        """
-
-    def close(self) -> None:
-        """Close it and everything that goes through it."""
 
 
 class Tunnel:
@@ -75,9 +53,8 @@ class Tunnel:
         self._remote_path = remote_path
         self._relay = relay
         self._mend = mend
-        self._lock = threading.RLock()
-        self._connection: SshConnection | None = None
-        self._closed = False
+        self._lock = threading.RLock()  # one thread dials or mends
+        self._connection: Renewed[SshConnection] = Renewed(SshConnection.close)
         self._streams: set[_Stream] = set()
         _remove_dead(folder)
         self._path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
@@ -90,7 +67,7 @@ class Tunnel:
 
     @property
     def alive(self) -> bool:
-        connection = self._connection
+        connection = self._connection.newest
         return connection is not None and connection.alive
 
     def start(self) -> None:
@@ -117,26 +94,22 @@ class Tunnel:
             BpuError: it cannot be made.
         """
         with self._lock:
-            if self._closed:
-                raise BoardUnreachable("the connection was closed")
-            if self._connection is None or not self._connection.alive:
-                if self._connection is not None:
-                    logger.info("connecting again to %s", self._connection.where)
-                    self._connection.close()
-                self._connection = self._dial()
-            return self._connection
+            self._connection.check_open()
+            connection = self._connection.newest
+            if connection is not None and connection.alive:
+                return connection
+            if connection is not None:
+                logger.info("connecting again to %s", connection.where)
+            return self._connection.keep(self._dial())
 
     def close(self) -> None:
-        self._closed = True
+        self._connection.close()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._path.unlink(missing_ok=True)
         for stream in list(self._streams):
             stream.close()
-        connection = self._connection
-        if connection is not None:
-            connection.close()
 
     def _open(self) -> paramiko.Channel:
         """A stream to the agent; the agent is started if nothing listens."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import FULL_RANGE, Network, QConv, QEltwise
 from bpu_common.program import EltwiseKind, Pair
 from bpu_common.tensor import I8, I64, DType, TensorSpec
-from bpu_sim import arith
 from bpu_sim.engines.ort.ranges import code_ranges
 from bpu_sim.engines.ort.stage import EXACT_LIMIT, Requants, Stage, requants_of
 
@@ -90,7 +90,7 @@ class Plans:
         lowest, highest = self._reach(op)
         bias = op.params.bias
         above, below = highest + np.maximum(bias, 0), lowest + np.minimum(bias, 0)
-        limit = arith.INT32_LIMIT
+        limit = INT32_LIMIT
         return bool((above > limit).any() or (below < -limit - 1).any())
 
     def _plan_conv(self, op: QConv) -> ConvPlan:

@@ -262,12 +262,12 @@ class PerfResult(_message.Message):
     def __init__(self, model: _Optional[str] = ..., machine: _Optional[str] = ..., thread_num: _Optional[int] = ..., frame_count: _Optional[int] = ..., core_id: _Optional[int] = ..., run_time_ns: _Optional[int] = ..., total_latency_ns: _Optional[int] = ..., min_ns: _Optional[int] = ..., max_ns: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., core_busy_ns: _Optional[_Iterable[int]] = ..., wall_ns: _Optional[int] = ..., profile: _Optional[_Union[NodeProfile, _Mapping]] = ...) -> None: ...
 
 class PerfEvent(_message.Message):
-    __slots__ = ("progress", "result")
-    PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    progress: PerfProgress
-    result: PerfResult
-    def __init__(self, progress: _Optional[_Union[PerfProgress, _Mapping]] = ..., result: _Optional[_Union[PerfResult, _Mapping]] = ...) -> None: ...
+    __slots__ = ("perf_progress", "perf_result")
+    PERF_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PERF_RESULT_FIELD_NUMBER: _ClassVar[int]
+    perf_progress: PerfProgress
+    perf_result: PerfResult
+    def __init__(self, perf_progress: _Optional[_Union[PerfProgress, _Mapping]] = ..., perf_result: _Optional[_Union[PerfResult, _Mapping]] = ...) -> None: ...
 
 class StartLoadRequest(_message.Message):
     __slots__ = ("model", "name", "threads", "rate_hz", "core_id", "priority", "seed")
@@ -420,12 +420,12 @@ class LogLine(_message.Message):
     def __init__(self, time_ns: _Optional[int] = ..., level: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Temperature(_message.Message):
-    __slots__ = ("sensor", "millicelsius")
-    SENSOR_FIELD_NUMBER: _ClassVar[int]
-    MILLICELSIUS_FIELD_NUMBER: _ClassVar[int]
-    sensor: str
-    millicelsius: int
-    def __init__(self, sensor: _Optional[str] = ..., millicelsius: _Optional[int] = ...) -> None: ...
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: int
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
 
 class CoreSample(_message.Message):
     __slots__ = ("index", "clock_hz", "utilisation_permille", "busy_ns", "calls_done", "preemptions", "task", "model", "call")
@@ -476,7 +476,7 @@ class SystemSample(_message.Message):
     def __init__(self, cpu_permille: _Optional[int] = ..., cpu_count: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., process_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryFrame(_message.Message):
-    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperatures")
+    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperature_millicelsius")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
@@ -489,7 +489,7 @@ class TelemetryFrame(_message.Message):
     SLICES_FIELD_NUMBER: _ClassVar[int]
     SLICES_DROPPED_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
-    TEMPERATURES_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_MILLICELSIUS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     boot_id: str
     time_ns: int
@@ -502,8 +502,8 @@ class TelemetryFrame(_message.Message):
     slices: _containers.RepeatedCompositeFieldContainer[CallSlice]
     slices_dropped: int
     log: _containers.RepeatedCompositeFieldContainer[LogLine]
-    temperatures: _containers.RepeatedCompositeFieldContainer[Temperature]
-    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperatures: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ...) -> None: ...
+    temperature_millicelsius: _containers.RepeatedCompositeFieldContainer[Temperature]
+    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperature_millicelsius: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ...) -> None: ...
 
 class GetCapabilitiesRequest(_message.Message):
     __slots__ = ()

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as openbpu_dot_v1_dot_board__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17openbpu/v1/daemon.proto\x12\nopenbpu.v1\x1a\x16openbpu/v1/board.proto\"\x18\n\x16GetDaemonStatusRequest\"\x8f\x02\n\tBoardLink\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.openbpu.v1.LinkState\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x15\n\rsince_wall_ns\x18\x04 \x01(\x04\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\r\x12\r\n\x05\x65rror\x18\x06 \x01(\t\x12\x12\n\nerror_code\x18\x07 \x01(\t\x12\x13\n\x0bretry_in_ns\x18\x08 \x01(\x04\x12\x16\n\x0ehistory_frames\x18\t \x01(\x04\x12\x15\n\rhistory_bytes\x18\n \x01(\x04\x12\x17\n\x0fhistory_span_ns\x18\x0b \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x0c \x01(\x04\"\xa6\x02\n\x0c\x44\x61\x65monStatus\x12\x12\n\nprocess_id\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x03 \x01(\r\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x17\n\x0fstarted_wall_ns\x18\x05 \x01(\x04\x12\x0e\n\x06socket\x18\x06 \x01(\t\x12%\n\x06\x62oards\x18\x07 \x03(\x0b\x32\x15.openbpu.v1.BoardLink\x12\x1d\n\x04jobs\x18\x08 \x03(\x0b\x32\x0f.openbpu.v1.Job\x12\x10\n\x08watchers\x18\t \x01(\r\x12\x15\n\rhistory_bytes\x18\n \x01(\x04\x12\x1b\n\x13history_limit_bytes\x18\x0b \x01(\x04\x12\x17\n\x0finventory_error\x18\x0c \x01(\t\"5\n\x13ResolveBoardRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\"J\n\x14ResolveBoardResponse\x12\r\n\x05known\x18\x01 \x01(\x08\x12#\n\x04link\x18\x02 \x01(\x0b\x32\x15.openbpu.v1.BoardLink\"\xe6\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x62oard\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\r\x12#\n\x05state\x18\x06 \x01(\x0e\x32\x14.openbpu.v1.JobState\x12\x0e\n\x06\x63lient\x18\x07 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x08 \x01(\t\x12\x17\n\x0f\x63reated_wall_ns\x18\t \x01(\x04\x12\x17\n\x0fstarted_wall_ns\x18\n \x01(\x04\x12\x15\n\rended_wall_ns\x18\x0b \x01(\x04\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12\x12\n\nerror_code\x18\r \x01(\t\x12\x11\n\twaits_for\x18\x0e \x03(\x04\x12&\n\x06result\x18\x0f \x01(\x0b\x32\x16.openbpu.v1.PerfResult\x12\x13\n\x0b\x66rames_done\x18\x10 \x01(\x04\x12\x14\n\x0c\x66rames_total\x18\x11 \x01(\x04\"k\n\x0ePerfJobRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12(\n\x07request\x18\x04 \x01(\x0b\x32\x17.openbpu.v1.PerfRequest\"\x8e\x01\n\x0cPerfJobEvent\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x0f.openbpu.v1.JobH\x00\x12,\n\x08progress\x18\x02 \x01(\x0b\x32\x18.openbpu.v1.PerfProgressH\x00\x12(\n\x06result\x18\x03 \x01(\x0b\x32\x16.openbpu.v1.PerfResultH\x00\x42\x06\n\x04kind\"D\n\x0fListJobsRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x13\n\x0b\x61\x63tive_only\x18\x03 \x01(\x08\"1\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.openbpu.v1.Job\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\x04\"K\n\x15WatchTelemetryRequest\x12\x0e\n\x06\x62oards\x18\x01 \x03(\t\x12\x12\n\nhistory_ns\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"|\n\nBoardEvent\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ns\x18\x02 \x01(\x04\x12\x0f\n\x05\x66rame\x18\x03 \x01(\x0cH\x00\x12%\n\x04link\x18\x04 \x01(\x0b\x32\x15.openbpu.v1.BoardLinkH\x00\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x04\x42\x06\n\x04kind\"!\n\x10HoldBoardRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\"\x10\n\x0eHoldBoardEvent\"\x13\n\x11StopDaemonRequest\"\x14\n\x12StopDaemonResponse*N\n\tLinkState\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x00\x12\x11\n\rLINK_STATE_UP\x10\x01\x12\x13\n\x0fLINK_STATE_DOWN\x10\x02*\x8f\x01\n\x08JobState\x12\x15\n\x11JOB_STATE_WAITING\x10\x00\x12\x15\n\x11JOB_STATE_RUNNING\x10\x01\x12\x12\n\x0eJOB_STATE_DONE\x10\x02\x12\x14\n\x10JOB_STATE_FAILED\x10\x03\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x04\x12\x12\n\x0eJOB_STATE_LOST\x10\x05\x32\xd8\x04\n\rDaemonService\x12I\n\tGetStatus\x12\".openbpu.v1.GetDaemonStatusRequest\x1a\x18.openbpu.v1.DaemonStatus\x12Q\n\x0cResolveBoard\x12\x1f.openbpu.v1.ResolveBoardRequest\x1a .openbpu.v1.ResolveBoardResponse\x12\x41\n\x07RunPerf\x12\x1a.openbpu.v1.PerfJobRequest\x1a\x18.openbpu.v1.PerfJobEvent0\x01\x12\x45\n\x08ListJobs\x12\x1b.openbpu.v1.ListJobsRequest\x1a\x1c.openbpu.v1.ListJobsResponse\x12:\n\tCancelJob\x12\x1c.openbpu.v1.CancelJobRequest\x1a\x0f.openbpu.v1.Job\x12M\n\x0eWatchTelemetry\x12!.openbpu.v1.WatchTelemetryRequest\x1a\x16.openbpu.v1.BoardEvent0\x01\x12G\n\tHoldBoard\x12\x1c.openbpu.v1.HoldBoardRequest\x1a\x1a.openbpu.v1.HoldBoardEvent0\x01\x12K\n\nStopDaemon\x12\x1d.openbpu.v1.StopDaemonRequest\x1a\x1e.openbpu.v1.StopDaemonResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17openbpu/v1/daemon.proto\x12\nopenbpu.v1\x1a\x16openbpu/v1/board.proto\"\x18\n\x16GetDaemonStatusRequest\"\x8f\x02\n\tBoardLink\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.openbpu.v1.LinkState\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x15\n\rsince_wall_ns\x18\x04 \x01(\x04\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\r\x12\r\n\x05\x65rror\x18\x06 \x01(\t\x12\x12\n\nerror_code\x18\x07 \x01(\t\x12\x13\n\x0bretry_in_ns\x18\x08 \x01(\x04\x12\x16\n\x0ehistory_frames\x18\t \x01(\x04\x12\x15\n\rhistory_bytes\x18\n \x01(\x04\x12\x17\n\x0fhistory_span_ns\x18\x0b \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x0c \x01(\x04\"\xa6\x02\n\x0c\x44\x61\x65monStatus\x12\x12\n\nprocess_id\x18\x01 \x01(\r\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x03 \x01(\r\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x17\n\x0fstarted_wall_ns\x18\x05 \x01(\x04\x12\x0e\n\x06socket\x18\x06 \x01(\t\x12%\n\x06\x62oards\x18\x07 \x03(\x0b\x32\x15.openbpu.v1.BoardLink\x12\x1d\n\x04jobs\x18\x08 \x03(\x0b\x32\x0f.openbpu.v1.Job\x12\x10\n\x08watchers\x18\t \x01(\r\x12\x15\n\rhistory_bytes\x18\n \x01(\x04\x12\x1b\n\x13history_limit_bytes\x18\x0b \x01(\x04\x12\x17\n\x0finventory_error\x18\x0c \x01(\t\"5\n\x13ResolveBoardRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\"J\n\x14ResolveBoardResponse\x12\r\n\x05known\x18\x01 \x01(\x08\x12#\n\x04link\x18\x02 \x01(\x0b\x32\x15.openbpu.v1.BoardLink\"\xe6\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x62oard\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\r\x12#\n\x05state\x18\x06 \x01(\x0e\x32\x14.openbpu.v1.JobState\x12\x0e\n\x06\x63lient\x18\x07 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x08 \x01(\t\x12\x17\n\x0f\x63reated_wall_ns\x18\t \x01(\x04\x12\x17\n\x0fstarted_wall_ns\x18\n \x01(\x04\x12\x15\n\rended_wall_ns\x18\x0b \x01(\x04\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12\x12\n\nerror_code\x18\r \x01(\t\x12\x11\n\twaits_for\x18\x0e \x03(\x04\x12&\n\x06result\x18\x0f \x01(\x0b\x32\x16.openbpu.v1.PerfResult\x12\x13\n\x0b\x66rames_done\x18\x10 \x01(\x04\x12\x14\n\x0c\x66rames_total\x18\x11 \x01(\x04\"k\n\x0ePerfJobRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12(\n\x07request\x18\x04 \x01(\x0b\x32\x17.openbpu.v1.PerfRequest\"\x98\x01\n\x0cPerfJobEvent\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x0f.openbpu.v1.JobH\x00\x12\x31\n\rperf_progress\x18\x02 \x01(\x0b\x32\x18.openbpu.v1.PerfProgressH\x00\x12-\n\x0bperf_result\x18\x03 \x01(\x0b\x32\x16.openbpu.v1.PerfResultH\x00\x42\x06\n\x04kind\"D\n\x0fListJobsRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x13\n\x0b\x61\x63tive_only\x18\x03 \x01(\x08\"1\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.openbpu.v1.Job\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\x04\"K\n\x15WatchTelemetryRequest\x12\x0e\n\x06\x62oards\x18\x01 \x03(\t\x12\x12\n\nhistory_ns\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"|\n\nBoardEvent\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ns\x18\x02 \x01(\x04\x12\x0f\n\x05\x66rame\x18\x03 \x01(\x0cH\x00\x12%\n\x04link\x18\x04 \x01(\x0b\x32\x15.openbpu.v1.BoardLinkH\x00\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x04\x42\x06\n\x04kind\"!\n\x10HoldBoardRequest\x12\r\n\x05\x62oard\x18\x01 \x01(\t\"\x10\n\x0eHoldBoardEvent\"\x13\n\x11StopDaemonRequest\"\x14\n\x12StopDaemonResponse*N\n\tLinkState\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x00\x12\x11\n\rLINK_STATE_UP\x10\x01\x12\x13\n\x0fLINK_STATE_DOWN\x10\x02*\x8f\x01\n\x08JobState\x12\x15\n\x11JOB_STATE_WAITING\x10\x00\x12\x15\n\x11JOB_STATE_RUNNING\x10\x01\x12\x12\n\x0eJOB_STATE_DONE\x10\x02\x12\x14\n\x10JOB_STATE_FAILED\x10\x03\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x04\x12\x12\n\x0eJOB_STATE_LOST\x10\x05\x32\xd8\x04\n\rDaemonService\x12I\n\tGetStatus\x12\".openbpu.v1.GetDaemonStatusRequest\x1a\x18.openbpu.v1.DaemonStatus\x12Q\n\x0cResolveBoard\x12\x1f.openbpu.v1.ResolveBoardRequest\x1a .openbpu.v1.ResolveBoardResponse\x12\x41\n\x07RunPerf\x12\x1a.openbpu.v1.PerfJobRequest\x1a\x18.openbpu.v1.PerfJobEvent0\x01\x12\x45\n\x08ListJobs\x12\x1b.openbpu.v1.ListJobsRequest\x1a\x1c.openbpu.v1.ListJobsResponse\x12:\n\tCancelJob\x12\x1c.openbpu.v1.CancelJobRequest\x1a\x0f.openbpu.v1.Job\x12M\n\x0eWatchTelemetry\x12!.openbpu.v1.WatchTelemetryRequest\x1a\x16.openbpu.v1.BoardEvent0\x01\x12G\n\tHoldBoard\x12\x1c.openbpu.v1.HoldBoardRequest\x1a\x1a.openbpu.v1.HoldBoardEvent0\x01\x12K\n\nStopDaemon\x12\x1d.openbpu.v1.StopDaemonRequest\x1a\x1e.openbpu.v1.StopDaemonResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'openbpu.v1.daemon_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINKSTATE']._serialized_start=1858
-  _globals['_LINKSTATE']._serialized_end=1936
-  _globals['_JOBSTATE']._serialized_start=1939
-  _globals['_JOBSTATE']._serialized_end=2082
+  _globals['_LINKSTATE']._serialized_start=1868
+  _globals['_LINKSTATE']._serialized_end=1946
+  _globals['_JOBSTATE']._serialized_start=1949
+  _globals['_JOBSTATE']._serialized_end=2092
   _globals['_GETDAEMONSTATUSREQUEST']._serialized_start=63
   _globals['_GETDAEMONSTATUSREQUEST']._serialized_end=87
   _globals['_BOARDLINK']._serialized_start=90
@@ -51,25 +51,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERFJOBREQUEST']._serialized_start=1152
   _globals['_PERFJOBREQUEST']._serialized_end=1259
   _globals['_PERFJOBEVENT']._serialized_start=1262
-  _globals['_PERFJOBEVENT']._serialized_end=1404
-  _globals['_LISTJOBSREQUEST']._serialized_start=1406
-  _globals['_LISTJOBSREQUEST']._serialized_end=1474
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1476
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1525
-  _globals['_CANCELJOBREQUEST']._serialized_start=1527
-  _globals['_CANCELJOBREQUEST']._serialized_end=1557
-  _globals['_WATCHTELEMETRYREQUEST']._serialized_start=1559
-  _globals['_WATCHTELEMETRYREQUEST']._serialized_end=1634
-  _globals['_BOARDEVENT']._serialized_start=1636
-  _globals['_BOARDEVENT']._serialized_end=1760
-  _globals['_HOLDBOARDREQUEST']._serialized_start=1762
-  _globals['_HOLDBOARDREQUEST']._serialized_end=1795
-  _globals['_HOLDBOARDEVENT']._serialized_start=1797
-  _globals['_HOLDBOARDEVENT']._serialized_end=1813
-  _globals['_STOPDAEMONREQUEST']._serialized_start=1815
-  _globals['_STOPDAEMONREQUEST']._serialized_end=1834
-  _globals['_STOPDAEMONRESPONSE']._serialized_start=1836
-  _globals['_STOPDAEMONRESPONSE']._serialized_end=1856
-  _globals['_DAEMONSERVICE']._serialized_start=2085
-  _globals['_DAEMONSERVICE']._serialized_end=2685
+  _globals['_PERFJOBEVENT']._serialized_end=1414
+  _globals['_LISTJOBSREQUEST']._serialized_start=1416
+  _globals['_LISTJOBSREQUEST']._serialized_end=1484
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1486
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1535
+  _globals['_CANCELJOBREQUEST']._serialized_start=1537
+  _globals['_CANCELJOBREQUEST']._serialized_end=1567
+  _globals['_WATCHTELEMETRYREQUEST']._serialized_start=1569
+  _globals['_WATCHTELEMETRYREQUEST']._serialized_end=1644
+  _globals['_BOARDEVENT']._serialized_start=1646
+  _globals['_BOARDEVENT']._serialized_end=1770
+  _globals['_HOLDBOARDREQUEST']._serialized_start=1772
+  _globals['_HOLDBOARDREQUEST']._serialized_end=1805
+  _globals['_HOLDBOARDEVENT']._serialized_start=1807
+  _globals['_HOLDBOARDEVENT']._serialized_end=1823
+  _globals['_STOPDAEMONREQUEST']._serialized_start=1825
+  _globals['_STOPDAEMONREQUEST']._serialized_end=1844
+  _globals['_STOPDAEMONRESPONSE']._serialized_start=1846
+  _globals['_STOPDAEMONRESPONSE']._serialized_end=1866
+  _globals['_DAEMONSERVICE']._serialized_start=2095
+  _globals['_DAEMONSERVICE']._serialized_end=2695
 # @@protoc_insertion_point(module_scope)

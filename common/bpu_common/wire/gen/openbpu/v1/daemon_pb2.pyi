@@ -159,14 +159,14 @@ class PerfJobRequest(_message.Message):
     def __init__(self, board: _Optional[str] = ..., priority: _Optional[int] = ..., client: _Optional[str] = ..., request: _Optional[_Union[_board_pb2.PerfRequest, _Mapping]] = ...) -> None: ...
 
 class PerfJobEvent(_message.Message):
-    __slots__ = ("job", "progress", "result")
+    __slots__ = ("job", "perf_progress", "perf_result")
     JOB_FIELD_NUMBER: _ClassVar[int]
-    PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
+    PERF_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PERF_RESULT_FIELD_NUMBER: _ClassVar[int]
     job: Job
-    progress: _board_pb2.PerfProgress
-    result: _board_pb2.PerfResult
-    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., progress: _Optional[_Union[_board_pb2.PerfProgress, _Mapping]] = ..., result: _Optional[_Union[_board_pb2.PerfResult, _Mapping]] = ...) -> None: ...
+    perf_progress: _board_pb2.PerfProgress
+    perf_result: _board_pb2.PerfResult
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., perf_progress: _Optional[_Union[_board_pb2.PerfProgress, _Mapping]] = ..., perf_result: _Optional[_Union[_board_pb2.PerfResult, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ("board", "limit", "active_only")

@@ -199,12 +199,12 @@ class CpuSegment(_message.Message):
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., graph_section: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[CpuNode, _Mapping]]] = ...) -> None: ...
 
 class Segment(_message.Message):
-    __slots__ = ("bpu", "cpu")
-    BPU_FIELD_NUMBER: _ClassVar[int]
-    CPU_FIELD_NUMBER: _ClassVar[int]
-    bpu: BpuSegment
-    cpu: CpuSegment
-    def __init__(self, bpu: _Optional[_Union[BpuSegment, _Mapping]] = ..., cpu: _Optional[_Union[CpuSegment, _Mapping]] = ...) -> None: ...
+    __slots__ = ("bpu_segment", "cpu_segment")
+    BPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    CPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    bpu_segment: BpuSegment
+    cpu_segment: CpuSegment
+    def __init__(self, bpu_segment: _Optional[_Union[BpuSegment, _Mapping]] = ..., cpu_segment: _Optional[_Union[CpuSegment, _Mapping]] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
     __slots__ = ("name", "on", "subgraph", "op_type", "cosine", "threshold", "in_dtype", "out_dtype")
@@ -227,12 +227,12 @@ class NodeInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., on: _Optional[str] = ..., subgraph: _Optional[int] = ..., op_type: _Optional[str] = ..., cosine: _Optional[float] = ..., threshold: _Optional[float] = ..., in_dtype: _Optional[str] = ..., out_dtype: _Optional[str] = ...) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("key", "value")
-    KEY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
-    key: str
+    name: str
     value: str
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "march", "machine", "inputs", "outputs", "segments", "tensors", "nodes", "parameters")

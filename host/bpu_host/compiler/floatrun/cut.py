@@ -1,0 +1,170 @@
+"""Cutting a graph at the nodes that are Python functions.
+
+Every node belongs to a level, and the work of a level is one session, then its Python nodes one by
+one. A node stands on the highest level of what it reads; it stands one higher if it is no Python
+node and reads the output of a Python node of that level. So there are as few sessions as Python
+nodes that depend on each other through other nodes, plus one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import onnx
+from onnx import helper, numpy_helper
+
+from bpu_common.errors import ModelUnsupported
+from bpu_common.tensor import AnyArray
+
+PythonOp: TypeAlias = Callable[
+    [Sequence["AnyArray | None"], Mapping[str, object]], Sequence["AnyArray"]
+]
+"""From a node's inputs (None where one is left out) and attributes to its outputs, all in order."""
+
+PythonOps: TypeAlias = Mapping[tuple[str, str], PythonOp]
+"""By domain and operator type."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionStage:
+    """Nodes for one session.
+
+    Attributes:
+        model: without the inputs whose types only a run shows.
+        reads: names of all its inputs.
+        gives: names of all its outputs.
+    """
+
+    model: onnx.ModelProto
+    reads: tuple[str, ...]
+    gives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PythonStage:
+    """One node that a Python function computes.
+
+    Attributes:
+        constants: those of its inputs that the graph holds, by name.
+    """
+
+    name: str
+    op: PythonOp
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, object]
+    constants: dict[str, AnyArray]
+
+
+Stage: TypeAlias = SessionStage | PythonStage
+
+
+def cut(model: onnx.ModelProto, keep: Sequence[str], ops: PythonOps) -> list[Stage]:
+    """The stages of a model, in the order of work; `keep` names inner tensors to be given as well.
+
+    Raises:
+        ModelUnsupported: a Python node inside the body of a loop or branch.
+    """
+    levels: dict[str, int] = {}
+    by_python: set[str] = set()
+    sessions: dict[int, list[onnx.NodeProto]] = {}
+    calls: dict[int, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        python = (node.domain, node.op_type) in ops
+        _refuse_inside(node, ops)
+        read = [name for name in _reads(node) if name in levels]
+        level = max((levels[name] + (name in by_python and not python) for name in read), default=0)
+        (calls if python else sessions).setdefault(level, []).append(node)
+        for name in node.output:
+            levels[name] = level
+            if python:
+                by_python.add(name)
+    wanted = {*(value.name for value in model.graph.output), *keep}
+    constants = {item.name: item for item in model.graph.initializer}
+    stages: list[Stage] = []
+    for level in range(max(levels.values(), default=0) + 1):
+        if nodes := sessions.get(level):
+            inside = {name for node in nodes for name in node.output}
+            elsewhere = {
+                name
+                for node in model.graph.node
+                if inside.isdisjoint(node.output)
+                for name in _reads(node)
+            }
+            stages.append(_session(model, nodes, (wanted | elsewhere) & inside))
+        stages += [_call(node, ops, constants) for node in calls.get(level, ())]
+    return stages
+
+
+def _refuse_inside(node: onnx.NodeProto, ops: PythonOps) -> None:
+    for inner in _inner(node):
+        if (inner.domain, inner.op_type) in ops:
+            raise ModelUnsupported(
+                f"{inner.op_type} inside the body of a {node.op_type} cannot be run by Python",
+                where=f"node {node.name} ({node.op_type})",
+            )
+
+
+def _inner(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """The nodes in the bodies of a node, at any depth."""
+    for attribute in node.attribute:
+        graphs = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+        for graph in graphs:
+            for each in graph.node:
+                yield each
+                yield from _inner(each)
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    """Names a node reads, those of its bodies too (with names that mean something only there)."""
+    yield from (name for name in node.input if name)
+    for inner in _inner(node):
+        yield from (name for name in inner.input if name)
+    for attribute in node.attribute:
+        for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+            yield from (value.name for value in graph.output)
+
+
+def _session(
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], given: set[str]
+) -> SessionStage:
+    inside = {name for node in nodes for name in node.output}
+    read = {name for node in nodes for name in _reads(node)} - inside
+    made = {name for node in model.graph.node for name in node.output}
+    constants = [item for item in model.graph.initializer if item.name in read]
+    own = [
+        value
+        for value in model.graph.input
+        if value.name in read and value.name not in {item.name for item in constants}
+    ]
+    outside = sorted(read & made)
+    gives = sorted(given)
+    known = {value.name: value for value in model.graph.output}
+    part = onnx.ModelProto(
+        ir_version=model.ir_version,
+        opset_import=model.opset_import,
+        functions=model.functions,
+        graph=helper.make_graph(
+            nodes,
+            model.graph.name or "part",
+            own,
+            [known.get(name, onnx.ValueInfoProto(name=name)) for name in gives],
+            constants,
+        ),
+    )
+    return SessionStage(part, (*(value.name for value in own), *outside), tuple(gives))
+
+
+def _call(
+    node: onnx.NodeProto, ops: PythonOps, constants: Mapping[str, onnx.TensorProto]
+) -> PythonStage:
+    return PythonStage(
+        node.name,
+        ops[node.domain, node.op_type],
+        tuple(node.input),
+        tuple(node.output),
+        {item.name: helper.get_attribute_value(item) for item in node.attribute},
+        {name: numpy_helper.to_array(constants[name]) for name in node.input if name in constants},
+    )

@@ -1,0 +1,127 @@
+"""A float model that is ready to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+from bpu_common.errors import CompilerBug
+from bpu_common.tensor import AnyArray
+from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage, cut
+
+_ERRORS_ONLY = 3
+
+
+class FloatRunFailed(CompilerBug):
+    """A graph, or a Python function in it, that cannot be run with these inputs."""
+
+
+class FloatRunner:
+    """One model, run as often as needed; its sessions are made at the first run.
+
+    Args:
+        model: nobody changes it meanwhile.
+        keep: tensors that are wanted besides the outputs, inputs allowed.
+        python_ops: operators that are Python functions; the model is cut at their nodes.
+        lean: memory goes back to the system after each run.
+        optimize: whether onnxruntime may rewrite the graph.
+
+    Raises:
+        ModelUnsupported: a Python operator where none can be.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        keep: Sequence[str] = (),
+        *,
+        python_ops: PythonOps | None = None,
+        lean: bool = False,
+        optimize: bool = True,
+    ) -> None:
+        outputs = (value.name for value in model.graph.output)
+        self._wanted = tuple(dict.fromkeys((*outputs, *keep)))
+        self._constants = {
+            item.name: numpy_helper.to_array(item)
+            for item in model.graph.initializer
+            if item.name in self._wanted
+        }
+        options = ort.SessionOptions()
+        options.enable_cpu_mem_arena = not lean
+        options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        if not optimize:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._stages = [
+            stage if isinstance(stage, PythonStage) else _Session(stage, options)
+            for stage in cut(model, keep, python_ops or {})
+        ]
+
+    def run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """The model's outputs in order, then what is kept; by name.
+
+        Raises:
+            FloatRunFailed: says what refuses the inputs, and why.
+        """
+        values = {**self._constants, **feeds}
+        for stage in self._stages:
+            values |= _call(stage, values) if isinstance(stage, PythonStage) else stage.run(values)
+        return {name: values[name] for name in self._wanted}
+
+
+class _Session:
+    """A stage that onnxruntime runs, on the CPU."""
+
+    def __init__(self, stage: SessionStage, options: ort.SessionOptions) -> None:
+        self._model = stage.model
+        self._options = options
+        self._reads, self._gives = stage.reads, stage.gives
+        self._session: ort.InferenceSession | None = None
+
+    def run(self, values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        inputs = {name: values[name] for name in self._reads if name in values}
+        try:
+            if self._session is None:
+                self._session = self._open(self._model, inputs)
+                self._model = onnx.ModelProto()  # the session has a copy of all weights
+            outputs: list[AnyArray] = self._session.run(self._gives, inputs)
+        except Exception as error:  # onnxruntime's exceptions have no common class of their own
+            raise FloatRunFailed(_line(error)) from error
+        return dict(zip(self._gives, outputs, strict=True))
+
+    def _open(self, model: onnx.ModelProto, inputs: Mapping[str, AnyArray]) -> ort.InferenceSession:
+        """Inputs that come from Python get the types they have."""
+        known = {value.name for value in model.graph.input}
+        model.graph.input.extend(
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
+            for name, array in inputs.items()
+            if name not in known
+        )
+        return ort.InferenceSession(
+            model.SerializeToString(), self._options, providers=["CPUExecutionProvider"]
+        )
+
+
+def _call(stage: PythonStage, values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    known = {**values, **stage.constants}
+    place = f"node {stage.name}"
+    inputs = [known[name] if name else None for name in stage.inputs]
+    try:
+        outputs = [np.asarray(item) for item in stage.op(inputs, stage.attributes)]
+    except Exception as error:  # the user's own code raises what it likes
+        raise FloatRunFailed(f"its Python function fails: {_line(error)}", where=place) from error
+    if len(outputs) != len(stage.outputs):
+        raise FloatRunFailed(
+            f"its Python function gives {len(outputs)} outputs, the node has {len(stage.outputs)}",
+            where=place,
+        )
+    return {name: array for name, array in zip(stage.outputs, outputs, strict=True) if name}
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

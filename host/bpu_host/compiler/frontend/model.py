@@ -1,0 +1,29 @@
+"""A float model as it was read from its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from bpu_host.compiler.config.values import GraphInput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatModel:
+    """Read once, for all who ask about it; nobody changes it.
+
+    Attributes:
+        file: name of the model file, without folders.
+        proto: with all weights inside; inputs that are really constants are dropped.
+        inputs: what the model expects.
+        files: SHA-256 of every file it was read from, by name relative to the model's folder: the
+            model file first, then its data files by name.
+        digest: SHA-256 of all these files one after the other, as `cat FILES | sha256sum` says.
+    """
+
+    file: str
+    proto: onnx.ModelProto
+    inputs: tuple[GraphInput, ...]
+    files: dict[str, str]
+    digest: str

@@ -1,0 +1,78 @@
+"""What is worth a warning reaches whoever converts, once; what stays on the CPU is explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from bpu_common.tensor import DType, InputType, Layout
+from bpu_host.cli.hb_mapper import cli
+from bpu_host.compiler.api import compile_model
+from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
+from bpu_host.compiler.events import Event, Note
+from tests.support.nets_front import Net
+from tests.support.yaml_front import write
+
+
+def test_warnings_are_events(tmp_path: Path) -> None:
+    """Samples of 0..1 (the first is read twice), and a tensor that is zero for all of them."""
+    net = Net([1, 3, 8, 8])
+    zero = net.constant(np.zeros((4, 3, 1, 1), np.float32))
+    x = net.add("Relu", net.add("Conv", "data", zero, name="dead"), name="still")
+    onnx.save(net.model(net.conv(x, (4, 4), name="last")), tmp_path / "net.onnx")
+    folder = tmp_path / "cal"
+    folder.mkdir()
+    for index in range(2):
+        np.full((1, 3, 8, 8), 0.5, np.float32).tofile(folder / f"{index}.rgb")
+    item = InputConfig(
+        "data",
+        (1, 3, 8, 8),
+        InputType.RGB,
+        Layout.NCHW,
+        InputType.RGB,
+        Layout.NHWC,
+        cal_data_dir=folder,
+        cal_data_type=DType.FLOAT32,
+    )
+    told: list[Event] = []
+    config = CompileConfig(
+        tmp_path / "net.onnx",
+        "net",
+        tmp_path / "out",
+        (item,),
+        calibration_method=CalibrationMethod.MAX,
+    )
+    compile_model(config, told.append)
+    warnings = [event.sentence for event in told if isinstance(event, Note) and event.warning]
+    assert [sentence for sentence in warnings if "within 0..1" in sentence] == [
+        f"{folder / name}: all pixels are within 0..1; samples should be 0..255"
+        for name in ("0.rgb", "1.rgb")
+    ]
+    assert any("unexpected threshold on tensor still_out" in sentence for sentence in warnings)
+
+
+def test_makertbin_says_why_nodes_stay_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = Net([1, 3, 16, 16])
+    x = net.conv("data", (3, 8), name="first")
+    for index in range(7):
+        x = net.add("Acos", x, name=f"acos{index}")
+    x = net.add("Asin", x, name="asin")
+    onnx.save(net.model(x), tmp_path / "net.onnx")
+    (tmp_path / "cal_f32").mkdir()
+    (tmp_path / "cal_f32" / "0.rgb").write_bytes(bytes(4 * 3 * 16 * 16))
+    arguments = ["makertbin", "--model-type", "onnx", "-c", str(write(tmp_path))]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    start = next(i for i, line in enumerate(lines) if "These nodes run on the CPU:" in line)
+    assert lines[start + 1 : start + 3] == [
+        "acos0, acos1, acos2, acos3, acos4 and 2 more: the BPU has no operator Acos",
+        "asin: the BPU has no operator Asin",
+    ]

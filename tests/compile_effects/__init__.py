@@ -1,0 +1,1 @@
+"""Compile parameters have the effect they promise: in which direction, not how much."""

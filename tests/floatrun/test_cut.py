@@ -1,0 +1,188 @@
+"""A model that is cut at Python nodes gives what the whole model gives in one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from bpu_common.errors import ModelUnsupported
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
+from bpu_host.compiler.floatrun.cut import PythonStage, cut
+from tests.support.nets_front import Net, run
+
+Array = np.ndarray
+OURS = "tests"
+
+
+def leaky(inputs: Sequence[Array | None], attributes: Mapping[str, object]) -> list[Array]:
+    (x,) = inputs
+    assert x is not None
+    return [np.where(x < 0, x * np.float32(attributes["alpha"]), x)]
+
+
+def add(inputs: Sequence[Array | None], attributes: Mapping[str, object]) -> list[Array]:
+    a, b = inputs
+    assert a is not None
+    assert b is not None
+    return [a + b]
+
+
+def split(inputs: Sequence[Array | None], attributes: Mapping[str, object]) -> list[Array]:
+    (x,) = inputs
+    assert x is not None
+    return np.split(x, 2, axis=int(str(attributes["axis"])))
+
+
+OPS = {(OURS, "LeakyRelu"): leaky, (OURS, "Add"): add, (OURS, "Split"): split}
+
+
+def python_nodes(model: onnx.ModelProto, chosen: Callable[[int], bool]) -> onnx.ModelProto:
+    """The model with those of its nodes that OPS knows in our domain, where `chosen` says so."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for index, node in enumerate(changed.graph.node):
+        if (OURS, node.op_type) in OPS and chosen(index):
+            node.domain = OURS
+    changed.opset_import.append(helper.make_opsetid(OURS, 1))
+    return changed
+
+
+def inner_tensors(model: onnx.ModelProto) -> list[str]:
+    return [name for node in model.graph.node for name in node.output]
+
+
+def test_a_python_node_in_the_middle() -> None:
+    net = Net([1, 3, 8, 8])
+    x = net.conv("data", (3, 4), name="first")
+    x = net.add("LeakyRelu", x, name="middle", alpha=0.25)
+    model = net.model(net.conv(x, (4, 2), name="last"))
+    feeds = {"data": np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)}
+    parted = python_nodes(model, lambda _: True)
+    keep = ["middle_out", "first_out", "data"]
+    found = FloatRunner(parted, keep, python_ops=OPS).run(feeds)
+    assert list(found) == ["last_out", *keep]
+    np.testing.assert_allclose(found["last_out"], run(model, feeds)[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(found["data"], feeds["data"])
+    first = found["first_out"]
+    np.testing.assert_array_equal(
+        found["middle_out"], np.where(first < 0, first * np.float32(0.25), first)
+    )
+    kinds = [isinstance(stage, PythonStage) for stage in cut(parted, keep, OPS)]
+    assert kinds == [False, True, False]
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 9), data=st.data())
+def test_wherever_it_is_cut(seed: int, size: int, data: st.DataObject) -> None:
+    """Random graphs of joined and branching nodes; the oracle is one session over standard ones."""
+    random = np.random.default_rng(seed)
+    net = Net([1, 4, 2, 2])
+    known = ["data", net.constant(random.normal(size=(1, 4, 2, 2)).astype(np.float32))]
+    for index in range(size):
+        a, b = random.choice(known), random.choice(known)
+        kind = random.integers(4)
+        if kind == 0:
+            known.append(net.add("LeakyRelu", a, alpha=0.5, name=f"n{index}"))
+        elif kind == 1:
+            known.append(net.add("Add", a, b, name=f"n{index}"))
+        elif kind == 2:
+            known.append(net.add("Neg", a, name=f"n{index}"))
+        else:
+            halves = [f"n{index}_left", f"n{index}_right"]
+            net.nodes.append(helper.make_node("Split", [a], halves, name=f"n{index}", axis=1))
+            known.append(net.add("Concat", *halves, axis=1, name=f"n{index}_joined"))
+    outputs = [known[-1]] if known[-1] != known[1] else ["data"]
+    model = net.model(*outputs)
+    names = inner_tensors(model)
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in names
+        if name not in outputs
+    )
+    chosen = data.draw(st.sets(st.integers(0, len(model.graph.node))))
+    feeds = {"data": random.normal(size=(1, 4, 2, 2)).astype(np.float32)}
+    expected = dict(zip([v.name for v in model.graph.output], run(model, feeds), strict=True))
+    parted = python_nodes(net.model(*outputs), lambda index: index in chosen)
+    found = FloatRunner(parted, names, python_ops=OPS).run(feeds)
+    assert set(found) == set(expected)
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_sessions_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net([1, 2])
+    x = net.add("LeakyRelu", net.add("Neg", "data"), alpha=0.5)
+    parted = python_nodes(net.model(net.add("Neg", x)), lambda _: True)
+    opened: list[object] = []
+    real = onnxruntime.InferenceSession
+
+    def session(*arguments: object, **options: object) -> object:
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    runner = FloatRunner(parted, python_ops=OPS)
+    for value in range(3):
+        found = runner.run({"data": np.full((1, 2), value, np.float32)})
+        assert float(next(iter(found.values()))[0, 0]) == 0.5 * value
+    assert len(opened) == 2
+
+
+def test_a_constant_as_an_output() -> None:
+    net = Net([1, 2])
+    net.constant([1.0, 2.0], "fixed")
+    model = net.model(net.add("Neg", "data"), "fixed")
+    found = FloatRunner(model).run({"data": np.ones((1, 2), np.float32)})
+    assert [array.tolist() for array in found.values()] == [[[-1.0, -1.0]], [1.0, 2.0]]
+
+
+def test_failures_name_the_node() -> None:
+    def fails(inputs: Sequence[Array | None], attributes: Mapping[str, object]) -> list[Array]:
+        raise ZeroDivisionError("no such slope")
+
+    net = Net([1, 2])
+    parted = python_nodes(
+        net.model(net.add("LeakyRelu", "data", name="mine", alpha=0.5)), lambda _: True
+    )
+    feeds = {"data": np.ones((1, 2), np.float32)}
+    with pytest.raises(FloatRunFailed, match="no such slope") as caught:
+        FloatRunner(parted, python_ops={(OURS, "LeakyRelu"): fails}).run(feeds)
+    assert caught.value.where == "node mine"
+    with pytest.raises(FloatRunFailed, match="gives 0 outputs, the node has 1"):
+        FloatRunner(parted, python_ops={(OURS, "LeakyRelu"): lambda *_: []}).run(feeds)
+    with pytest.raises(FloatRunFailed, match="Got invalid dimensions"):
+        FloatRunner(net.model("mine_out")).run({"data": np.ones((3, 2), np.float32)})
+
+
+def test_a_python_node_in_a_body_is_refused() -> None:
+    def branch(name: str) -> onnx.GraphProto:
+        node = helper.make_node("LeakyRelu", ["data"], [name], domain=OURS, alpha=0.5)
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph([node], name, [], [value])
+
+    net = Net([1, 2])
+    flag = net.constant(np.array(True), "flag")
+    net.add("If", flag, name="either", then_branch=branch("a"), else_branch=branch("b"))
+    with pytest.raises(ModelUnsupported, match="inside the body of a If"):
+        FloatRunner(net.model("either_out"), python_ops=OPS)
+
+
+def test_bodies_read_what_other_stages_give() -> None:
+    def branch(name: str, x: str) -> onnx.GraphProto:
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node("Neg", [x], [name])], name, [], [value])
+
+    net = Net([1, 2])
+    x = net.add("LeakyRelu", "data", name="mine", alpha=0.5)
+    flag = net.constant(np.array(True), "flag")
+    net.add("If", flag, name="either", then_branch=branch("a", x), else_branch=branch("b", "data"))
+    model = net.model("either_out")
+    feeds = {"data": np.array([[-4.0, 2.0]], np.float32)}
+    found = FloatRunner(python_nodes(model, lambda _: True), python_ops=OPS).run(feeds)
+    np.testing.assert_array_equal(found["either_out"], run(model, feeds)[0])
