@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from bpu_common.errors import ModelFormatError
-from bpu_sim.fastpath import check_graph
+from bpu_sim.engines.onnx import check_graph
 from tests.support.nets_onnx_out import NetBuilder
 from tests.support.segments_fastpath import fast_segment
 

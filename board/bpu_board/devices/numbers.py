@@ -220,8 +220,8 @@ def _digest(inputs: Inputs) -> bytes:
 
 
 def _cpu_session(segment: CpuSegment, threads: int) -> onnxruntime.InferenceSession:
-    from bpu_sim.fastpath.check import check_graph
-    from bpu_sim.fastpath.segment import make_session, session_options
+    from bpu_sim.engines.onnx.check import check_graph
+    from bpu_sim.engines.onnx.session import make_session, session_options
 
     info = check_graph(segment.graph)
     if set(info.inputs) != set(segment.inputs) or set(info.outputs) != set(segment.outputs):

@@ -18,7 +18,7 @@ from bpu_common.model import BpuModel, BpuSegment, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler import emit, onnx_out, passes, report, rules, units
+from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
@@ -99,10 +99,10 @@ def compile_model(
             products.add(names.optimized_float, _serialize(job.model))
         with job.stage("calibrate the model"):
             calibration, samples = job.calibrate()
-            products.add(names.calibrated, onnx_out.calibrated_model(job.model, calibration))
+            products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
             network = job.quantize(calibration)
-            quantized = onnx_out.quantized_model(network)
+            quantized = export.quantized_model(network)
             products.add(names.quantized, quantized)
             near = Similarity()
             if measure:

@@ -16,7 +16,7 @@ from bpu_common.tensor import (
     align_up,
 )
 from bpu_host.compiler.emit_weights import pack_weights
-from bpu_host.compiler.onnx_out import cpu_graph, fast_path
+from bpu_host.compiler.export import cpu_graph, fast_path
 from bpu_host.compiler.place import EmitOptions, place
 
 __all__ = ["EmitOptions", "build_model"]

@@ -12,7 +12,8 @@ from bpu_common.errors import DeviceFault, InputError, ModelFormatError
 from bpu_common.image import network_input
 from bpu_common.model import BpuSegment
 from bpu_common.tensor import AnyArray, ModelInput
-from bpu_sim.fastpath.check import check_graph
+from bpu_sim.engines.onnx.check import check_graph
+from bpu_sim.engines.onnx.session import first_line, make_session, session_options
 
 
 class FastSegment:
@@ -78,36 +79,6 @@ class FastSegment:
                 f"segment {self._segment.name} failed: {first_line(error)}"
             ) from error
         return dict(zip(outputs, made, strict=True))
-
-
-def session_options(threads: int) -> Any:  # noqa: ANN401 onnxruntime has no types
-    """Options of every session on the board: given threads that spin only while a frame runs."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return options
-
-
-def make_session(graph: bytes | memoryview, options: Any, name: str) -> Any:  # noqa: ANN401
-    """An onnxruntime session of a checked graph.
-
-    Raises:
-        ModelFormatError: onnxruntime does not take it.
-    """
-    try:
-        return ort.InferenceSession(bytes(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelFormatError(
-            f"segment {name} cannot be run: {first_line(error)}",
-            hint="convert the model again with this version",
-        ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an onnxruntime message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _constants(segment: BpuSegment) -> list[tuple[Any, AnyArray]]:

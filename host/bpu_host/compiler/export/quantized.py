@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnx
-from onnx import helper
 
 from bpu_common.errors import CompilerBug
 from bpu_common.network import (
@@ -31,22 +29,18 @@ from bpu_common.network import (
     tensors_read,
 )
 from bpu_common.tensor import F64, AnyArray, DType, ModelInput, TensorSpec
-from bpu_host.compiler.onnx_out.cpu import (
-    add_constants,
-    dequantize_body,
-    quantize_body,
-)
-from bpu_host.compiler.onnx_out.dispatch import Scene, Value, emit, oihw
-from bpu_host.compiler.onnx_out.emitter import (
+from bpu_sim.engines.onnx.emitter import (
     HORIZON,
-    OPSET,
     Attr,
     Emitter,
     cast,
+    function,
     model_bytes,
     value_info,
 )
-from bpu_host.compiler.onnx_out.ranges import code_ranges
+from bpu_sim.engines.ort import Plans
+from bpu_sim.engines.ort.dispatch import Scene, Value, emit, oihw
+from bpu_sim.engines.ort.edges import dequantize_body, quantize_body, scale_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,42 +59,44 @@ class InputConstants:
 
 @dataclass(slots=True)
 class Functions:
-    """The function library of one model: bodies that are equal are stored once."""
+    """The function library of one model: bodies that are equal are stored once.
 
-    found: dict[tuple[str, bytes], onnx.FunctionProto] = field(default_factory=dict)
+    Attributes:
+        found: serialized FunctionProtos by their names.
+        names: name of each function by its operator type and its bytes without a name.
+    """
+
+    found: dict[str, bytes] = field(default_factory=dict)
+    names: dict[tuple[str, bytes], str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, op_type: str, inputs: Sequence[str], body: Emitter) -> str:
         """Name of the function with this body: `op_type`, `op_type_2`, ...: never an overload."""
-        function = helper.make_function(
-            HORIZON,
-            op_type,
-            [*inputs, *body.params],
-            ["y"],
-            body.nodes,
-            [helper.make_opsetid("", OPSET)],
-            attributes=list(body.attrs),
-        )
-        key = (op_type, function.SerializeToString(deterministic=True))
-        if key not in self.found:
-            self.counts[op_type] = self.counts.get(op_type, 0) + 1
-            if self.counts[op_type] > 1:
-                function.name = f"{op_type}_{self.counts[op_type]}"
-            self.found[key] = function
-        return self.found[key].name
+        taken = [*inputs, *body.params]
+        key = (op_type, function(HORIZON, "", taken, "y", body))
+        if key not in self.names:
+            count = self.counts[op_type] = self.counts.get(op_type, 0) + 1
+            name = self.names[key] = op_type if count == 1 else f"{op_type}_{count}"
+            self.found[name] = function(HORIZON, name, taken, "y", body)
+        return self.names[key]
 
 
-def quantized_model(network: Network) -> bytes:
-    """ONNX bytes (opset 19, IR 10) of the whole quantized network."""
-    writer = _Writer(network)
+def quantized_model(network: Network, plans: Plans | None = None) -> bytes:
+    """ONNX bytes (opset 19, IR 10) of the whole quantized network.
+
+    Args:
+        plans: how its operations are computed, if that is known: finding it takes a second.
+    """
+    writer = _Writer(network, plans or Plans.of(network))
     for model_input in network.inputs:
         writer.read_input(model_input)
     for op in network.ops:
         writer.add(op)
     outputs = [writer.write_output(output.tensor) for output in network.outputs]
-    constants = Emitter()
-    add_constants(constants, network, network.ops)
-    writer.graph.initializers.extend(constants.initializers)
+    read = dict.fromkeys(name for op in network.ops for name in tensors_read(op))
+    for name in read:
+        if name in network.constants:
+            writer.graph.initializer(name, network.constants[name])
     functions = list(writer.functions.found.values())
     return model_bytes(
         writer.graph, network.name, (writer.inputs, outputs), functions, writer.inner
@@ -110,13 +106,13 @@ def quantized_model(network: Network) -> bytes:
 class _Writer:
     """Walks the quantized network and adds one node an operation."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, plans: Plans) -> None:
         self.network = network
-        self.scene = Scene(network.tensors, code_ranges(network.ops, network.tensors), padded=False)
+        self.scene = Scene(plans, padded=False)
         self.graph = Emitter(prefix=".")
         self.functions = Functions()
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.inner: list[onnx.ValueInfoProto] = []
+        self.inputs: list[bytes] = []
+        self.inner: list[bytes] = []
         self.local = {
             output.tensor: f"{output.tensor}_NCHW"
             for output in network.outputs
@@ -134,7 +130,7 @@ class _Writer:
         self.local[spec.name] = name
         self.graph.add("Transpose", spec.name, out=name, perm=[0, 3, 1, 2])
 
-    def write_output(self, name: str) -> onnx.ValueInfoProto:
+    def write_output(self, name: str) -> bytes:
         """float32 outputs keep their shape; quantized ones leave as NHWC."""
         tensor = self.network.tensors[name]
         if not tensor.scale:
@@ -146,13 +142,13 @@ class _Writer:
         """The node of one operation, with its function."""
         match op:
             case OnnxOp():
-                self.graph.nodes.append(onnx.NodeProto.FromString(op.node))
+                self.graph.nodes.append(op.node)
             case Quantize():
                 self._add_quantize(op)
             case Dequantize():
                 self._add_dequantize(op)
             case Transpose() | Cast() | Reshape() | Softmax() | CustomOp():
-                raise CompilerBug(f"onnx_out writes no {type(op).__name__} {op.name!r}")
+                raise CompilerBug(f"the quantized ONNX has no {type(op).__name__} {op.name!r}")
             case _:
                 self._add_bpu(op)
 
@@ -160,17 +156,19 @@ class _Writer:
         tensor = self.network.tensors[op.y]
         body = Emitter(prefix="b", inline=True)
         quantize_body(body, "data", tensor, self.network.tensors[op.x].shape, "y_scale", "y")
-        call = _Call(op, ["data"], [op.x], {"y_scale": np.array(tensor.scale.value, np.float32)})
+        scale = scale_array(tensor)
+        flat = scale.reshape(-1) if tensor.scale.is_per_channel else scale
+        call = _Call(op, ["data"], [op.x], {"y_scale": flat})
         self._call(call, body, {"bits": 8, "axis": 1})
 
     def _add_dequantize(self, op: Dequantize) -> None:
         tensor = self.network.tensors[op.x]
         body = Emitter(prefix="b", inline=True)
-        per_channel = tensor.scale.is_per_channel
-        columns = body.const([-1, 1, 1], "int64") if per_channel else ""
-        scale = body.add("Reshape", "x_scale", columns) if per_channel else "x_scale"
+        scale, array = "x_scale", scale_array(tensor)
+        if tensor.scale.is_per_channel:
+            columns = body.const([-1 if size > 1 else 1 for size in array.shape[1:]], "int64")
+            scale, array = body.add("Reshape", scale, columns), array.reshape(-1)
         dequantize_body(body, "data", tensor, self.network.tensors[op.y].shape, scale, "y")
-        array = np.array(tensor.scale.values if per_channel else tensor.scale.value, np.float32)
         call = _Call(op, ["data"], [self.local.get(op.x, op.x)], {"x_scale": array})
         self._call(call, body, {"axis": 1})
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bpu_common.params import ChannelParams
 from bpu_common.program import Pair
 from bpu_common.tensor import F32, F64, I64
-from bpu_host.compiler.onnx_out.emitter import Emitter
-from bpu_host.compiler.onnx_out.stage import MAGIC, SPLIT_BITS, TOP, Stage, first_offset
+from bpu_sim.engines.onnx.emitter import Emitter
+from bpu_sim.engines.ort.stage import MAGIC, SPLIT_BITS, TOP, Requants, Stage, first_offset
 
 BLOCK = 16
 """Channel counts that are a multiple of it fill the blocks of every CPU's layout."""
@@ -157,17 +156,17 @@ def _second_sum(emitter: Emitter, a: str, form: Form, stage: Stage) -> str:
     return affine(emitter, emitter.add("Add", x, part), form, 1.0, 0.0)
 
 
-def requantized_wide(emitter: Emitter, parts: list[str], params: ChannelParams, clamp: Pair) -> str:
+def requantized_wide(emitter: Emitter, parts: list[str], requants: Requants, clamp: Pair) -> str:
     """The same in float64, for any parameters: slow.
 
     Args:
         parts: float32 tensors (1, C, H, W) whose sum is the accumulator without bias.
     """
-    x = sum_wide(emitter, parts, params.bias)
-    x = emitter.add("Mul", x, _wide(emitter, "right_shift", np.ldexp(1.0, -params.right_shift)))
+    x = sum_wide(emitter, parts, requants.bias)
+    x = emitter.add("Mul", x, _wide(emitter, "right_shift", np.ldexp(1.0, -requants.right_shift)))
     x = emitter.add("Floor", x)
     x = emitter.add("Clip", x, *(emitter.const(v, "float64") for v in (-32768, 32767)))
-    ratio = np.ldexp(params.multiplier.astype(np.float64), -params.out_shift)
+    ratio = np.ldexp(requants.multiplier.astype(np.float64), -requants.out_shift)
     x = emitter.add("Mul", x, _wide(emitter, "ratio", ratio))
     x = emitter.add("Floor", x)
     bounds = [emitter.param("clamp", np.array(bound, np.float64)) for bound in clamp]

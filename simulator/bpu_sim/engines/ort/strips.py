@@ -14,19 +14,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from bpu_common.network import BpuOp, QConv, tensors_read
+from bpu_common.network import Operation, QConv, tensors_read
 from bpu_common.program import Pair, Quad
-from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, emit_conv, is_int32
-from bpu_host.compiler.onnx_out.emitter import Emitter
-from bpu_host.compiler.onnx_out.requant import BLOCK
-from bpu_host.compiler.onnx_out.slices import can_slice, emit_slices
+from bpu_sim.engines.onnx.emitter import Emitter
+from bpu_sim.engines.ort.caches import CacheSizes
+from bpu_sim.engines.ort.dispatch import MakeConstants, Scene, Value, emit_conv, is_int32
+from bpu_sim.engines.ort.requant import BLOCK
+from bpu_sim.engines.ort.slices import can_slice, emit_slices
 
-LARGE_BYTES = 3 << 18
-"""A float32 tensor of this size or more inside a chain is worth strips or slices."""
-STRIP_BYTES = 3 << 18
-"""What a tensor of a strip or slice may take: some of them share a second-level cache."""
-JOINED_BYTES = 3 << 20
-"""What a tensor may take that is joined from slices: it is written and read once."""
 LEAST_SLICE = 32
 LEAST_ROWS = 4
 
@@ -37,13 +32,17 @@ class Chain:
 
     Attributes:
         rows: output rows of the last one that a strip makes.
+        strip_bytes: what a tensor of a strip or slice may take.
     """
 
     ops: tuple[QConv, ...]
     rows: int
+    strip_bytes: int
 
 
-def find_chains(ops: Sequence[BpuOp], scene: Scene, outputs: Collection[str]) -> list[Chain]:
+def find_chains(
+    ops: Sequence[Operation], scene: Scene, outputs: Collection[str], sizes: CacheSizes
+) -> list[Chain]:
     """Maximal chains joined by large tensors, in order of their first operation."""
     readers = Counter(name for op in ops for name in tensors_read(op))
     by_input = {op.x: op for op in ops if isinstance(op, QConv) and readers[op.x] == 1}
@@ -56,17 +55,23 @@ def find_chains(ops: Sequence[BpuOp], scene: Scene, outputs: Collection[str]) ->
         while True:
             y = links[-1].y
             after = by_input.get(y)
-            if y in outputs or _bytes(scene, y) < LARGE_BYTES or not _fits(after, scene):
+            if y in outputs or _bytes(scene, y) < sizes.strip_bytes or not _fits(after, scene):
                 break
             links.append(after)
         if len(links) > 1:
             taken |= {link.name for link in links}
-            found.append(_with_rows(scene, tuple(links)))
+            found.append(_with_rows(scene, tuple(links), sizes))
     return found
 
 
-def _fits(op: BpuOp | None, scene: Scene) -> TypeGuard[QConv]:
-    return isinstance(op, QConv) and op.upsample_hw == (1, 1) and not is_int32(scene, op)
+def _fits(op: Operation | None, scene: Scene) -> TypeGuard[QConv]:
+    return (
+        isinstance(op, QConv)
+        and op.upsample_hw == (1, 1)
+        and op.addend is None
+        and op.pad_code == 0
+        and not is_int32(scene, op)
+    )
 
 
 def _bytes(scene: Scene, name: str) -> int:
@@ -74,7 +79,7 @@ def _bytes(scene: Scene, name: str) -> int:
     return scene.padded_channels(channels) * height * width * 4
 
 
-def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain:
+def _with_rows(scene: Scene, ops: tuple[QConv, ...], sizes: CacheSizes) -> Chain:
     """The chain with the most rows whose strips fit."""
     height = scene.shape_chw(ops[-1].y)[1]
     paired = {a.y for a, b in itertools.pairwise(ops) if can_slice(scene, a, b)}
@@ -85,20 +90,20 @@ def _with_rows(scene: Scene, ops: tuple[QConv, ...]) -> Chain:
         if op.y in paired:
             row *= min(1.0, LEAST_SLICE / channels)
         elif op.x in paired:
-            row *= STRIP_BYTES / JOINED_BYTES
+            row *= sizes.strip_bytes / sizes.joined_bytes
         row_bytes[op.y] = row
     rows = height
     while rows > LEAST_ROWS:
         middle = (height - rows) // 2
         ranges = _ranges(scene, ops, (middle, middle + rows))
-        sizes = [
+        needed = [
             (high - low) * row_bytes[op.x]
             for op, ((low, high), _) in zip(ops[1:], ranges[1:], strict=True)
         ]
-        if max(sizes) <= STRIP_BYTES:
+        if max(needed) <= sizes.strip_bytes:
             break
         rows = -(-rows // 2)
-    return Chain(ops, rows)
+    return Chain(ops, rows, sizes.strip_bytes)
 
 
 def _ranges(scene: Scene, ops: tuple[QConv, ...], rows: Pair) -> list[tuple[Pair, Pair]]:
@@ -156,11 +161,11 @@ def _emit_strip(
         if index + 1 < len(work) and can_slice(scene, op, work[index + 1][0]):
             first, last = ranges[index + 1][0]
             pixel_bytes = (last - first) * scene.shape_chw(op.y)[2] * 4
-            width = max(STRIP_BYTES // pixel_bytes // BLOCK * BLOCK, BLOCK)
+            width = max(chain.strip_bytes // pixel_bytes // BLOCK * BLOCK, BLOCK)
             pair = (work[index], work[index + 1])
             x = emit_slices(emitter, scene, pair, x, make, width, ready)
             index += 2
         else:
-            x = emit_conv(emitter, scene, replace(op, pads_tlbr=pads), x, make)
+            x = emit_conv(emitter, scene, replace(op, pads_tlbr=pads), [x], make)
             index += 1
     return x

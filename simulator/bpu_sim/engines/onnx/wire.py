@@ -1,7 +1,8 @@
-"""Reading protobuf's wire format: just enough to look into an ONNX file without its library."""
+"""Protobuf's wire format: just enough to read and write ONNX without its library."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -13,6 +14,8 @@ Field: TypeAlias = tuple[int, int | Bytes]
 
 _MAX_VARINT_BYTES = 10
 _MAX_FIELD = (1 << 29) - 1
+_UINT64 = (1 << 64) - 1
+_SMALL = tuple(bytes((value,)) for value in range(0x80))
 
 
 def fields(data: Bytes, where: str) -> Iterator[Field]:
@@ -77,6 +80,37 @@ def number(value: int | Bytes, where: str) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
+def integer(key: int, value: int) -> bytes:
+    """A varint field; negative values as int64."""
+    return _encoded(key << 3) + _encoded(value & _UINT64)
+
+
+def block(key: int, data: bytes | memoryview) -> bytes:
+    """A length-delimited field: bytes or a message."""
+    return b"".join((_encoded(key << 3 | 2), _encoded(len(data)), data))
+
+
+def string(key: int, value: str) -> bytes:
+    """A string field."""
+    return block(key, value.encode())
+
+
+def float32(key: int, value: float) -> bytes:
+    """A fixed field of four bytes."""
+    return _encoded(key << 3 | 5) + struct.pack("<f", value)
+
+
+def _encoded(value: int) -> bytes:
+    if value < 0x80:
+        return _SMALL[value]
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
 def _varint(data: Bytes, position: int, where: str) -> tuple[int, int]:
     value = 0
     for shift in range(_MAX_VARINT_BYTES):
@@ -86,7 +120,7 @@ def _varint(data: Bytes, position: int, where: str) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << (7 * shift)
         if byte < 0x80:
-            return value & ((1 << 64) - 1), position
+            return value & _UINT64, position
     raise _broken(where, "a number longer than 64 bits")
 
 

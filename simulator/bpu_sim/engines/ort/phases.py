@@ -15,8 +15,9 @@ from bpu_common.network import QConv
 from bpu_common.params import ChannelParams
 from bpu_common.program import Pair
 from bpu_common.tensor import F64, I64
-from bpu_host.compiler.onnx_out.bodies import ConvConstants, ConvPlan
-from bpu_host.compiler.onnx_out.emitter import Emitter
+from bpu_sim.engines.onnx.emitter import Emitter
+from bpu_sim.engines.ort.bodies import ConvConstants
+from bpu_sim.engines.ort.plans import ConvPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

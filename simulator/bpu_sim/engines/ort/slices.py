@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from bpu_common.network import QConv
 from bpu_common.program import Quad
 from bpu_common.tensor import F64
-from bpu_host.compiler.onnx_out.bodies import ConvConstants, ConvPlan, conv, is_depthwise
-from bpu_host.compiler.onnx_out.dispatch import MakeConstants, Scene, Value, plan_channels
-from bpu_host.compiler.onnx_out.emitter import Emitter
-from bpu_host.compiler.onnx_out.requant import BLOCK, Form, accumulator_scale
+from bpu_sim.engines.onnx.emitter import Emitter
+from bpu_sim.engines.ort.bodies import ConvConstants, conv, is_depthwise
+from bpu_sim.engines.ort.dispatch import MakeConstants, Scene, Value, plan_channels
+from bpu_sim.engines.ort.plans import ConvPlan
+from bpu_sim.engines.ort.requant import BLOCK, Form, accumulator_scale
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class SliceWeights:
 
 def can_slice(scene: Scene, first: QConv, second: QConv) -> bool:
     """The pair is an ordinary convolution and a depthwise one, both in the blocked form."""
-    plans = [scene.plan(op) for op in (first, second)]
+    plans = [scene.plans.conv(op) for op in (first, second)]
     return (
         first.groups == 1
         and is_depthwise(second)
@@ -62,20 +63,20 @@ def emit_slices(
         pair: the convolutions, each with its padding here.
         ready: slices of weights that are in the graph already.
     """
-    channels = plan_channels(scene, pair[0][0], scene.plan(pair[0][0]), x)[1]
+    channels = plan_channels(scene, pair[0][0], scene.plans.conv(pair[0][0]), x)[1]
     inputs = (x.channels, channels)
     made = []
     for start in range(0, channels, width):
         stop = min(start + width, channels)
         y = x.name
         for (op, pads), depth in zip(pair, inputs, strict=True):
-            plan, part = _part(scene.plan(op), start, stop), _part_op(op, pads, start, stop)
-            stage = scene.plan(op).stage
+            plan, part = _part(scene.plans.conv(op), start, stop), _part_op(op, pads, start, stop)
+            stage = scene.plans.conv(op).stage
             assert stage is not None
             scale = accumulator_scale(stage, Form(BLOCK), op.params.right_shift.astype("int64"))
             key = (op.name, start, stop)
             weights = SliceWeights(emitter, make(op, depth, channels), ready, key, scale)
-            y = conv(emitter, part, plan, y, Form(stop - start), weights)
+            y = conv(emitter, part, plan, [y], Form(stop - start), weights)
         made.append(y)
     joined = emitter.add("Concat", *made, axis=1) if len(made) > 1 else made[0]
     return Value(joined, channels)

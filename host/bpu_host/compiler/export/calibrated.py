@@ -11,8 +11,8 @@ import onnx_ir as ir
 from onnx import helper, numpy_helper
 
 from bpu_common.tensor import F64, AnyArray
-from bpu_host.compiler.onnx_out.emitter import HORIZON, IR_VERSION, OPSET, Attr, Emitter
 from bpu_sim import arith
+from bpu_sim.engines.onnx.emitter import HORIZON, IR_VERSION, Attr, Emitter, function
 
 OPERATOR = "HzCalibration"
 
@@ -50,7 +50,8 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
             renamed[name] = _add_calibration(made, name, np.array([threshold]), weight=False)
     for name, array in weights.items():
         renamed[name] = _add_calibration(made, name, _channel_thresholds(array), weight=True)
-    after = {node.input[0]: node for node in made.nodes}
+    added = [onnx.NodeProto.FromString(node) for node in made.nodes]
+    after = {node.input[0]: node for node in added}
     sources = [each.name for each in graph.input] + [each.name for each in tensors]
     nodes = [after[name] for name in sources if name in after]
     for node in graph.node:
@@ -59,7 +60,7 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
         nodes += [after[name] for name in node.output if name in after]
     del graph.node[:]
     graph.node.extend(nodes)
-    graph.initializer.extend(made.initializers)
+    graph.initializer.extend(onnx.TensorProto.FromString(each) for each in made.initializers)
     proto.functions.extend([_function(OPERATOR, None), _function(f"{OPERATOR}_weight", 0)])
     proto.opset_import.append(helper.make_opsetid(HORIZON, 1))
     proto.ir_version = IR_VERSION
@@ -107,5 +108,5 @@ def _function(name: str, axis: int | None) -> onnx.FunctionProto:
     codes = body.fresh()
     body.call("QuantizeLinear", ["data", "y_scale", zero], codes, attrs=attrs)
     body.call("DequantizeLinear", [codes, "y_scale", zero], "y", attrs=attrs)
-    opsets = [helper.make_opsetid("", OPSET)]
-    return helper.make_function(HORIZON, name, ["data", "y_scale"], ["y"], body.nodes, opsets)
+    data = function(HORIZON, name, ["data", "y_scale"], "y", body)
+    return onnx.FunctionProto.FromString(data)

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bpu_common.params import ChannelParams
 from bpu_common.program import Pair
 from bpu_common.tensor import F32, F64, I64
 
@@ -40,14 +41,47 @@ SPLIT_BITS = 8
 LARGE_BIAS = 1 << 22
 _OFFSET_PARTS = (0.5, 0.25, 0.75, *(k / 16 for k in range(1, 16) if k % 4))
 
+EXACT_LIMIT = 1 << 24
+"""Sums of integers stay exact in float32 while every partial sum is below it."""
+
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Requants:
+    """Requantization parameters, int64 (C,), or (1,) for all channels."""
+
+    bias: I64
+    right_shift: I64
+    multiplier: I64
+    out_shift: I64
+
+    def stage(self, lowest: I64, highest: I64, clamp: Pair) -> Stage | None:
+        """Proved constants for accumulators without bias in the inclusive bounds, if there are."""
+        usual = (self.multiplier >= 1) & (self.multiplier < 1 << 15) & (self.right_shift <= 16)
+        # what the first rounding adds needs one more bit, 2^-(r+1), and up to 2^r of the bias
+        reach = np.maximum(highest, -lowest) + (1 << self.right_shift)
+        if not usual.all() or clamp[0] > clamp[1] or (2 * reach).max(initial=0) >= EXACT_LIMIT:
+            return None
+        lowest, highest = lowest + self.bias, highest + self.bias
+        shifts = (self.right_shift, self.multiplier, self.out_shift)
+        return find_stage(Channels(*shifts, self.bias, lowest, highest, clamp))
+
+
+def requants_of(params: ChannelParams) -> Requants:
+    """Those of a convolution."""
+    shift, multiplier, out_shift = (
+        values.astype(np.int64)
+        for values in (params.right_shift, params.multiplier, params.out_shift)
+    )
+    return Requants(params.bias, shift, multiplier, out_shift)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Channels:
     """What is to be computed, per channel; arrays (C,) int64.
 
-    Sums of the accumulator without `bias` must stay below 2^23 (see `bodies.plan_conv`).
+    Sums of the accumulator without `bias` must stay below 2^23 (see `Requants.stage`).
 
     Attributes:
         bias: part of the accumulator that is known.

@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from bpu_common.errors import ModelFormatError
-from bpu_sim.fastpath.operators import STANDARD_OPERATORS
-from bpu_sim.fastpath.wire import Bytes, fields, message, number, text, varints
+from bpu_sim.engines.onnx.operators import CPU_OPERATORS
+from bpu_sim.engines.onnx.wire import Bytes, fields, message, number, text, varints
 
 MAX_GRAPH_BYTES = 1 << 30
 MAX_NODES = 100_000
@@ -128,7 +128,7 @@ def _check_node(data: Bytes, info: GraphInfo, depth: int) -> None:
         elif key == 8 and len(message(value, where)):
             raise _refused(where, "operator overloads are not allowed")
     where = f"node {info.node_count - 1} {name!r}"
-    if domain not in ("", "ai.onnx") or op_type not in STANDARD_OPERATORS:
+    if domain not in ("", "ai.onnx") or op_type not in CPU_OPERATORS:
         shown = f"{domain}.{op_type}" if domain else op_type
         raise _refused(where, f"operator {shown!r} is not one that a board runs")
     if len(attributes) > MAX_ATTRIBUTES:

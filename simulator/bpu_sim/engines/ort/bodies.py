@@ -1,13 +1,14 @@
 """The ONNX bodies of the BPU operations on (1, C, H, W) float32 tensors that hold integer codes.
 
-Used twice: inlined in the fast path, and inside the model-local functions of the quantized model.
-Every value is an integer (or a multiple of a power of two) of which float32 loses nothing, so the
-order in which a kernel adds does not matter. `bpu_sim.arith` defines the results.
+Used twice: inlined in the engine's graphs, and inside the model-local functions of the quantized
+model. Every value is an integer (or a multiple of a power of two) of which float32 loses nothing,
+so the order in which a kernel adds does not matter. `bpu_sim.arith` defines the results.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -18,15 +19,14 @@ from bpu_common.network import (
     QEltwise,
     QLut,
     QMaxPool,
-    QPad,
     QResize,
     QSlice,
 )
-from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseKind, Pair, ResizeMode
-from bpu_common.tensor import F32, F64, I8, DType
-from bpu_host.compiler.onnx_out.emitter import Emitter, cast
-from bpu_host.compiler.onnx_out.requant import (
+from bpu_common.program import Axis, EltwiseKind, Pair, Quad, ResizeMode
+from bpu_common.tensor import F32, F64
+from bpu_sim.engines.onnx.emitter import Emitter, cast
+from bpu_sim.engines.ort.plans import ConvPlan, EltwisePlan
+from bpu_sim.engines.ort.requant import (
     Form,
     accumulator_offset,
     accumulator_scale,
@@ -38,14 +38,11 @@ from bpu_host.compiler.onnx_out.requant import (
     spread,
     sum_wide,
 )
-from bpu_host.compiler.onnx_out.stage import MAGIC, Channels, Stage, find_stage
-from bpu_sim import arith
+from bpu_sim.engines.ort.stage import MAGIC, requants_of
 
 Shape = tuple[int, int, int]
 
 FEW_CHANNELS = 4
-EXACT_LIMIT = 1 << 24
-"""Sums of integers stay exact in float32 while every partial sum is below it."""
 
 
 class ConvConstants(Protocol):
@@ -55,102 +52,58 @@ class ConvConstants(Protocol):
         """OIHW weight codes, multiplied by a power of two per output channel if given."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConvPlan:
-    """How one convolution is computed.
-
-    Attributes:
-        stage: proved float32 constants; None for int32 results and where none exist.
-        int32: the result is the accumulator itself.
-        parts: masks (P, I/g, kh, kw) that cut the sum into exact pieces; None: one sum.
-    """
-
-    stage: Stage | None
-    parts: I8 | None
-    int32: bool = False
-
-
-def plan_conv(op: QConv, x_range: Pair, dtype: DType) -> ConvPlan:
-    """Decide between the float32 form and the float64 fallback, with the real weights."""
-    shift = op.params.right_shift.astype(np.int64)
-    if dtype is DType.INT32:
-        bound = arith.accumulator_bound(op.weights, op.params, x_range)
-        exact = bound.max(initial=0) < EXACT_LIMIT
-        return ConvPlan(None, None if exact else _parts(op.weights), int32=True)
-    flat = op.weights.reshape(len(op.weights), -1).astype(np.int64)
-    least, most = x_range
-    reach = np.stack([flat * least, flat * most, np.zeros_like(flat)])
-    lowest, highest = reach.min(axis=0).sum(axis=1), reach.max(axis=0).sum(axis=1)
-    # what the first rounding adds needs one more bit, 2^-(r+1), and up to 2^r of the bias
-    if (2 * (np.maximum(highest, -lowest) + (1 << shift))).max(initial=0) >= EXACT_LIMIT:
-        return ConvPlan(None, _parts(op.weights))
-    bias = op.params.bias
-    channels = Channels(
-        shift,
-        op.params.multiplier.astype(np.int64),
-        op.params.out_shift.astype(np.int64),
-        bias,
-        lowest + bias,
-        highest + bias,
-        op.clamp,
-    )
-    stage = find_stage(channels)
-    return ConvPlan(stage, None if stage is not None else _parts(op.weights))
-
-
-def _parts(weights: I8) -> I8:
-    """Masks of taps (P, I/g, kh, kw) that cut every output channel's sum into exact pieces.
-
-    The window alone may be too large (global average pooling: up to 8192 positions of one channel),
-    so the cuts run over channels, rows and columns. One tap always fits.
-    """
-    outputs, kernel_h, kernel_w, depth = weights.shape
-    taps = np.abs(weights.transpose(0, 3, 1, 2).reshape(outputs, -1).astype(np.int64))
-    reach = np.cumsum(taps * 128, axis=1)
-    pieces, start = [], 0
-    before = np.zeros((outputs, 1), np.int64)
-    while start < reach.shape[1]:
-        fits = (reach - before < EXACT_LIMIT).all(axis=0)
-        end = int(np.count_nonzero(fits))
-        piece = np.zeros(reach.shape[1], np.int8)
-        piece[start:end] = 1
-        pieces.append(piece)
-        start, before = end, reach[:, end - 1 : end]
-    return np.stack(pieces).reshape(-1, depth, kernel_h, kernel_w)
-
-
 def conv(
     emitter: Emitter,
     op: QConv,
     plan: ConvPlan,
-    x: str,
+    operands: Sequence[str],
     form: Form,
     constants: ConvConstants,
 ) -> str:
     """Codes of a convolution; for int32 results the accumulators, as float32 or float64.
 
-    Zeros of `upsample_hw` are in x already (`zeros_between`).
+    Zeros of `upsample_hw` are in the input already (`zeros_between`).
+
+    Args:
+        operands: the input, and the addend if the operation has one, of the result's channels.
     """
+    x = operands[0]
     if plan.stage is not None:
         shift = op.params.right_shift.astype(np.int64)
         scale = accumulator_scale(plan.stage, form, shift)
         late, early = split_bias(plan.stage, shift, op.params.bias)
-        addend = early * scale + accumulator_offset(plan.stage, form, shift)
-        bias = emitter.param("bias", spread(addend, form.channels))
+        offset = early * scale + accumulator_offset(plan.stage, form, shift)
+        bias = emitter.param("bias", spread(offset, form.channels))
         acc = _convolve(emitter, op, (x, constants.weights(scale), bias), form)
+        acc = _plus_addend(emitter, op, acc, operands[1:], form, scale)
         return requantized(emitter, acc, form, plan.stage, late.astype(np.float64))
     if plan.parts is None:
         bias = emitter.param("bias", spread(op.params.bias.astype(np.float64), form.channels))
-        return _convolve(emitter, op, (x, constants.weights(None), bias), form)
+        acc = _convolve(emitter, op, (x, constants.weights(None), bias), form)
+        return _plus_addend(emitter, op, acc, operands[1:], form, np.ones(1))
     codes = constants.weights(None)
     pieces = []
     for mask in plan.parts:
         taps = cast(emitter, emitter.param("mask", mask[None]), "float32")
         masked = emitter.add("Mul", codes, taps)
         pieces.append(_convolve(emitter, op, (x, masked), form))
+    if op.addend is not None:
+        factors = np.array(op.addend.factors, np.float64).reshape(-1, 1, 1)
+        wide = cast(emitter, operands[1], "float64")
+        pieces.append(emitter.add("Mul", wide, emitter.param("factor", factors)))
     if plan.int32:
         return sum_wide(emitter, pieces, op.params.bias)
-    return requantized_wide(emitter, pieces, op.params, op.clamp)
+    return requantized_wide(emitter, pieces, requants_of(op.params), op.clamp)
+
+
+def _plus_addend(
+    emitter: Emitter, op: QConv, acc: str, addends: Sequence[str], form: Form, scale: F64
+) -> str:
+    """The accumulators with the addend's, in units of 1 / `scale`."""
+    if op.addend is None:
+        return acc
+    factors = np.array(op.addend.factors, np.float64) * scale
+    return emitter.add("Add", acc, affine(emitter, addends[0], form, factors, 0.0))
 
 
 def is_mixing(op: QConv) -> bool:
@@ -199,13 +152,13 @@ def is_depthwise(op: QConv) -> bool:
     return op.groups > 1 and op.groups == op.weights.shape[0] and op.weights.shape[3] == 1
 
 
-def zeros_between(emitter: Emitter, x: str, upsample: Pair, in_hw: Pair) -> str:
-    """(1, C, H, W) to (1, C, (H-1)u+1, (W-1)v+1) with zeros between the pixels."""
+def zeros_between(emitter: Emitter, x: str, upsample: Pair, in_hw: Pair, pad_code: int = 0) -> str:
+    """(1, C, H, W) to (1, C, (H-1)u+1, (W-1)v+1) with `pad_code` between the pixels."""
     (u, v), (height, width) = upsample, in_hw
     # each pixel becomes a u x v cell with the pixel in its first corner; the last cells are cut
     x = emitter.add("Unsqueeze", x, emitter.const([3, 5], "int64"))
     ends = emitter.param("cell", np.array([0] * 9 + [u - 1, 0, v - 1], np.int64))
-    x = emitter.add("Pad", x, ends, emitter.const(0.0))
+    x = emitter.add("Pad", x, ends, emitter.param("code", np.array(pad_code, np.float32)))
     spread_hw = np.array([0, 0, height * u, width * v], np.int64)
     x = emitter.add("Reshape", x, emitter.param("shape", spread_hw))
     starts = emitter.const([0, 0], "int64")
@@ -213,74 +166,47 @@ def zeros_between(emitter: Emitter, x: str, upsample: Pair, in_hw: Pair) -> str:
     return emitter.add("Slice", x, starts, ends, emitter.const([2, 3], "int64"))
 
 
-def eltwise_stage(op: QEltwise, range_a: Pair, range_b: Pair) -> Stage | None:
-    """Proved constants of an element-wise operation."""
-    (entry,) = op.entries
-    corners_a, corners_b = np.array(range_a), np.array(range_b)
-    match op.kind:
-        case EltwiseKind.ADD:
-            reach = np.add.outer(corners_a * entry.ka, corners_b * entry.kb)
-        case EltwiseKind.MUL:
-            reach = np.multiply.outer(corners_a, corners_b)
-        case EltwiseKind.SCALE:
-            reach = corners_a * entry.ka
-    requant = entry.requant
-    low, high = int(min(reach.min(), 0)) + requant.bias, int(max(reach.max(), 0)) + requant.bias
-    if max(-low, high) * 2 + (1 << requant.right_shift) >= EXACT_LIMIT:
-        return None
-    shift, multiplier, out_shift = (np.array([value], np.int64) for value in _scalars(op))
-    reach_low, reach_high = np.array([low], np.int64), np.array([high], np.int64)
-    bias = np.array([requant.bias], np.int64)
-    return find_stage(Channels(shift, multiplier, out_shift, bias, reach_low, reach_high, op.clamp))
-
-
-def _scalars(op: QEltwise) -> tuple[int, int, int]:
-    requant = op.entries[0].requant
-    return requant.right_shift, requant.multiplier, requant.out_shift
-
-
 def eltwise(
-    emitter: Emitter, op: QEltwise, stage: Stage | None, operands: tuple[str, ...], form: Form
+    emitter: Emitter, op: QEltwise, plan: EltwisePlan, operands: Sequence[str], form: Form
 ) -> str:
     """Codes of ADD, MUL or SCALE; `form.depthwise` only where the operands have equal shapes."""
-    if stage is None:
-        acc = _eltwise_sum(emitter, op, operands, Form(1), 1.0, 0.0)
-        return requantized_wide(emitter, [acc], _as_params(op), op.clamp)
-    requant = op.entries[0].requant
-    shift = np.array([requant.right_shift], np.int64)
-    scale = float(accumulator_scale(stage, form, shift)[0])
-    late, early = split_bias(stage, shift, np.array([requant.bias], np.int64))
-    addend = float(early[0] * scale + accumulator_offset(stage, form, shift)[0])
-    acc = _eltwise_sum(emitter, op, operands, form, scale, addend)
-    return requantized(emitter, acc, form, stage, float(late[0]))
-
-
-def _as_params(op: QEltwise) -> ChannelParams:
-    """The scalar requantization as the parameters of one channel; the bias has no q and e here."""
-    bias = np.array([op.entries[0].requant.bias], np.int32)
-    zero = np.zeros(1, np.int32)
-    right_shift, multiplier, out_shift = (np.array([v], np.int32) for v in _scalars(op))
-    return ChannelParams(bias, zero, right_shift, multiplier, out_shift)
-
-
-def _eltwise_sum(
-    emitter: Emitter,
-    op: QEltwise,
-    operands: tuple[str, ...],
-    form: Form,
-    scale: float,
-    addend: float,
-) -> str:
+    requants = plan.requants
+    if plan.stage is None:
+        return requantized_wide(
+            emitter, [_wide_sum(emitter, op, plan, operands)], requants, op.clamp
+        )
+    scale = accumulator_scale(plan.stage, form, requants.right_shift)
+    late, early = split_bias(plan.stage, requants.right_shift, requants.bias)
+    offset = early * scale + accumulator_offset(plan.stage, form, requants.right_shift)
+    left = operands[0]
     match op.kind:
         case EltwiseKind.ADD:
-            left = affine(emitter, operands[0], form, op.entries[0].ka * scale, addend)
-            right = affine(emitter, operands[1], form, op.entries[0].kb * scale, 0.0)
-            return emitter.add("Add", left, right)
+            left = affine(emitter, left, form, plan.ka * scale, offset)
+            right = affine(emitter, operands[1], form, plan.kb * scale, 0.0)
+            acc = emitter.add("Add", left, right)
         case EltwiseKind.MUL:
-            product = emitter.add("Mul", operands[0], operands[1])
-            return affine(emitter, product, form, scale, addend)
+            left, right = (
+                affine(emitter, x, form, 1.0, -zero) if zero else x
+                for x, zero in zip(operands, op.zeros, strict=True)
+            )
+            acc = affine(emitter, emitter.add("Mul", left, right), form, scale, offset)
         case EltwiseKind.SCALE:
-            return affine(emitter, operands[0], form, op.entries[0].ka * scale, addend)
+            acc = affine(emitter, left, form, plan.ka * scale, offset)
+    return requantized(emitter, acc, form, plan.stage, late.astype(np.float64))
+
+
+def _wide_sum(emitter: Emitter, op: QEltwise, plan: EltwisePlan, operands: Sequence[str]) -> str:
+    """The accumulators without bias, in float64."""
+    wide = [cast(emitter, x, "float64") for x in operands]
+    if op.kind is EltwiseKind.MUL:
+        zeros = [emitter.param("zero", np.array(zero, np.float64)) for zero in op.zeros]
+        pair = [emitter.add("Sub", x, zero) for x, zero in zip(wide, zeros, strict=True)]
+        return emitter.add("Mul", *pair)
+    factors = [
+        emitter.param("k", k.astype(np.float64).reshape(-1, 1, 1)) for k in (plan.ka, plan.kb)
+    ]
+    terms = [emitter.add("Mul", x, k) for x, k in zip(wide, factors, strict=False)]
+    return emitter.add("Add", *terms) if op.kind is EltwiseKind.ADD else terms[0]
 
 
 def lut(emitter: Emitter, op: QLut, x: str, shape_chw: Shape) -> str:
@@ -301,6 +227,10 @@ def lut(emitter: Emitter, op: QLut, x: str, shape_chw: Shape) -> str:
 
 def max_pool(emitter: Emitter, op: QMaxPool, x: str) -> str:
     """Maximum over windows, in float32: onnxruntime's int8 kernel is 30 times slower."""
+    if any(pad >= op.kernel_hw[i % 2] for i, pad in enumerate(op.pads_tlbr)):
+        # whole windows of padding, which MaxPool refuses: they give the least code
+        x = framed(emitter, x, op.pads_tlbr, -128)
+        op = replace(op, pads_tlbr=(0, 0, 0, 0))
     return emitter.add(
         "MaxPool",
         x,
@@ -390,9 +320,9 @@ def slice_box(emitter: Emitter, op: QSlice, x: str, out_chw: Shape) -> str:
     return emitter.add("Slice", x, *names, axes, emitter.param("steps", np.array(step, np.int64)))
 
 
-def pad(emitter: Emitter, op: QPad, x: str) -> str:
+def framed(emitter: Emitter, x: str, pads_tlbr: Quad, code: int) -> str:
     """Constant padding of H and W."""
-    top, left, bottom, right = op.pads_tlbr
+    top, left, bottom, right = pads_tlbr
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    value = emitter.param("value", np.array(op.value, np.float32))
+    value = emitter.param("value", np.array(code, np.float32))
     return emitter.add("Pad", x, emitter.param("pads", pads), value)

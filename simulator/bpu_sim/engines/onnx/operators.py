@@ -1,7 +1,7 @@
 """Operators of the standard ONNX domain that a board may run: no files, no randomness, no text."""
 
 # fmt: off
-STANDARD_OPERATORS = frozenset((
+CPU_OPERATORS = frozenset((
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh",
     "AveragePool", "BatchNormalization", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
     "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "CenterCropPad", "Clip", "Col2Im",
