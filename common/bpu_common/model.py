@@ -24,6 +24,31 @@ class ExternalConstant:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ConstantPlace:
+    """Offsets of an operation's constants in a weights section, -1 where it has none.
+
+    Attributes:
+        weights: int8 (O, kh, kw, I / groups), dense.
+        params: 8 bytes an output channel (`bpu_common.params`).
+        tables: int8 (1, 256) or (channels, 256).
+    """
+
+    weights: int = -1
+    params: int = -1
+    tables: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConstant:
+    """Where an array that CPU operators read lies in the constants section."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    offset_bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BpuSegment:
     """A part of the network that runs on the BPU.

@@ -124,27 +124,6 @@ def _bias_codes(steps: F64) -> tuple[I32, I32]:
             )
 
 
-def accumulator_bound(weights: I8, params: ChannelParams, x_range: Pair = (-128, 127)) -> I64:
-    """Greatest magnitude any partial sum of each channel's accumulator (with bias) can take.
-
-    Holds for every order of summation and with padding, for inputs in the inclusive `x_range`.
-    A layer is possible on the BPU if all values are <= INT32_LIMIT.
-
-    Args:
-        weights: OHWI int8.
-
-    Returns:
-        (O,) int64.
-    """
-    flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
-    least, most = x_range
-    highest = np.maximum(np.maximum(flat * most, flat * least), 0).sum(axis=1)
-    lowest = np.minimum(np.minimum(flat * most, flat * least), 0).sum(axis=1)
-    bias = params.bias
-    bound: I64 = np.maximum(highest + np.maximum(bias, 0), -(lowest + np.minimum(bias, 0)))
-    return bound
-
-
 def weight_scales(weights: F32 | F64, least: F64 | float = 0.0) -> F64:
     """max|w| / 127 of each output channel (axis 0), (O,).
 

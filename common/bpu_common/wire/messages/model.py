@@ -20,6 +20,7 @@ from bpu_common.model import (
     Segment,
 )
 from bpu_common.program import Program
+from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput, TensorSpec
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as pb
 from bpu_common.wire.messages.record import all_of, prefixed
@@ -30,6 +31,7 @@ TENSOR = WIRE.converter(TensorSpec, pb.TensorSpec)
 INPUT = WIRE.converter(ModelInput, pb.ModelInput)
 PROGRAM = WIRE.converter(Program, pb.Program)
 NODE = WIRE.converter(NodeInfo, pb.NodeInfo)
+PROVENANCE = WIRE.converter(Provenance, pb.Provenance)
 _CONSTANT = WIRE.converter(ExternalConstant, pb.ExternalConstant)
 _CPU_NODE = WIRE.converter(CpuNode, pb.CpuNode)
 
