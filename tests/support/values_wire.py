@@ -31,6 +31,8 @@ from bpu_common.structure import (
     fields_of,
 )
 from bpu_common.tensor import DType, TensorSpec
+from bpu_common.wire.messages.record import Hook
+from bpu_common.wire.messages.rules import WIRE
 
 Scopes: TypeAlias = tuple[Descriptor, ...]
 
@@ -188,6 +190,8 @@ def records(form: Form, descriptor: Descriptor) -> Iterator[tuple[type, Form, De
     for kind, scopes in members(form, descriptor):
         yield kind, form, descriptor
         for field in fields_of(kind):
+            if isinstance(WIRE.rules(kind).get(field.name), Hook):
+                continue  # what it holds is the hook's business
             item = field.form
             while isinstance(item, (Maybe, Many, Table)):
                 item = item.item

@@ -55,6 +55,7 @@ BY_HAND = {
     board_values.DeployResult,
 }  # fmt: skip
 APART = {perf.TimeStat: ("name",), perf.InferResult: ("runtime_wall_ns",)}
+TENSOR = board_pb2.Tensor.DESCRIPTOR
 FALLBACKS = {JobState, LinkState}
 NO_VALUES = {
     # messages of a single name or number, and those around values, used by the calls themselves
@@ -66,8 +67,8 @@ NO_VALUES = {
     "StopDaemonResponse",
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
-    # the entries of a dict[str, scalar]; arrays
-    "Parameter", "Temperature", "Tensor", "Roi",
+    # the entries of a dict[str, scalar]; arrays, with what they hold
+    "Parameter", "Temperature", "Tensor",
     # in the place of an array
     "StoredArray",
 }  # fmt: skip
@@ -106,7 +107,8 @@ def test_every_class_and_every_message_is_converted() -> None:
         for _, scopes in members(form, message)
         for scope in scopes
     }
-    assert messages == used | NO_VALUES
+    held = {field.message_type.name for field in TENSOR.fields if field.message_type is not None}
+    assert messages == used | NO_VALUES | held
 
 
 @pytest.mark.parametrize("name", CONVERTERS)
