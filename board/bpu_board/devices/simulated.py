@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, SegmentValues
+from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, PartValues
 from bpu_board.devices.binary import read_models
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container
@@ -241,7 +241,7 @@ class SimDevice:
             for core, running in enumerate(sample.running)
         )
 
-    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
         return self._loaded(handle).numbers.inspect(inputs, exact)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from bpu_common.errors import ModelUnsupported
 from bpu_common.limits import BIAS_SHIFT, RIGHT_SHIFT
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, Pair, Requant
-from bpu_common.tensor import F32, F64, I8, I32, I64
+from bpu_common.tensor import F32, F64, I8, I32
 
 _INT16_MAX = (1 << 15) - 1
 

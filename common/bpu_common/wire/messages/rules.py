@@ -10,7 +10,7 @@ import numpy as np
 from bpu_common.board import InferRequest
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
-from bpu_common.model import ExternalConstant, StoredConstant
+from bpu_common.model import StoredConstant
 from bpu_common.network import Network, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.perf import InferResult, PerfRequest
@@ -85,7 +85,6 @@ WIRE = Derivation(
     rules={
         Axis: {"low": Most(MAX_AXIS), "high": Most(MAX_AXIS), "frac": Most(MAX_AXIS)},
         BoardEvent: {"frame": Hook("frame", _write_frame, _read_frame)},
-        ExternalConstant: {"shape": Most(MAX_RANK)},
         StoredConstant: {"shape": Most(MAX_RANK)},
         InferRequest: {"inputs": inputs_field("inputs")},
         InferResult: {"outputs": arrays_field("outputs")},
