@@ -22,7 +22,7 @@ from benchmarks.compiling import compiled
 from benchmarks.networks import INPUT, NETWORKS, Builder
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.profiler.counters import ModelCounters
-from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.load import arrivals
 from bpu_common.machine import MACHINES, MachineSpec
 from bpu_common.model import BpuModel
@@ -84,7 +84,7 @@ class Scene:
     def __init__(self, classifier: BpuModel, detector: BpuModel, spec: MachineSpec = SPEC) -> None:
         self.device = SimDevice(spec)
         self._dispatcher = Dispatcher(self.device)
-        self._models = [(self.device.load(m), ModelCounters(m.name, "", 0)) for m in
+        self._models = [(self.device.load(m), ModelCounters(m.name, "")) for m in
                         (classifier, detector)]  # fmt: skip
         self._sides = (Side(), Side())
         self._opened: dict[int, int] = {}
@@ -117,7 +117,7 @@ class Scene:
 
     def _submit(self, which: int, control: TaskControl, now_ns: int) -> None:
         handle, counters = self._models[which]
-        job = Job(handle, None, control, counters)
+        frame = Frame(self._dispatcher, handle, None, control, counters)
         side = self._sides[which]
 
         def listen(event: TaskEvent) -> None:
@@ -126,15 +126,15 @@ class Scene:
             elif event.kind is TaskEventKind.CALL_DONE:
                 side.calls.append(event.time_ns - self._opened[event.core])
 
-        def final(ended: Job) -> None:
+        def final(ended: Frame) -> None:
             assert ended.final is TaskEventKind.DONE, ended.detail
             side.latencies.append(ended.done_ns - ended.submitted_ns)
             if which == 1 and ended.done_ns < self._ends_ns:
                 self._submit(1, control, ended.done_ns)
 
-        job.listener = listen
-        job.on_final = final
-        self._dispatcher.submit(job, now_ns)
+        frame.listener = listen
+        frame.on_final = final
+        self._dispatcher.submit(frame, now_ns)
 
 
 def detector(size: int = 384, seed: int = 7) -> onnx.ModelProto:

@@ -1,22 +1,29 @@
 """The device seam: everything above it is the same for the simulated chip and for a real board.
 
-Its unit is the task, one frame of one model (decisions 17): a device schedules inside itself, so
-nothing above may rely on driving single function calls.
+A device opens model *files* and tells what is in them as `ModelInfo`; what a file looks like inside
+is its own business, so a vendor's library with the vendor's files can stand behind the seam. Its
+unit of work is the task, one frame of one model (decisions 17): a device schedules inside itself,
+so nothing above may rely on driving single function calls.
+
+`Device` is what every device must do. `Plans`, `Observes` and `Inspects` are what one may be able
+to tell beyond that; callers ask with `isinstance` and say plainly what a device cannot tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from bpu_common.model import BpuModel
+from bpu_common.board import ModelInfo
+from bpu_common.frame import FrameInput
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
 from bpu_common.telemetry import CallSlice
-from bpu_common.tensor import AnyArray
+from bpu_common.tensor import AnyArray, TensorSpec
 
 OnEvent: TypeAlias = Callable[[TaskEvent], None]
-Inputs: TypeAlias = Mapping[str, AnyArray]
+Inputs: TypeAlias = Mapping[str, FrameInput]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,6 @@ class Capabilities:
         step_times: events of steps and function calls are delivered with true times.
         preemption_visible: PARKED and RESUMED are delivered.
         virtual_time: device time passes only inside `Device.wait`, as fast as it can be computed.
-        inspects: `Device.inspect` works.
     """
 
     machine: str
@@ -37,7 +43,6 @@ class Capabilities:
     step_times: bool
     preemption_visible: bool
     virtual_time: bool
-    inspects: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Activity:
 
     Attributes:
         calls: function calls that ended since the mark, in order of their ends, then those that run
-            now; empty if the device does not tell (`Capabilities.step_times`).
+            now.
         dropped: older ones that are no longer known.
         mark: where the next question goes on.
     """
@@ -73,9 +78,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentValues:
-    """Arrays at the boundary of one segment.
+    """Arrays at the boundary of one segment, read-only.
 
     Attributes:
+        specs: of those tensors that have a padded form on the device, by name.
         compared: elements of the outputs found equal between the fast path and the instructions;
             0 when they were not compared.
     """
@@ -84,6 +90,7 @@ class SegmentValues:
     on: str
     inputs: dict[str, AnyArray] = field(default_factory=dict)
     outputs: dict[str, AnyArray] = field(default_factory=dict)
+    specs: dict[str, TensorSpec] = field(default_factory=dict)
     compared: int = 0
 
 
@@ -98,19 +105,31 @@ class Device(Protocol):
     def capabilities(self) -> Capabilities:
         """What this device is; never changes."""
 
-    def load(self, model: BpuModel) -> int:
-        """Make a model ready to run and return its handle.
+    @property
+    def failure(self) -> str:
+        """Why this device works no more; empty as long as it does."""
+
+    def read(self, path: Path) -> tuple[ModelInfo, ...]:
+        """What a model file holds, completely checked; nothing of it stays open.
+
+        Raises:
+            ModelFormatError: not a file that this device can run.
+            InputError: it cannot be read.
+        """
+
+    def open(self, path: Path, model: str) -> int:
+        """Make one model of a file ready to run and return its handle.
+
+        Calls for different models may run at the same time. The file may be removed afterwards.
 
         Raises:
             CapacityError: no memory for it.
             ModelFormatError: it cannot run here.
+            InputError: the file cannot be read.
         """
 
-    def unload(self, handle: int) -> None:
+    def release(self, handle: int) -> None:
         """Forget a model; its tasks must have ended."""
-
-    def plan(self, handle: int) -> TaskPlan | None:
-        """The steps of one frame, None when the device does not tell."""
 
     def submit(
         self,
@@ -123,14 +142,20 @@ class Device(Protocol):
         """Queue one frame and return its task id, unique on the device.
 
         Args:
-            inputs: arrays in the caller's form (`ModelInput.caller_shape`), already checked; they
-                must not change before the task ends. None: only the time of the frame matters,
+            inputs: of all inputs of the model, already checked; their arrays must not change before
+                the task ends. None: only the time of the frame matters,
                 there will be no outputs.
-            every_event: False asks only for STARTED, PARKED and the final event.
+            every_event: False asks only for STARTED, PARKED and the final event. The final event
+                always comes; which others do is in `capabilities`.
+
+        Raises:
+            DeviceFault: the device works no more.
         """
 
     def outputs(self, task: int) -> dict[str, AnyArray]:
-        """Outputs of a task that is DONE, by name; they can be taken once.
+        """Outputs of a task that is DONE, by name, read-only; they can be taken once.
+
+        The device may keep them and give them again, so nobody may write to them.
 
         Raises:
             DeviceFault: the computation failed, or the task has no outputs.
@@ -146,10 +171,29 @@ class Device(Protocol):
         """Block until `done()` holds and return True; False after `timeout_s` of wall time.
 
         A device with virtual time also returns False when nothing is left to happen.
+
+        Raises:
+            DeviceFault: the device works no more.
         """
 
     def now_ns(self) -> int:
         """Device time: monotonic nanoseconds."""
+
+    def close(self) -> None:
+        """Stop; tasks that have not ended stay so."""
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """A device that knows the course of a frame in advance."""
+
+    def plan(self, handle: int) -> TaskPlan:
+        """The steps of one frame of an open model."""
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A device that tells what its cores do."""
 
     def cores(self) -> tuple[CoreState, ...]:
         """State of the BPU cores now."""
@@ -161,6 +205,11 @@ class Device(Protocol):
             mark: `Activity.mark` of an earlier answer; 0: since the start; -1: none of the past.
         """
 
+
+@runtime_checkable
+class Inspects(Protocol):
+    """A device that shows the arrays inside a model."""
+
     def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
         """Run one frame outside of time and return the arrays between its segments.
 
@@ -170,6 +219,3 @@ class Device(Protocol):
         Raises:
             DeviceFault: `exact` found a difference; the message names segment and tensor.
         """
-
-    def close(self) -> None:
-        """Stop; tasks that have not ended stay so."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bpu_common.frame import FrameInput
 from bpu_common.model import BpuModel, BpuSegment, NodeInfo, Segment
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
-from bpu_common.tensor import AnyArray, ModelInput, TensorSpec
+from bpu_common.tensor import ModelInput, TensorSpec
 
 API_VERSION = 1
 """Version of the board's service; a board may know more than its client, not less."""
@@ -93,10 +94,10 @@ class UploadState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferRequest:
-    """One frame to run; arrays by input name, in the caller's form (`ModelInput.caller_shape`)."""
+    """One frame to run; `inputs` by name."""
 
     model: str
-    inputs: dict[str, AnyArray]
+    inputs: dict[str, FrameInput]
     core_id: int = CORE_ANY
     priority: int = PRIORITY_LOWEST
     custom_id: int = 0

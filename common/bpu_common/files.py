@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bpu_common.errors import CapacityError, UsageError
 
-_NO_SPACE = {28, 122}  # ENOSPC, EDQUOT
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def write_atomic(path: str | Path, data: bytes | memoryview | str) -> None:
@@ -29,27 +31,40 @@ def write_atomic(path: str | Path, data: bytes | memoryview | str) -> None:
 def write_parts_atomic(path: str | Path, parts: Iterable[bytes | memoryview]) -> None:
     """As `write_atomic`, for a file that comes in parts; an exception of `parts` leaves nothing."""
     target = Path(path)
-    try:
+    with writing(target):
         handle, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=".part", dir=target.parent
         )
-    except OSError as error:
-        raise file_error(error, target) from None
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for part in parts:
+                    file.write(part)
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(target)
+            sync_folder(target.parent)
+        except BaseException:
+            _remove(name)
+            raise
+
+
+@contextlib.contextmanager
+def writing(path: str | Path, *, if_full: str = "", otherwise: str = "") -> Iterator[None]:
+    """Say in a sentence why the operating system did not let the block write to `path`.
+
+    Args:
+        if_full: what to do about a full disk, if there is something better than to free space.
+        otherwise: what to do about any other refusal, if there is something better to say.
+
+    Raises:
+        CapacityError: the disk, a quota or a limit of the file's size is reached.
+        UsageError: the place cannot be written, for any other reason.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-        sync_folder(target.parent)
+        yield
     except OSError as error:
-        _remove(name)
-        raise file_error(error, target) from None
-    except BaseException:
-        _remove(name)
-        raise
+        raise file_error(error, str(path), if_full, otherwise) from None
 
 
 def sync_folder(folder: str | Path) -> None:
@@ -61,17 +76,19 @@ def sync_folder(folder: str | Path) -> None:
         os.close(handle)
 
 
-def file_error(error: OSError, target: Path) -> UsageError | CapacityError:
-    """What to tell a user whose file could not be written."""
-    if error.errno in _NO_SPACE:
-        return CapacityError(
-            "no space left to write the file", where=str(target), hint="free space on that disk"
-        )
-    return UsageError(
-        f"cannot write the file: {error.strerror}",
-        where=str(target),
-        hint="check that the folder exists and may be written",
-    )
+def file_error(
+    error: OSError, where: str, if_full: str = "", otherwise: str = ""
+) -> UsageError | CapacityError:
+    """What to tell a user whose file could not be written (arguments as of `writing`)."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        hint = if_full or "free space on that disk"
+        return CapacityError(f"no space left to write: {reason}", where=where, hint=hint)
+    if error.errno in _FORBIDDEN:
+        advice = "check that you may write there, and that the disk is not mounted read-only"
+    else:
+        advice = "check that the folder exists and may be written"
+    return UsageError(f"cannot write here: {reason}", where=where, hint=otherwise or advice)
 
 
 def _umask() -> int:

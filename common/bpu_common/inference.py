@@ -37,11 +37,12 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class ModelTotals:
-    """Cumulative figures of one model; times are device time.
+    """Cumulative figures of one model; times are device time unless they say otherwise.
 
     Attributes:
         failed: ended without a result, for whatever reason.
         latency_ns: of all frames that are done; `pending_ns`: the part spent waiting.
+        host_ns: host time in which their outputs were computed, beside the latency.
         last_ms: when the last frame was done, ms since the Unix epoch; 0: never.
     """
 
@@ -50,4 +51,5 @@ class ModelTotals:
     failed: int
     latency_ns: int
     pending_ns: int
+    host_ns: int
     last_ms: int

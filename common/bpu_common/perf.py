@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bpu_common.errors import UsageError
+from bpu_common.frame import FrameInput
 from bpu_common.task import CORE_ANY, PRIORITY_HIGHEST, PRIORITY_LOWEST
 from bpu_common.tensor import AnyArray
 
@@ -65,7 +66,7 @@ class PerfRequest:
         core_id: 0 any core, 1 core 0, 2 core 1.
         profile: collect the per-node profile (`PerfResult.profile`).
         exact: also run the instructions on the modelled machine, once, and compare.
-        inputs: arrays by input name; empty means random tensors.
+        inputs: by name; empty means random tensors.
     """
 
     model: str
@@ -76,7 +77,7 @@ class PerfRequest:
     priority: int = PRIORITY_LOWEST
     profile: bool = False
     exact: bool = False
-    inputs: dict[str, AnyArray] = field(default_factory=dict)
+    inputs: dict[str, FrameInput] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the ranges.

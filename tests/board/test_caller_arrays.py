@@ -22,7 +22,7 @@ from bpu_host.remote.inputs import frames_of
 from bpu_sim.fastpath import FastSegment
 from bpu_sim.machine import ExactSegment
 from tests.support.agent_remote import Agent
-from tests.support.models_board import HEIGHT, WIDTH, feature_model, tiny_model
+from tests.support.models_board import HEIGHT, WIDTH, feature_model, install, tiny_model
 
 RANDOM = np.random.default_rng(5)
 RGB = RANDOM.integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
@@ -104,7 +104,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Runtime]:
     made = Runtime(SimDevice(X3M))
-    made.install([model for model, _ in MODELS.values()])
+    install(made, *(model for model, _ in MODELS.values()))
     yield made
     made.close()
 

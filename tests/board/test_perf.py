@@ -10,22 +10,23 @@ import pytest
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_common.errors import Cancelled, InputError, UsageError
+from bpu_common.frame import FrameInput, as_frame_inputs
 from bpu_common.machine import J3, X3M
 from bpu_common.perf import MINUTE_NS, PerfRequest
-from tests.support.models_board import slow_model, tiny_model
+from tests.support.models_board import install, slow_model, tiny_model
 
 
 @pytest.fixture
 def runtime():
     made = Runtime(SimDevice(X3M))
-    made.install([tiny_model(), tiny_model("classes", classify=True), slow_model()])
+    install(made, tiny_model(), tiny_model("classes", classify=True), slow_model())
     return made
 
 
 def test_one_thread_is_the_latency_of_a_frame(runtime):
     inputs = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
     alone = runtime.infer("classes", inputs)
-    result = runtime.perf(PerfRequest("classes", frame_count=10, inputs=inputs))
+    result = runtime.perf(PerfRequest("classes", frame_count=10, inputs=as_frame_inputs(inputs)))
     assert result.min_ns == result.max_ns == result.p50_ns == alone.latency_ns
     assert result.total_latency_ns == 10 * alone.latency_ns == result.run_time_ns
     assert result.average_ns == alone.latency_ns
@@ -84,7 +85,7 @@ def test_same_run_gives_the_same_figures():
     results = []
     for _ in range(2):
         runtime = Runtime(SimDevice(X3M))
-        runtime.install([slow_model()])
+        install(runtime, slow_model())
         results.append(runtime.perf(PerfRequest("slow", frame_count=300, thread_num=5)))
     first, second = results
     assert first.run_time_ns == second.run_time_ns
@@ -94,9 +95,9 @@ def test_same_run_gives_the_same_figures():
 
 def test_slower_machine_is_slower():
     runtime = Runtime(SimDevice(J3))
-    runtime.install([slow_model()])
+    install(runtime, slow_model())
     other = Runtime(SimDevice(X3M))
-    other.install([slow_model()])
+    install(other, slow_model())
     slower = runtime.perf(PerfRequest("slow", frame_count=5))
     assert slower.average_ns > other.perf(PerfRequest("slow", frame_count=5)).average_ns
     assert slower.machine == "j3"
@@ -147,7 +148,7 @@ def test_bad_requests(runtime):
     with pytest.raises(UsageError, match="core_id 3"):
         runtime.perf(PerfRequest("tiny", core_id=3))
     with pytest.raises(InputError):
-        runtime.perf(PerfRequest("tiny", inputs={"data": np.zeros(5, np.uint8)}))
+        runtime.perf(PerfRequest("tiny", inputs={"data": FrameInput(np.zeros(5, np.uint8))}))
 
 
 def test_exact_run_compares_once(runtime):

@@ -13,7 +13,7 @@ from bpu_common.task import TaskControl
 
 
 def started(actions):
-    return [a.ticket for a in actions if a.kind is ActionKind.START]
+    return [frame for kind, frame in actions if kind is ActionKind.START]
 
 
 def test_limits_are_those_of_the_chip():
@@ -56,18 +56,16 @@ def test_expired_task_is_dropped_and_makes_room():
     queue = RuntimeQueue(running_limit=1, alive_limit=2)
     queue.submit(1, TaskControl(), 0)
     queue.submit(2, TaskControl(deadline_ns=10), 0)
-    assert queue.next_deadline_ns() == 10
     with pytest.raises(CapacityError):
         queue.submit(3, TaskControl(), 9)
-    kinds = [(a.kind, a.ticket) for a in queue.submit(3, TaskControl(), 10)]
-    assert kinds == [(ActionKind.EXPIRE, 2)]
+    assert list(queue.submit(3, TaskControl(), 10)) == [(ActionKind.EXPIRE, 2)]
     assert started(queue.finished(1, 11)) == [3]
 
 
 def test_deadline_in_the_past_is_never_started():
     queue = RuntimeQueue()
     actions = queue.submit(1, TaskControl(deadline_ns=5), 5)
-    assert [(a.kind, a.ticket) for a in actions] == [(ActionKind.EXPIRE, 1)]
+    assert list(actions) == [(ActionKind.EXPIRE, 1)]
     assert queue.alive == 0
 
 
@@ -75,13 +73,28 @@ def test_cancel_waiting_and_running():
     queue = RuntimeQueue(running_limit=1)
     queue.submit(1, TaskControl(), 0)
     queue.submit(2, TaskControl(), 0)
-    assert [(a.kind, a.ticket) for a in queue.cancel(2, 1)] == [(ActionKind.CANCEL, 2)]
-    assert [(a.kind, a.ticket) for a in queue.cancel(1, 1)] == [(ActionKind.STOP, 1)]
+    assert list(queue.cancel(2, 1)) == [(ActionKind.CANCEL, 2)]
+    assert list(queue.cancel(1, 1)) == [(ActionKind.STOP, 1)]
     assert queue.running == 1
     queue.finished(1, 2)
     assert queue.alive == 0
     assert not queue.cancel(1, 3)
     assert not queue.finished(1, 3)
+
+
+def test_a_frame_is_alive_until_its_result_is_taken():
+    queue = RuntimeQueue(running_limit=1, alive_limit=2)
+    for frame in (1, 2):
+        queue.submit(frame, TaskControl(), 0)
+    assert started(queue.finished(1, 1, has_result=True)) == [2]
+    assert (queue.running, queue.waiting, queue.untaken) == (1, 0, 1)
+    with pytest.raises(CapacityError, match="take the result"):
+        queue.submit(3, TaskControl(), 1)
+    queue.finished(2, 2)  # without outputs there is nothing to take
+    assert queue.alive == 1
+    queue.taken(1)
+    queue.taken(1)
+    assert queue.alive == 0
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -95,6 +108,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.running: set[int] = set()
         self.waiting: list[tuple] = []  # (-priority, custom, arrival, ticket, deadline)
         self.ends: dict[int, str] = {}
+        self.untaken: set[int] = set()
+
+    def _model_alive(self):
+        return len(self.waiting) + len(self.running) + len(self.untaken)
 
     def _model_fill(self):
         late = [w for w in self.waiting if w[4] is not None and w[4] <= self.now]
@@ -107,11 +124,11 @@ class QueueMachine(RuleBasedStateMachine):
             self.running.add(best[3])
 
     def _check(self, actions):
-        for action in actions:
-            if action.kind is ActionKind.START:
-                assert action.ticket in self.running
-            elif action.kind is ActionKind.EXPIRE:
-                assert self.ends[action.ticket] == "expired"
+        for kind, frame in actions:
+            if kind is ActionKind.START:
+                assert frame in self.running
+            elif kind is ActionKind.EXPIRE:
+                assert self.ends[frame] == "expired"
 
     @rule(
         priority=st.sampled_from([0, 1, 255]),
@@ -124,13 +141,13 @@ class QueueMachine(RuleBasedStateMachine):
         ticket = self.next
         self.next += 1
         live = [w for w in self.waiting if w[4] is None or w[4] > self.now]
-        if len(live) + len(self.running) >= 7:
+        if len(live) + len(self.running) + len(self.untaken) >= 7:
             with pytest.raises(CapacityError):
                 self.queue.submit(ticket, control, self.now)
             return
         if deadline is not None and deadline <= self.now:
             self.ends[ticket] = "expired"
-            if len(self.waiting) + len(self.running) >= 7:
+            if self._model_alive() >= 7:
                 self._drop_late()
         else:
             self.waiting.append((-priority, custom, ticket, ticket, deadline))
@@ -142,14 +159,30 @@ class QueueMachine(RuleBasedStateMachine):
             self.waiting.remove(each)
             self.ends[each[3]] = "expired"
 
-    @rule(pick=st.integers(0, 10))
-    def finish(self, pick):
+    @rule(pick=st.integers(0, 10), has_result=st.booleans())
+    def finish(self, pick, has_result):
         if self.running:
             ticket = sorted(self.running)[pick % len(self.running)]
             self.running.remove(ticket)
             self.ends[ticket] = "done"
+            if has_result:
+                self.untaken.add(ticket)
             self._model_fill()
-            self._check(self.queue.finished(ticket, self.now))
+            self._check(self.queue.finished(ticket, self.now, has_result))
+
+    @rule(pick=st.integers(0, 20))
+    def fail_waiting(self, pick):
+        """The device broke: what waits for it ends too."""
+        if self.waiting:
+            lost = sorted(self.waiting)[pick % len(self.waiting)]
+            self.waiting.remove(lost)
+            self.ends[lost[3]] = "failed"
+            assert not self.queue.finished(lost[3], self.now)
+
+    @rule(pick=st.integers(0, 20))
+    def take(self, pick):
+        self.untaken.discard(pick)
+        self.queue.taken(pick)
 
     @rule(pick=st.integers(0, 20))
     def cancel(self, pick):
@@ -162,10 +195,10 @@ class QueueMachine(RuleBasedStateMachine):
             self.waiting.remove(waiting[0])
             self.ends[ticket] = "cancelled"
             self._model_fill()
-            assert actions[0].kind is ActionKind.CANCEL
+            assert actions[0] == (ActionKind.CANCEL, ticket)
             self._check(actions[1:])
         elif ticket in self.running:
-            assert [a.kind for a in actions] == [ActionKind.STOP]
+            assert actions == [(ActionKind.STOP, ticket)]
         else:
             assert not actions
 
@@ -182,6 +215,7 @@ class QueueMachine(RuleBasedStateMachine):
     def counts_agree(self):
         assert self.queue.running == len(self.running)
         assert self.queue.waiting == len(self.waiting)
+        assert self.queue.untaken == len(self.untaken)
         assert self.queue.alive <= 7
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from bpu_board.devices.binary import read_models
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import ModelStore, Runtime
 from bpu_common import container
@@ -33,6 +34,7 @@ from tests.support.models_board import (
     WIDTH,
     expected_codes,
     image_input,
+    install,
     slow_model,
     tiny_model,
 )
@@ -41,7 +43,7 @@ from tests.support.models_board import (
 @pytest.fixture
 def runtime():
     made = Runtime(SimDevice(X3M))
-    made.install([tiny_model(), tiny_model("classes", classify=True), slow_model()])
+    install(made, tiny_model(), tiny_model("classes", classify=True), slow_model())
     yield made
     made.close()
 
@@ -53,7 +55,7 @@ def picture(seed: int = 0, shape=(1, HEIGHT, WIDTH, 3)) -> np.ndarray:
 @pytest.mark.parametrize("kind", [InputType.RGB, InputType.NV12, InputType.YUV444])
 def test_outputs_are_those_of_the_network(kind):
     runtime = Runtime(SimDevice(X3M))
-    runtime.install([tiny_model("net", kind, seed=3)])
+    install(runtime, tiny_model("net", kind, seed=3))
     source = image_input(kind)
     raw = picture(1, source.caller_shape)
     result = runtime.infer("net", {"data": raw})
@@ -209,7 +211,7 @@ def test_cancel_while_a_task_is_handed_to_the_device():
     """The last frame waits for the end of one before it, and is taken back in its start."""
     device = _HandingOver(X3M)
     runtime = Runtime(device)
-    runtime.install([slow_model()])
+    install(runtime, slow_model())
     pending = [runtime.submit("slow", {"data": picture()}) for _ in range(9)]
     device.arrived = pending[8].cancel
     assert len([each.result() for each in pending[:8]]) == 8
@@ -266,13 +268,13 @@ def test_graphs_of_a_file_are_checked_before_they_run():
     for graph in (*graphs, broken):
         runtime = Runtime(SimDevice(X3M))
         with pytest.raises(ModelFormatError):
-            runtime.install([cpu_model(graph)])
+            install(runtime, cpu_model(graph))
         assert runtime.list() == ()
 
 
 def test_install_twice_and_unload(runtime):
     with pytest.raises(UsageError, match="loaded already"):
-        runtime.install([tiny_model()])
+        install(runtime, tiny_model())
     busy = runtime.submit("slow", {"data": picture()})
     with pytest.raises(UsageError, match="MODEL_IS_RUNNING"):
         runtime.unload("slow")
@@ -285,16 +287,17 @@ def test_install_twice_and_unload(runtime):
 
 
 def test_store_models_are_loaded_on_first_use(tmp_path):
-    store = ModelStore(tmp_path)
+    store = ModelStore(tmp_path, read_models)
     runtime = Runtime(SimDevice(X3M), store)
     stored = store.put(container.dump([tiny_model("a"), tiny_model("b", seed=5)]))
     assert [(e.name, e.loaded) for e in runtime.list()] == [("a", False), ("b", False)]
-    assert runtime.info("b").name == "b"
-    assert all(entry.loaded for entry in runtime.list())
+    assert runtime.info("b").name == "b"  # for which nothing is loaded
+    assert not any(entry.loaded for entry in runtime.list())
     by_digest = runtime.infer(f"{stored.digest}/b", {"data": picture()})
     np.testing.assert_array_equal(
         by_digest.outputs["codes"], expected_codes(picture(), image_input(), 5)
     )
+    assert [(e.name, e.loaded) for e in runtime.list()] == [("a", False), ("b", True)]
     with pytest.raises(UsageError, match="holds 2 models"):
         runtime.info(stored.digest)
     assert [model.name for model in runtime.load(stored.digest)] == ["a", "b"]
@@ -307,7 +310,7 @@ def test_store_models_are_loaded_on_first_use(tmp_path):
 
 
 def test_replaced_file_is_seen_under_the_same_name(tmp_path):
-    store = ModelStore(tmp_path)
+    store = ModelStore(tmp_path, read_models)
     runtime = Runtime(SimDevice(X3M), store)
     first = store.put(container.dump([tiny_model(seed=1)]))
     one = runtime.infer("tiny", {"data": picture()}).outputs["codes"]
@@ -319,7 +322,7 @@ def test_replaced_file_is_seen_under_the_same_name(tmp_path):
 
 def test_paced_device_lets_wall_time_pass():
     runtime = Runtime(SimDevice(X3M, PacedClock()))
-    runtime.install([tiny_model()])
+    install(runtime, tiny_model())
     started = time.monotonic_ns()
     result = runtime.infer("tiny", {"data": picture()}, timeout_s=60)
     assert time.monotonic_ns() - started >= result.latency_ns
@@ -329,7 +332,7 @@ def test_paced_device_lets_wall_time_pass():
 
 def test_timeout_on_a_paced_device_cancels():
     runtime = Runtime(SimDevice(X3M, PacedClock(speed=1e-4)))
-    runtime.install([slow_model()])
+    install(runtime, slow_model())
     with pytest.raises(DeadlineExceeded, match=r"no result within 0\.05 s"):
         runtime.infer("slow", {"data": picture()}, timeout_s=0.05)
     runtime.close()

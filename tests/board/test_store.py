@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bpu_board.devices.binary import read_models
 from bpu_board.runtime.store import ModelStore
 from bpu_common import container
 from bpu_common.errors import (
@@ -33,7 +34,7 @@ def data() -> bytes:
 
 @pytest.fixture
 def store(tmp_path) -> ModelStore:
-    return ModelStore(tmp_path / "store")
+    return ModelStore(tmp_path / "store", read_models)
 
 
 def upload(store: ModelStore, data: bytes, chunk: int = 1000) -> str:
@@ -73,7 +74,7 @@ def test_upload_resumes_in_a_new_process(store, data):
     digest = hashlib.sha256(data).hexdigest()
     store.begin(digest, len(data))
     store.append(digest, 0, data[:777])
-    again = ModelStore(store.root)
+    again = ModelStore(store.root, read_models)
     assert again.list() == ()
     assert again.begin(digest, len(data)) == 777
     again.append(digest, 700, data[700:])  # an overlap is skipped
@@ -168,7 +169,7 @@ def test_same_name_in_two_files_needs_a_digest(store):
 def test_file_damaged_later_is_listed_without_names(store, data, caplog):
     stored = store.put(data)
     stored.path.write_bytes(data[:-50])
-    fresh = ModelStore(store.root)
+    fresh = ModelStore(store.root, read_models)
     assert [(each.digest, each.names) for each in fresh.list()] == [(stored.digest, ())]
     fresh.remove(stored.digest)
 
@@ -195,10 +196,11 @@ def test_threads_upload_the_same_file(store, data):
 _CHILD = """
 import sys
 from pathlib import Path
+from bpu_board.devices.binary import read_models
 from bpu_board.runtime.store import ModelStore
 from bpu_common import container
 data = Path(sys.argv[2]).read_bytes()
-store = ModelStore(sys.argv[1])
+store = ModelStore(sys.argv[1], read_models)
 digest = container.digest(data)
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 while True:
@@ -224,7 +226,7 @@ def test_killed_in_the_middle_leaves_a_whole_model_or_none(store, data, tmp_path
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
-        fresh = ModelStore(store.root)
+        fresh = ModelStore(store.root, read_models)
         for stored in fresh.list():
             assert stored.digest == digest
             assert stored.names == ("tiny",)
@@ -238,11 +240,12 @@ def test_killed_in_the_middle_leaves_a_whole_model_or_none(store, data, tmp_path
 _KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
+from bpu_board.devices.binary import read_models
 from bpu_board.runtime import store as module
 from bpu_common import container
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 data = Path(sys.argv[2]).read_bytes()
-store = module.ModelStore(sys.argv[1])
+store = module.ModelStore(sys.argv[1], read_models)
 if sys.argv[3] == "before_rename":
     os.fsync = die
 elif sys.argv[3] == "after_rename":
@@ -264,7 +267,7 @@ def test_killed_at_a_given_point(store, data, tmp_path, where, arrived):
     source.write_bytes(data)
     command = [sys.executable, "-c", _KILLED_AT, str(store.root), str(source), where]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    fresh = ModelStore(store.root)
+    fresh = ModelStore(store.root, read_models)
     digest = hashlib.sha256(data).hexdigest()
     assert [each.digest for each in fresh.list()] == ([digest] if where == "after_rename" else [])
     assert fresh.begin(digest, len(data)) == (arrived if arrived >= 0 else len(data))

@@ -11,7 +11,7 @@ from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
-from tests.support.models_board import slow_model, tiny_model
+from tests.support.models_board import install, slow_model, tiny_model
 
 ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
 
@@ -19,7 +19,7 @@ ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
 @pytest.fixture
 def runtime():
     made = Runtime(SimDevice(X3M))
-    made.install([tiny_model(), slow_model()])
+    install(made, tiny_model(), slow_model())
     return made
 
 

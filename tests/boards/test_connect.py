@@ -10,10 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import paramiko
+import psutil
 import pytest
 
 from bpu_common.errors import BoardUnreachable
-from bpu_host.remote.ssh import HostKeys, NothingListens, SshConnection, Tunnel, open_transport
+from bpu_host.remote.ssh import (
+    HostKeys,
+    NothingListens,
+    SshConnection,
+    Tunnel,
+    connect,
+    open_transport,
+)
 from bpu_host.remote.ssh import tunnel as tunnel_module
 from bpu_host.remote.ssh.config import SshTarget, read_settings
 from bpu_host.remote.ssh.streamlocal import KIND, open_streamlocal
@@ -339,3 +347,12 @@ def test_sockets_of_killed_programs_are_removed(host: Host, dial, home: Path) ->
     tunnel = Tunnel(dial, "/run/x.sock", "relay", lambda _: None, home)
     assert not left.exists()
     tunnel.close()
+
+
+def test_a_proxy_command_that_has_ended_is_no_zombie() -> None:
+    """The kernel is asked: a child that nobody has waited for is listed as a zombie."""
+    before = set(psutil.Process().children())
+    with contextlib.closing(connect._proxy("echo hello")) as end:
+        assert end.recv(100) == b"hello\n"
+        assert end.recv(100) == b""  # it has ended
+    wait_until(lambda: set(psutil.Process().children()) <= before, 30)

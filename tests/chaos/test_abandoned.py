@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bpu_board.devices.binary import read_models
 from bpu_board.runtime import ModelStore
 from bpu_board.runtime.store import ABANDONED_S
 from bpu_common.errors import CapacityError
@@ -28,11 +29,11 @@ def _begun(store: ModelStore, data: bytes, age_s: float) -> Path:
 
 
 def test_abandoned_uploads_are_thrown_away(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
+    store = ModelStore(tmp_path, read_models)
     old = _begun(store, b"old", 0)
     recent = _begun(store, b"recent", ABANDONED_S - 3600)
     os.utime(old, (0, 0))
-    ModelStore(tmp_path)  # the agent starts again
+    ModelStore(tmp_path, read_models)  # the agent starts again
     assert [old.exists(), recent.exists()] == [False, True]
     os.utime(recent, (0, 0))
     last = _begun(store, b"last", 0)  # somebody begins another
@@ -43,7 +44,7 @@ def test_abandoned_uploads_are_thrown_away(tmp_path: Path) -> None:
 def test_stalled_uploads_give_way_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ModelStore(tmp_path)
+    store = ModelStore(tmp_path, read_models)
     stalled, growing = _begun(store, b"stalled", 3600), _begun(store, b"growing", 1)
     wanted = _begun(store, b"wanted", 3600)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))

@@ -17,6 +17,8 @@ from bpu_common.daemon import (
     PerfJobRequest,
     WatchRequest,
 )
+from bpu_common.errors import InputError
+from bpu_common.frame import FrameInput
 from bpu_common.perf import PerfProgress, PerfRequest
 from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
 from bpu_common.wire.messages import daemon
@@ -66,16 +68,25 @@ def test_values_survive() -> None:
 
 def test_a_request_survives_with_its_arrays() -> None:
     array = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    asked = PerfJobRequest("desk", PerfRequest("net", 5, inputs={"x": array}), 9, "me")
+    asked = PerfJobRequest("desk", PerfRequest("net", 5, inputs={"x": FrameInput(array)}), 9, "me")
     got = daemon.PERF_JOB_REQUEST.from_pb(daemon.PERF_JOB_REQUEST.to_pb(asked))
     assert (got.board, got.priority, got.client) == ("desk", 9, "me")
     assert got.request.frame_count == 5
-    assert (got.request.inputs["x"] == array).all()
+    assert (got.request.inputs["x"].array == array).all()
 
 
 def test_what_a_newer_daemon_adds_is_read() -> None:
     job = daemon.JOB.to_pb(Job(1, "desk", "net", JobState.DONE))
     job.state = 99  # type: ignore[assignment]
     assert daemon.JOB.from_pb(job).state is JobState.LOST
-    with pytest.raises(ValueError, match="not a telemetry frame"):
+    with pytest.raises(InputError, match="not a telemetry frame"):
         daemon.frame_from_bytes(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"", b"\x0a\x02\x08\x01"])
+def test_bytes_that_are_no_frame_and_no_result_are_said_so(data: bytes) -> None:
+    """An empty frame says nothing of the queue: it is none."""
+    with pytest.raises(InputError):
+        daemon.frame_from_bytes(data)
+    with pytest.raises(InputError):
+        daemon.result_from_bytes(b"\xff\xff\xff")

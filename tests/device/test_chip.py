@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import X3E, X3M
 from bpu_common.task import (
     FINAL_KINDS,
@@ -221,7 +221,7 @@ def test_memory_stays_flat_over_many_frames() -> None:
     course = chip._course
     assert not course._tasks
     assert not len(chip._kernel)
-    assert not course._driver._jobs
+    assert not course._driver._runs
     assert sum(len(heap) for heap in course._driver._waiting) == 0
 
 
@@ -257,8 +257,12 @@ def test_a_failing_listener_surfaces_where_the_device_is_driven() -> None:
 
     chip = Chip(X3M)
     chip.submit(bpu_plan(10), TaskControl(), fail)
-    with pytest.raises(ValueError, match="listener"):
+    with pytest.raises(DeviceFault, match="ValueError: listener") as caught:
         chip.run_until_idle()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "listener" in chip.failure
+    with pytest.raises(DeviceFault, match="listener"):
+        chip.submit(bpu_plan(10), TaskControl())
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,10 @@ class Converted:
     @staticmethod
     def load(compiled: Compiled) -> Converted:
         """Open the `.bin` on a simulated board."""
-        (model,) = container.load(_product(compiled, ".bin"))
+        path = _product(compiled, ".bin")
+        (model,) = container.load(path)
         runtime = Runtime(SimDevice(MACHINES[model.machine], threads=1))
-        runtime.install([model])
+        runtime.open(path)
         return Converted(compiled, model, runtime)
 
     @property

@@ -320,7 +320,10 @@ def test_statistics(client: triton.InferenceServerClient) -> None:
     assert after.inference_count - before.inference_count == 3
     figures = after.inference_stats
     assert figures.success.count == after.inference_count
-    assert figures.success.ns == figures.queue.ns + figures.compute_infer.ns > 0
+    device_ns = figures.queue.ns + figures.compute_infer.ns
+    assert device_ns > 0
+    assert figures.compute_output.ns > 0  # host time, beside device time
+    assert figures.success.ns == device_ns + figures.compute_output.ns
     assert after.last_inference > 1_600_000_000_000
     every = client.get_inference_statistics().model_stats
     assert {"camera", "tiny"} <= {each.name for each in every}

@@ -20,7 +20,7 @@ from bpu_common.perf import PerfRequest
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind
 from bpu_common.telemetry import MAX_SLICES, CallSlice, TelemetryFrame
 from bpu_sim.device.trace import KEPT_CALLS
-from tests.support.models_board import slow_model, tiny_model
+from tests.support.models_board import install, slow_model, tiny_model
 
 Kind = TaskEventKind
 ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
@@ -151,7 +151,7 @@ JOBS = st.lists(
 def test_frames_equal_the_event_log(jobs: list[tuple[str, int, int, int, bool]]) -> None:
     device = LoggedDevice()
     runtime = Runtime(device)
-    runtime.install([tiny_model(), tiny_model("classes", classify=True), slow_model(calls=12)])
+    install(runtime, tiny_model(), tiny_model("classes", classify=True), slow_model(calls=12))
     frames, pending = [], []
     for name, priority, core, pause_ns, cancel in jobs:
         pending.append(runtime.submit(name, ZEROS, TaskControl(core, priority)))
@@ -167,7 +167,7 @@ def test_frames_equal_the_event_log(jobs: list[tuple[str, int, int, int, bool]])
 def test_several_readers_each_get_everything() -> None:
     device = LoggedDevice()
     runtime = Runtime(device)
-    runtime.install([slow_model(calls=10)])
+    install(runtime, slow_model(calls=10))
     readers = [runtime.watch() for _ in range(3)]
     seen: dict[int, list[CallSlice]] = defaultdict(list)
     frames = []
@@ -186,7 +186,7 @@ def test_several_readers_each_get_everything() -> None:
 
 def test_slices_are_bounded_and_the_loss_is_told() -> None:
     runtime = Runtime(SimDevice(X3M))
-    runtime.install([slow_model(calls=50)])
+    install(runtime, slow_model(calls=50))
     runtime.perf(PerfRequest("slow", frame_count=200))
     frame = runtime.telemetry()
     assert len(frame.slices) == MAX_SLICES < KEPT_CALLS
@@ -197,7 +197,7 @@ def test_slices_are_bounded_and_the_loss_is_told() -> None:
 
 def test_queue_depth_of_each_model() -> None:
     runtime = Runtime(SimDevice(X3M))
-    runtime.install([tiny_model(), slow_model()])
+    install(runtime, tiny_model(), slow_model())
     pending = [runtime.submit("slow", ZEROS, TaskControl(priority=7)) for _ in range(6)]
     pending += [runtime.submit("tiny", ZEROS, TaskControl(priority=3)) for _ in range(5)]
     tiny, slow = runtime.telemetry().models
@@ -213,7 +213,7 @@ def test_queue_depth_of_each_model() -> None:
 
 def test_the_log_tells_what_happened() -> None:
     runtime = Runtime(SimDevice(X3M))
-    runtime.install([tiny_model(), slow_model()])
+    install(runtime, tiny_model(), slow_model())
     blockers = [runtime.submit("slow", ZEROS) for _ in range(8)]
     now_ns = runtime.device.now_ns()
     for _ in range(5):

@@ -26,6 +26,7 @@ from bpu_common.errors import (
     ModelNotFound,
     UsageError,
 )
+from bpu_common.frame import FrameInput, Roi
 from bpu_common.perf import PerfProgress, PerfRequest
 from bpu_common.tensor import InputType
 from bpu_common.wire.rpc.address import parse_address
@@ -112,7 +113,7 @@ def test_wrong_requests(board: Board) -> None:
     with pytest.raises(UsageError, match="core_id 9"):
         board.perf(PerfRequest("tiny", core_id=9))
     with pytest.raises(InputError, match="no input"):
-        board.perf(PerfRequest("tiny", inputs={"x": RAW}))
+        board.perf(PerfRequest("tiny", inputs={"x": FrameInput(RAW)}))
 
 
 def test_a_deadline_that_has_passed(board: Board) -> None:
@@ -244,9 +245,19 @@ def test_health_and_reflection(agent: Agent) -> None:
 
 
 def test_a_request_value_is_kept_as_it_is(board: Board) -> None:
-    result, wall_ns = board._client.infer(InferRequest("tiny", {"data": RAW}, 2, 255, -5), 30)
+    result, wall_ns = board._client.infer(
+        InferRequest("tiny", {"data": FrameInput(RAW)}, 2, 255, -5), 30
+    )
     assert result.model == "tiny"
     assert wall_ns > 0
+
+
+def test_a_region_of_interest_reaches_the_board_and_is_refused_in_a_sentence(board: Board) -> None:
+    with pytest.raises(InputError, match="'data' of model tiny takes no region of interest"):
+        board.infer("tiny", FrameInput(RAW, Roi(0, 0, 127, 127)))
+    plain = board.infer("tiny", RAW).outputs
+    framed = board.infer("tiny", {"data": FrameInput(RAW)}).outputs
+    assert all((plain[name] == framed[name]).all() for name in plain)
 
 
 def test_nobody_answers(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ enough to be computed by one matrix product (`expected_codes`).
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from bpu_board.runtime import Runtime
+from bpu_common import container
 from bpu_common.image import network_input
 from bpu_common.model import BpuModel, BpuSegment, CpuNode, CpuSegment, NodeInfo
 from bpu_common.params import ChannelParams
@@ -247,3 +251,16 @@ def _onnx(nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndar
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def stored_in(folder: Path, *models: BpuModel) -> Path:
+    """A file in `folder` that holds the models."""
+    path = folder / f"{'-'.join(model.name for model in models)}.bin"
+    path.write_bytes(container.dump(models))
+    return path
+
+
+def install(runtime: Runtime, *models: BpuModel) -> None:
+    """Have a runtime run models, through a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        runtime.open(stored_in(Path(folder), *models))

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import strategies as st
 
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState
+from bpu_common.frame import FrameInput, Roi
 from bpu_common.load import LoadRequest
 from bpu_common.perf import PerfRequest
 from bpu_common.structure import (
@@ -55,11 +56,21 @@ ARRAYS = st.dictionaries(
             .reshape(shape)
             .copy()
         ),
-        st.sampled_from(DType).filter(lambda dtype: dtype is not DType.BOOL),
+        st.sampled_from(DType).filter(
+            lambda dtype: dtype is not DType.BOOL and dtype.size_bits >= 8
+        ),
         st.lists(st.integers(0, 5), max_size=4).map(tuple),
         st.integers(0, 1000),
     ),
     max_size=3,
+)
+_PIXEL = st.integers(0, 2**32 - 1)
+ROIS = st.none() | st.builds(Roi, _PIXEL, _PIXEL, _PIXEL, _PIXEL)
+INPUTS = st.tuples(ARRAYS, st.lists(ROIS, min_size=3, max_size=3)).map(
+    lambda pair: {
+        name: FrameInput(array, roi)
+        for (name, array), roi in zip(pair[0].items(), pair[1], strict=False)
+    }
 )
 
 OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
@@ -121,7 +132,7 @@ def field_values(kind: type, field: Field, scopes: Scopes) -> st.SearchStrategy[
 
 def _form(form: Form, field: FieldDescriptor) -> st.SearchStrategy[Any]:
     if field.message_type is not None and field.message_type.name == "Tensor":
-        return ARRAYS
+        return INPUTS if field.name == "inputs" else ARRAYS
     match form:
         case Plain(kind):
             return PLAIN[kind] if kind is not int else st.integers(*RANGES[field.type])
@@ -171,4 +182,6 @@ def records(form: Form, descriptor: Descriptor) -> Iterator[tuple[type, Form, De
             if isinstance(item, (Record, OneOf)):
                 held = [each.fields_by_name.get(field.name) for each in scopes]
                 inner = [each.message_type for each in held if each is not None]
+                if inner and inner[0].name == "Tensor":  # arrays are converted by hand
+                    continue
                 yield from records(item, inner[0] if inner else scopes[0])

@@ -14,7 +14,7 @@ from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.state import UiState
 from bpu_host.tui.view import view
-from tests.support.models_board import slow_model, tiny_model
+from tests.support.models_board import install, slow_model, tiny_model
 
 Kind = TaskEventKind
 ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
@@ -42,11 +42,14 @@ def run() -> tuple[list[TaskEvent], list[TelemetryFrame]]:
     """Two models of low priority keep both cores busy, a third of 255 arrives at random."""
     device = LoggedDevice()
     runtime = Runtime(device)
-    runtime.install([slow_model("low", 12, 20), slow_model("mid", 5, 30), tiny_model("urgent")])
+    install(runtime, slow_model("low", 12, 20), slow_model("mid", 5, 30), tiny_model("urgent"))
     random = np.random.default_rng(7)
     pending, frames = [], []
     for _ in range(60):
         free = 8 - sum(not each.done for each in pending)
+        for each in pending:
+            if each.done:
+                each.cancel()  # nobody wants its result
         if free > 2:
             pending.append(runtime.submit("low", ZEROS, TaskControl(priority=0)))
             pending.append(runtime.submit("mid", ZEROS, TaskControl(priority=9)))

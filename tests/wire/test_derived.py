@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, model, perf, program, telemetry, tensor
+from bpu_common import inference, load, model, perf, program, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
 from bpu_common.program import Image, LoadImage
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
+from bpu_common.telemetry import frame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
 from bpu_common.wire.messages import board, daemon
 from bpu_common.wire.messages.model import WIRE
@@ -57,7 +58,7 @@ NO_VALUES = {
     "RemoveModelResponse", "GetModelInfoRequest", "StopLoadRequest", "ListLoadsRequest",
     "ListLoadsResponse", "TelemetryRequest", "GetCapabilitiesRequest", "GetDaemonStatusRequest",
     "ResolveBoardRequest", "ResolveBoardResponse", "ListJobsRequest", "ListJobsResponse",
-    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest",
+    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest", "Roi",
     "StopDaemonResponse",
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
@@ -75,7 +76,7 @@ def test_every_class_and_every_message_is_converted() -> None:
         model,
         perf,
         program,
-        telemetry,
+        frame,
         tensor,
     )
     classes = {

@@ -21,6 +21,7 @@ from bpu_common.errors import (
     UsageError,
     all_error_classes,
 )
+from bpu_common.frame import FrameInput
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
@@ -179,7 +180,7 @@ def test_what_grpc_itself_reports(failing: tuple[Failing, BoardClient], tmp_path
         client.list_models(0.2)
     servicer.hang = False
     with pytest.raises(CapacityError, match="larger"):
-        client.infer(InferRequest("m", {"x": np.zeros(65 << 20, np.uint8)}), 20)
+        client.infer(InferRequest("m", {"x": FrameInput(np.zeros(65 << 20, np.uint8))}), 20)
     nobody = Address(path=str(tmp_path / "nobody"))
     with open_channel(nobody) as channel, pytest.raises(BoardUnreachable) as caught:
         BoardClient(channel, str(nobody)).list_models(10)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from bpu_board.agent.frame import Frame
+from bpu_board.agent.call import InferCall
 from bpu_board.runtime import Runtime
 from bpu_common import __version__
-from bpu_common.board import ModelInfo, describe_model
+from bpu_common.board import ModelInfo
 from bpu_common.errors import BpuError, ModelNotFound, UsageError
 from bpu_common.inference import VERSION, ModelState, ModelTotals, NamedInference
 from bpu_common.perf import InferResult
@@ -26,13 +26,18 @@ class RuntimeInference(InferenceServicer):
     is not ready, and not run, until a client loads it; the board's own service does not mind.
 
     Args:
-        frames: threads for inferences, `control` for all that is short.
+        frames: threads for inferences.
+        control: for all that is short.
+        loading: for what may open a model.
     """
 
-    def __init__(self, runtime: Runtime, frames: Executor, control: Executor) -> None:
+    def __init__(
+        self, runtime: Runtime, frames: Executor, control: Executor, loading: Executor
+    ) -> None:
         self._runtime = runtime
         self._frames = frames
         self._control = control
+        self._loading = loading
         self._unloaded: set[str] = set()
 
     def about(self) -> tuple[str, int]:
@@ -42,19 +47,19 @@ class RuntimeInference(InferenceServicer):
         if version not in {"", VERSION} or model in self._unloaded:
             return False
         try:
-            await self._do(lambda: self._runtime.info(model))
+            await self._load(lambda: self._runtime.load(model))
         except BpuError:
             return False
         return True
 
     async def model(self, model: str, version: str) -> ModelInfo:
         self._check(model, version)
-        return describe_model(await self._do(lambda: self._runtime.info(model)))
+        return await self._do(lambda: self._runtime.info(model))
 
     async def run(self, asked: NamedInference, left_s: float | None) -> InferResult:
         self._check(asked.request.model, "")
-        frame = Frame(self._runtime, asked.request, left_s, asked.start_within_s)
-        result, _ = await frame.run(self._frames)
+        call = InferCall(self._runtime, asked.request, left_s, asked.start_within_s)
+        result, _ = await call.run(self._frames)
         return result
 
     async def statistics(self, model: str, version: str) -> tuple[ModelTotals, ...]:
@@ -81,7 +86,7 @@ class RuntimeInference(InferenceServicer):
                 "a board takes no configuration and no files with this call",
                 hint="deploy the model with `bpu deploy`",
             )
-        await self._do(lambda: self._runtime.load(model))
+        await self._load(lambda: self._runtime.load(model))
         self._unloaded.discard(model)
 
     async def unload(self, model: str) -> None:
@@ -98,3 +103,6 @@ class RuntimeInference(InferenceServicer):
 
     async def _do(self, function: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._control, function)
+
+    async def _load(self, function: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._loading, function)

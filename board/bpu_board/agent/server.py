@@ -87,17 +87,32 @@ async def serve(runtime: Runtime, address: Address, on_ready: Callable[[Address]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await server.start()
-    for name in ("", *names):
+    services = ("", *names)
+    for name in services:
         await vitals.set(name, health_pb2.HealthCheckResponse.SERVING)
+    watching = asyncio.create_task(_watch_device(servicer, vitals, services))
     try:
         on_ready(bound)
         await stop.wait()
         logger.info("stopping")
     finally:
+        watching.cancel()
         await vitals.enter_graceful_shutdown()
         servicer.stop()
         await server.stop(_GRACE_S)
         _remove_socket(address)
+
+
+async def _watch_device(
+    servicer: RuntimeServicer,
+    vitals: health.aio.HealthServicer,  # type: ignore[name-defined]  # missing in its stubs
+    services: tuple[str, ...],
+) -> None:
+    """Say NOT_SERVING once the device works no more; clients are answered all the same."""
+    if reason := await servicer.device_failure():
+        logger.error("%s", reason)
+        for name in services:
+            await vitals.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 def _remove_socket(address: Address) -> None:

@@ -1,4 +1,8 @@
-"""The board's service over a runtime. Blocking work runs on threads, so streams never starve it."""
+"""The board's service over a runtime. Blocking work runs on threads, never in the event loop.
+
+Each kind of work has threads of its own, so that one kind can only make its own kind wait: frames,
+measurements, telemetry, short questions, and loading (which takes seconds for a large model).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from bpu_board.agent.frame import Frame
+from bpu_board.agent.call import InferCall
 from bpu_board.agent.inference import RuntimeInference
 from bpu_board.agent.upload import Upload, receive
 from bpu_board.runtime import Runtime
@@ -25,7 +29,6 @@ from bpu_common.board import (
     ModelInfo,
     UploadHeader,
     UploadState,
-    describe_model,
 )
 from bpu_common.errors import CapacityError
 from bpu_common.load import LoadRequest, LoadState
@@ -39,6 +42,8 @@ MAX_MEASUREMENTS = 4
 
 _LEAST_PERIOD_MS = 10
 _CONTROL_THREADS = 4
+_LOADING_THREADS = 4
+_HEALTH_PERIOD_S = 0.5
 
 _T = TypeVar("_T")
 
@@ -56,9 +61,11 @@ class RuntimeServicer(BoardServicer):
         self._frames = ThreadPoolExecutor(ALIVE_LIMIT + 1, "infer")
         self._measurements = ThreadPoolExecutor(MAX_MEASUREMENTS, "perf")
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "control")
+        self._loading = ThreadPoolExecutor(_LOADING_THREADS, "loading")
+        self._telemetry = ThreadPoolExecutor(1, "telemetry")
         self._running_perf: set[threading.Event] = set()
         self._stopping = asyncio.Event()
-        self.inference = RuntimeInference(runtime, self._frames, self._control)
+        self.inference = RuntimeInference(runtime, self._frames, self._control, self._loading)
 
     def stop(self) -> None:
         """End streams and measurements; calls in flight finish."""
@@ -68,23 +75,20 @@ class RuntimeServicer(BoardServicer):
 
     async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
         upload = Upload(self._runtime, header)
-        await receive(upload, chunks, self._run)
-        return await self._run(upload.state)
+        await receive(upload, chunks, self._load)
+        return await self._load(upload.state)
 
     async def list_models(self) -> tuple[ModelEntry, ...]:
-        entries = await self._run(self._runtime.list)
-        return tuple(
-            ModelEntry(each.name, each.digest, each.size_bytes, each.loaded) for each in entries
-        )
+        return await self._run(self._runtime.list)
 
     async def remove_model(self, model: str) -> None:
-        await self._run(lambda: self._runtime.remove(model))
+        await self._load(lambda: self._runtime.remove(model))
 
     async def model_info(self, model: str) -> ModelInfo:
-        return describe_model(await self._run(lambda: self._runtime.info(model)))
+        return await self._run(lambda: self._runtime.info(model))
 
     async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
-        return await Frame(self._runtime, request, left_s).run(self._frames)
+        return await InferCall(self._runtime, request, left_s).run(self._frames)
 
     async def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
         if len(self._running_perf) == MAX_MEASUREMENTS:
@@ -113,11 +117,11 @@ class RuntimeServicer(BoardServicer):
 
     async def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
         period_s = max(period_ms or TELEMETRY_PERIOD_NS // 1_000_000, _LEAST_PERIOD_MS) / 1000
-        watch = await self._run(self._runtime.watch)
+        watch = await self._look(self._runtime.watch)
         due_s = time.monotonic()
         sent = 0
         while not self._stopping.is_set():
-            yield await self._run(lambda: self._runtime.telemetry(watch))
+            yield await self._look(lambda: self._runtime.telemetry(watch))
             sent += 1
             if sent == frame_count:
                 return
@@ -127,7 +131,7 @@ class RuntimeServicer(BoardServicer):
                 await asyncio.wait_for(self._stopping.wait(), due_s - time.monotonic())
 
     async def start_load(self, request: LoadRequest) -> LoadState:
-        return await self._run(lambda: self._runtime.start_load(request))
+        return await self._load(lambda: self._runtime.start_load(request))
 
     async def stop_load(self, name: str) -> LoadState:
         return await self._run(lambda: self._runtime.stop_load(name))
@@ -151,5 +155,23 @@ class RuntimeServicer(BoardServicer):
             max_model_bytes=MAX_MODEL_BYTES,
         )
 
+    async def device_failure(self) -> str:
+        """Return, once the device works no more, why; empty if `stop` came first."""
+        while not self._stopping.is_set():
+            if reason := await self._look(self._runtime.failure):
+                return reason
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _HEALTH_PERIOD_S)
+        return ""
+
     async def _run(self, function: Callable[[], _T]) -> _T:
+        """Something short."""
         return await asyncio.get_running_loop().run_in_executor(self._control, function)
+
+    async def _load(self, function: Callable[[], _T]) -> _T:
+        """Something that may read, check or open a whole model."""
+        return await asyncio.get_running_loop().run_in_executor(self._loading, function)
+
+    async def _look(self, function: Callable[[], _T]) -> _T:
+        """Something about the visible state, which waits for no model and no client."""
+        return await asyncio.get_running_loop().run_in_executor(self._telemetry, function)

@@ -43,6 +43,11 @@ class Upload:
         self.arrived = self._store.append(header.digest, self._position, chunk)
         self._position += len(chunk)
 
+    def release(self) -> None:
+        """The stream is over: give back the room of what has not come."""
+        if self.arrived < self._header.size_bytes:
+            self._store.release(self._header.digest)
+
     def state(self) -> UploadState:
         """The answer to the stream: complete and visible, or where to go on.
 
@@ -75,5 +80,8 @@ class Upload:
 async def receive(upload: Upload, chunks: AsyncIterator[bytes], run: RunBlocking) -> None:
     """Take all chunks of a stream, blocking work on a thread of `run`."""
     await run(upload.begin)
-    async for chunk in chunks:
-        await run(partial(upload.take, chunk))
+    try:
+        async for chunk in chunks:
+            await run(partial(upload.take, chunk))
+    finally:
+        await run(upload.release)

@@ -7,10 +7,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bpu_board.runtime import ModelStore
+from pathlib import Path
 
 _EXAMPLES = """\
 examples:
@@ -50,16 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> None:
     from bpu_board.agent.server import check_listen, serve
     from bpu_board.devices.simulated import SimDevice
-    from bpu_board.runtime import Runtime
+    from bpu_board.runtime import ModelStore, Runtime
     from bpu_common.machine import MACHINES
     from bpu_common.wire.rpc.address import Address, parse_address
     from bpu_sim.device import PacedClock, VirtualClock
 
     address = parse_address(options.listen)
     check_listen(address)
-    store = _open_store(options.store)
     clock = PacedClock() if options.clock == "paced" else VirtualClock()
-    runtime = Runtime(SimDevice(MACHINES[options.machine], clock, options.threads), store)
+    device = SimDevice(MACHINES[options.machine], clock, options.threads)
+    store = ModelStore(Path(options.store).expanduser(), device.read)
+    runtime = Runtime(device, store)
 
     def ready(bound: Address) -> None:
         kind = f"simulated {options.machine} ({options.clock} clock)"
@@ -69,23 +67,6 @@ def _serve(options: argparse.Namespace) -> None:
         asyncio.run(serve(runtime, address, ready))
     finally:
         runtime.close()
-
-
-def _open_store(text: str) -> ModelStore:
-    from pathlib import Path
-
-    from bpu_board.runtime import ModelStore
-    from bpu_common.errors import UsageError
-
-    folder = Path(text).expanduser()
-    try:
-        return ModelStore(folder)
-    except OSError as error:
-        raise UsageError(
-            f"cannot keep models here: {error.strerror}",
-            where=str(folder),
-            hint="give a folder that you may write to as --store",
-        ) from None
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

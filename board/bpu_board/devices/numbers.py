@@ -2,7 +2,8 @@
 
 BPU segments run on the fast path (and, on request, instruction by instruction to compare); CPU
 segments run in onnxruntime. Results are kept by the digest of the inputs, so that frames with the
-same inputs are computed once.
+same inputs are computed once. What is kept is never handed out: callers get read-only views, one
+set each, so that nothing they do to an array, its shape included, reaches another caller.
 """
 
 from __future__ import annotations
@@ -67,35 +68,38 @@ class ModelNumbers:
         """
         key = _digest(inputs)
         known = self._cache.get(key)
-        if known is not None:
-            return dict(known)
-        values = self._run(inputs, None)
-        made = {spec.name: values[spec.name] for spec in self._model.outputs}
-        for array in made.values():
-            array.flags.writeable = False
-        self._cache.put(key, made)
-        return dict(made)
+        if known is None:
+            known = self._kept(key, self._run(inputs, None), inputs)
+        return _views(known)
 
     def inspect(self, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
-        """All arrays at segment boundaries, in execution order; see `Device.inspect`."""
+        """All arrays at segment boundaries, in execution order, read-only; see `Device.inspect`."""
         found: list[SegmentValues] = []
 
         def visit(segment: _Segment, given: Arrays, made: Arrays) -> None:
             on_bpu = segment.fast is not None
             compared = self._compare(segment.source, given, made) if exact and on_bpu else 0
-            found.append(
-                SegmentValues(
-                    segment.source.name, "BPU" if on_bpu else "CPU", given, made, compared
-                )
-            )
+            on = "BPU" if on_bpu else "CPU"
+            name, tensors = segment.source.name, self._model.tensors
+            specs = {each: tensors[each] for each in made if on_bpu and each in tensors}
+            found.append(SegmentValues(name, on, _views(given), _views(made), specs, compared))
 
-        values = self._run(inputs, visit)
-        made = {spec.name: values[spec.name] for spec in self._model.outputs}
-        self._cache.put(_digest(inputs), made)
+        self._kept(_digest(inputs), self._run(inputs, visit), inputs)
         return tuple(found)
 
+    def _kept(self, key: bytes, values: Arrays, inputs: Inputs) -> Arrays:
+        """The outputs among all values, now in the cache; an input handed through is copied."""
+        made: Arrays = {}
+        for spec in self._model.outputs:
+            array = np.ascontiguousarray(values[spec.name]).reshape(spec.shape)
+            if any(np.may_share_memory(array, each.array) for each in inputs.values()):
+                array = array.copy()
+            made[spec.name] = _frozen(array)
+        self._cache.put(key, made)
+        return made
+
     def _run(self, inputs: Inputs, visit: _Visit | None) -> Arrays:
-        values: Arrays = dict(inputs)
+        values: Arrays = {name: each.array for name, each in inputs.items()}
         for segment in self._segments:
             given = {name: values[name] for name in segment.source.inputs}
             if segment.fast is not None:
@@ -105,8 +109,6 @@ class ModelNumbers:
             if visit is not None:
                 visit(segment, given, made)
             values.update(made)
-        for spec in self._model.outputs:  # an output may be an input handed through
-            values[spec.name] = np.ascontiguousarray(values[spec.name]).reshape(spec.shape)
         return values
 
     def _run_cpu(self, segment: _Segment, given: Arrays) -> Arrays:
@@ -188,6 +190,23 @@ class _Cache:
                 self._size_bytes -= _bytes_of(dropped)
 
 
+def _views(arrays: Arrays) -> Arrays:
+    """New read-only arrays over the same bytes."""
+    made = {name: array.view() for name, array in arrays.items()}
+    for view in made.values():
+        view.flags.writeable = False
+    return made
+
+
+def _frozen(array: AnyArray) -> AnyArray:
+    """The array, read-only for good: as long as its owner may be written, so may any view of it."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner.flags.writeable = False
+        owner = owner.base
+    return array
+
+
 def _bytes_of(arrays: Arrays) -> int:
     return sum(array.nbytes for array in arrays.values())
 
@@ -196,7 +215,7 @@ def _digest(inputs: Inputs) -> bytes:
     """Identity of checked (C-contiguous) inputs; names and shapes are fixed by the model."""
     state = hashlib.sha256()
     for name in sorted(inputs):
-        state.update(inputs[name].data)
+        state.update(inputs[name].array.data)
     return state.digest()
 
 

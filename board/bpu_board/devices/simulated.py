@@ -11,15 +11,19 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, SegmentValues
+from bpu_board.devices.binary import read_models
 from bpu_board.devices.numbers import ModelNumbers
-from bpu_common.errors import DeviceFault, UsageError
+from bpu_common import container
+from bpu_common.board import ModelInfo
+from bpu_common.errors import DeviceFault, ModelFormatError, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind, TaskPlan
 from bpu_common.telemetry import MAX_SLICES
-from bpu_common.tensor import AnyArray
+from bpu_common.tensor import AnyArray, InputSource
 from bpu_sim.device import Chip, ChipSample, PacedClock, VirtualClock
 from bpu_sim.timing import task_plan
 
@@ -101,7 +105,6 @@ class SimDevice:
             step_times=True,
             preemption_visible=True,
             virtual_time=isinstance(self._clock, VirtualClock),
-            inspects=True,
         )
         self._chip.start()
 
@@ -109,7 +112,28 @@ class SimDevice:
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
+    @property
+    def failure(self) -> str:
+        return self._chip.failure
+
+    def read(self, path: Path) -> tuple[ModelInfo, ...]:
+        return read_models(path)
+
+    def open(self, path: Path, model: str) -> int:
+        for each in container.load(path):
+            if each.name == model:
+                return self.load(each)
+        raise ModelFormatError(f"the file holds no model {model!r}", where=str(path))
+
     def load(self, model: BpuModel) -> int:
+        """As `open`, for a model that is in memory."""
+        for each in model.inputs:
+            if each.source is InputSource.RESIZER:
+                raise ModelFormatError(
+                    f"input {each.tensor.name!r} of model {model.name} comes from the resizer, "
+                    "which the simulated chip does not have",
+                    hint="compile the model with another input_source",
+                )
         loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads))
         with self._lock:
             handle = self._next_handle
@@ -117,11 +141,11 @@ class SimDevice:
             self._models[handle] = loaded
         return handle
 
-    def unload(self, handle: int) -> None:
+    def release(self, handle: int) -> None:
         with self._lock:
             self._models.pop(handle, None)
 
-    def plan(self, handle: int) -> TaskPlan | None:
+    def plan(self, handle: int) -> TaskPlan:
         return self._loaded(handle).plan
 
     def submit(
@@ -169,6 +193,7 @@ class SimDevice:
             return self._wait_paced(done, ends)
         slice_ns = _FIRST_SLICE_NS
         while not done():
+            self._check_works()
             if ends is not None and time.monotonic() >= ends:
                 return False
             if not self._driving.acquire(timeout=_POLL_S):
@@ -224,6 +249,10 @@ class SimDevice:
         with self._changed:
             self._changed.notify_all()
 
+    def _check_works(self) -> None:
+        if self._chip.failure:
+            raise DeviceFault(self._chip.failure)
+
     def _loaded(self, handle: int) -> _Loaded:
         loaded = self._models.get(handle)
         if loaded is None:
@@ -238,6 +267,7 @@ class SimDevice:
         """Look again after each final event, and now and then."""
         with self._changed:
             while not done():
+                self._check_works()
                 left_s = 0.05 if ends is None else min(0.05, ends - time.monotonic())
                 if left_s <= 0:
                     return False

@@ -9,27 +9,30 @@ from bpu_common.telemetry import LATENCY_WINDOW_NS, ModelSample
 
 
 class ModelCounters:
-    """Counts the ends of a model's tasks. Not thread-safe: the dispatcher's lock guards it.
+    """Counts the ends of a model's frames. Not thread-safe: the dispatcher's lock guards it.
 
     Attributes:
-        bpu_ns: time one frame occupies BPU cores, alone.
-        running: tasks on the device.
-        priority: of the task seen last.
+        running: frames on the device.
+        priority: of the frame seen last.
         loads: loads that keep the model in use.
         last_ns: device time at which the last frame was done, -1 before.
-        latency_total_ns, pending_total_ns: of all frames that are done; the rest of the latency is
-            work on the BPU and the CPU.
+        latency_total_ns, pending_total_ns, bpu_total_ns: of all frames that are done; what is
+            neither pending nor on the BPU is work on the CPU.
+        host_total_ns: host time in which the outputs of done frames were computed or fetched. It
+            is no device time and no part of a latency.
     """
 
     __slots__ = (
         "bpu",
-        "bpu_ns",
+        "bpu_total_ns",
         "cancelled",
         "cpu",
         "digest",
         "done",
         "expired",
         "failed",
+        "host",
+        "host_total_ns",
         "last_ns",
         "late",
         "latency",
@@ -46,10 +49,9 @@ class ModelCounters:
         "submitted",
     )
 
-    def __init__(self, name: str, digest: str, bpu_ns: int) -> None:
+    def __init__(self, name: str, digest: str) -> None:
         self.name = name
         self.digest = digest
-        self.bpu_ns = bpu_ns
         self.submitted = 0
         self.done = 0
         self.failed = 0
@@ -65,10 +67,13 @@ class ModelCounters:
         self.last_ns = -1
         self.latency_total_ns = 0
         self.pending_total_ns = 0
+        self.bpu_total_ns = 0
+        self.host_total_ns = 0
         self.latency = WindowedHistogram(LATENCY_WINDOW_NS)
         self.pending = WindowedHistogram(LATENCY_WINDOW_NS)
         self.bpu = WindowedHistogram(LATENCY_WINDOW_NS)
         self.cpu = WindowedHistogram(LATENCY_WINDOW_NS)
+        self.host = WindowedHistogram(LATENCY_WINDOW_NS)
 
     @property
     def alive(self) -> int:
@@ -83,10 +88,16 @@ class ModelCounters:
         self.last_ns = now_ns
         self.latency_total_ns += latency_ns
         self.pending_total_ns += pending_ns
+        self.bpu_total_ns += bpu_ns
         self.latency.add(now_ns, latency_ns)
         self.pending.add(now_ns, pending_ns)
         self.bpu.add(now_ns, bpu_ns)
         self.cpu.add(now_ns, cpu_ns)
+
+    def taken(self, now_ns: int, host_ns: int) -> None:
+        """Count the host time of a result that was taken."""
+        self.host_total_ns += host_ns
+        self.host.add(now_ns, host_ns)
 
     def dropped(self, kind: TaskEventKind) -> None:
         """Count a frame that ended without a result."""
@@ -109,6 +120,7 @@ class ModelCounters:
             failed=self.failed + self.cancelled + self.expired,
             latency_ns=self.latency_total_ns,
             pending_ns=self.pending_total_ns,
+            host_ns=self.host_total_ns,
             last_ms=(self.last_ns + wall_offset_ns) // 1_000_000 if self.done else 0,
         )
 
@@ -124,7 +136,7 @@ class ModelCounters:
             late=self.late,
             refused=self.refused,
             alive=self.alive,
-            bpu_busy_ns=self.bpu_ns * self.done,
+            bpu_busy_ns=self.bpu_total_ns,
             latency=self.latency.sample(now_ns),
             running=self.running,
             waiting=self.alive - self.running,
@@ -134,4 +146,5 @@ class ModelCounters:
             pending=self.pending.sample(now_ns),
             bpu=self.bpu.sample(now_ns),
             cpu=self.cpu.sample(now_ns),
+            host=self.host.sample(now_ns),
         )

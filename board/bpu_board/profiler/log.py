@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from bpu_common.errors import UsageError
-from bpu_common.files import write_atomic
+from bpu_common.files import write_atomic, writing
 from bpu_common.perf import NodeProfile, PerfResult, TimeStat
 
 LOG_NAME = "profiler.log"
@@ -25,19 +25,15 @@ def write_profile(folder: Path, result: PerfResult) -> tuple[Path, Path]:
 
     Raises:
         UsageError: the run was not profiled, or the folder cannot be written.
+        CapacityError: the disk is full.
     """
     if result.profile is None:
         raise UsageError("this run was not profiled")
     log, table = folder / LOG_NAME, folder / CSV_NAME
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(log, log_text(result, result.profile).encode())
-        write_atomic(table, csv_text(result.profile).encode())
-    except OSError as error:
-        raise UsageError(
-            f"cannot write the profile to {folder}: {error.strerror}",
-            hint="give a folder that you may write to in profile_path",
-        ) from error
+    write_atomic(log, log_text(result, result.profile))
+    write_atomic(table, csv_text(result.profile))
     return log, table
 
 

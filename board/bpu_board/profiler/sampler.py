@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from bpu_board.device import CoreState, Device
+from bpu_board.device import Activity, CoreState, Device, Observes
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
 from bpu_common.telemetry import (
@@ -63,7 +63,7 @@ class Sampler:
 
     def watch(self, now: bool = False) -> Watch:
         """A new reader; with `now` it gets no function call that has ended before."""
-        return Watch(self._device.activity(-1).mark if now else 0)
+        return Watch(self._activity(-1).mark if now else 0)
 
     def frame(
         self,
@@ -74,7 +74,7 @@ class Sampler:
     ) -> TelemetryFrame:
         """The frame of now."""
         with self._lock:
-            activity = self._device.activity(watch.calls)
+            activity = self._activity(watch.calls)
             watch.calls = activity.mark
             now_ns = activity.time_ns
             wall_ns = time.time_ns()
@@ -101,6 +101,12 @@ class Sampler:
                 log=lines,
                 temperature_millicelsius=self._temperatures,
             )
+
+    def _activity(self, mark: int) -> Activity:
+        """What the device tells; of one that does not tell, only its time."""
+        if isinstance(self._device, Observes):
+            return self._device.activity(mark)
+        return Activity(self._device.now_ns(), (), (), 0, 0)
 
     def _cores(
         self, now_ns: int, states: tuple[CoreState, ...], clock_hz: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bpu_board.runtime.runtime import Pending, Runtime
+from bpu_board.runtime.dispatcher import Frame
+from bpu_board.runtime.runtime import Runtime
 from bpu_board.runtime.store import ModelStore, StoredModel
 
-__all__ = ["ModelStore", "Pending", "Runtime", "StoredModel"]
+__all__ = ["Frame", "ModelStore", "Runtime", "StoredModel"]

@@ -1,4 +1,4 @@
-"""Carries out what the queue decides: tasks go to the device, their ends come back.
+"""Carries out what the queue decides: frames go to the device, their ends come back.
 
 One lock guards the queue and the counters. The device is never called with it held, and the
 device's events may take it, so the two can never wait for each other.
@@ -6,45 +6,51 @@ device's events may take it, so the two can never wait for each other.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
 from bpu_board.device import Device, Inputs, OnEvent
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
-from bpu_board.runtime.queue import Action, ActionKind, RuntimeQueue
-from bpu_common.errors import BpuError, CapacityError, DeviceFault
+from bpu_board.runtime.queue import ActionKind, Actions, RuntimeQueue
+from bpu_common.errors import BpuError, Cancelled, CapacityError, DeadlineExceeded, DeviceFault
+from bpu_common.perf import InferResult
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind
 from bpu_common.telemetry import QueueSample
 
 _STALL_S = 5.0
 """An idle device with an unfinished task for so long has lost it."""
 
-OnFinal: TypeAlias = "Callable[[Job], None]"
+OnFinal: TypeAlias = "Callable[[Frame], None]"
 
 
-class Job:
-    """One accepted frame and what has become of it. Written by the dispatcher only.
+class Frame:
+    """One inference on its way, and what has become of it. Written by its dispatcher only.
 
     Attributes:
-        final: its final event kind, None while it is alive.
-        device_task: the device's id for it, -1 before it is there.
+        inputs: checked; None: only its time matters, and there is no result to take.
+        final: its final event kind, None while it is on its way.
+        task: the device's id for it, -1 before it is there.
         detail: why it FAILED.
         placed: it was handed to the device.
+        awaited: somebody waits for its result, or takes it.
+        cancel_wanted: its caller took it back while it was under way.
         deadline_missed: its caller took it back because its deadline had passed.
+        on_final: called once with the frame, on the thread that advances the device.
+        listener: gets every event of the device's task.
     """
 
     __slots__ = (
+        "_dispatcher",
+        "awaited",
         "cancel_wanted",
         "control",
         "counters",
         "deadline_missed",
         "detail",
-        "device_task",
         "done_ns",
         "final",
         "handle",
@@ -54,28 +60,39 @@ class Job:
         "placed",
         "started_ns",
         "submitted_ns",
-        "ticket",
+        "task",
     )
 
     def __init__(
-        self, handle: int, inputs: Inputs | None, control: TaskControl, counters: ModelCounters
+        self,
+        dispatcher: Dispatcher,
+        handle: int,
+        inputs: Inputs | None,
+        control: TaskControl,
+        counters: ModelCounters,
     ) -> None:
+        self._dispatcher = dispatcher
         self.handle = handle
         self.inputs = inputs
         self.control = control
         self.counters = counters
         self.on_final: OnFinal | None = None
         self.listener: OnEvent | None = None
-        self.ticket = -1
-        self.device_task = -1
+        self.task = -1
         self.submitted_ns = 0
         self.started_ns = 0
         self.done_ns = 0
         self.final: TaskEventKind | None = None
         self.detail = ""
+        self.awaited = False
         self.cancel_wanted = False
         self.deadline_missed = False
         self.placed = False
+
+    @property
+    def done(self) -> bool:
+        """It has ended on the device, one way or another."""
+        return self.final is not None
 
     @property
     def late(self) -> bool:
@@ -83,60 +100,83 @@ class Job:
         deadline_ns = self.control.deadline_ns
         return deadline_ns is not None and self.done_ns > deadline_ns
 
+    def cancel(self, deadline_missed: bool = False) -> None:
+        """Take it back; `result` then raises `Cancelled` unless it was done before.
+
+        A frame is alive until its result was taken or it was taken back, so a caller who does not
+        want the result of a frame any more calls this.
+
+        Args:
+            deadline_missed: it is counted among the missed deadlines, not among the cancelled.
+        """
+        self._dispatcher.cancel(self, deadline_missed)
+
+    def result(self, timeout_s: float | None = None) -> InferResult:
+        """Wait for the end and return the outputs, which are read-only; call it once.
+
+        Args:
+            timeout_s: wall time to wait at most; when it is over the frame is cancelled, and
+                counted as a missed deadline if it has one.
+
+        Raises:
+            DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
+            Cancelled: it was taken back.
+            DeviceFault: it failed.
+        """
+        return self._dispatcher.result(self, timeout_s)
+
 
 class Dispatcher:
     """The runtime's queue in front of one device; thread-safe."""
 
     def __init__(
-        self, device: Device, queue: RuntimeQueue | None = None, log: EventLog | None = None
+        self,
+        device: Device,
+        queue: RuntimeQueue[Frame] | None = None,
+        log: EventLog | None = None,
     ) -> None:
         self._device = device
-        self._queue = queue or RuntimeQueue()
+        self._queue: RuntimeQueue[Frame] = queue or RuntimeQueue()
         self._log = log or EventLog()
         self._lock = threading.Lock()
-        self._jobs: dict[int, Job] = {}
-        self._begun: dict[int, Job] = {}  # by the device's id, from STARTED to the end
-        self._tickets = itertools.count(1)
+        self._under_way: set[Frame] = set()  # accepted, no final event yet
+        self._begun: dict[int, Frame] = {}  # by the device's id, from STARTED to the end
 
-    def submit(self, job: Job, now_ns: int | None = None) -> None:
-        """Accept a job; its `on_final` is called once, on the thread that advances the device.
+    def submit(self, frame: Frame, now_ns: int | None = None) -> None:
+        """Accept a frame.
 
         Args:
             now_ns: device time, if the caller knows it (in the handler of an event).
 
         Raises:
-            CapacityError: too many tasks are alive; nothing changed.
+            CapacityError: too many frames are alive; nothing changed.
         """
         if now_ns is None:
             now_ns = self._device.now_ns()
         with self._lock:
-            ticket = next(self._tickets)
             try:
-                actions = self._queue.submit(ticket, job.control, now_ns)
+                actions = self._queue.submit(frame, frame.control, now_ns)
             except CapacityError:
-                job.counters.refused += 1
+                frame.counters.refused += 1
                 raise
-            job.ticket = ticket
-            job.submitted_ns = now_ns
-            job.counters.submitted += 1
-            job.counters.priority = job.control.priority
-            self._jobs[ticket] = job
+            frame.submitted_ns = frame.started_ns = now_ns
+            frame.counters.submitted += 1
+            frame.counters.priority = frame.control.priority
+            self._under_way.add(frame)
             self._place(actions)
-        if len(actions) == 1 and actions[0].kind is ActionKind.START:
-            self._start(self._jobs[actions[0].ticket])
-        else:
-            self._carry_out(actions, now_ns)
+        self._carry_out(actions, now_ns)
 
-    def cancel(self, job: Job, deadline_missed: bool = False) -> None:
-        """Take a job back; nothing happens if it has ended.
-
-        Args:
-            deadline_missed: its caller gave up because its deadline has passed: it is counted so.
-        """
+    def cancel(self, frame: Frame, deadline_missed: bool = False) -> None:
+        """Take a frame back; of one that has ended, only its result is given up."""
         now_ns = self._device.now_ns()
         with self._lock:
-            job.deadline_missed = deadline_missed
-            actions = self._queue.cancel(job.ticket, now_ns)
+            if frame.final is not None:
+                if not frame.awaited:
+                    self._queue.taken(frame)
+                return
+            frame.cancel_wanted = True
+            frame.deadline_missed = deadline_missed
+            actions = self._queue.cancel(frame, now_ns)
             self._place(actions)
         self._carry_out(actions, now_ns)
 
@@ -148,142 +188,201 @@ class Dispatcher:
             self._place(actions)
         self._carry_out(actions, now_ns)
 
-    def wait(self, job: Job, timeout_s: float | None) -> bool:
-        """Block until the job has ended; False after `timeout_s` of wall time.
+    def result(self, frame: Frame, timeout_s: float | None) -> InferResult:
+        """See `Frame.result`."""
+        name = frame.counters.name
+        frame.awaited = True
+        if not self._wait(frame, timeout_s):
+            self.cancel(frame, deadline_missed=frame.control.deadline_ns is not None)
+            raise DeadlineExceeded(
+                f"model {name} gave no result within {timeout_s:g} s; the frame was cancelled",
+                hint="allow more time, or give the frame a higher priority",
+            )
+        if frame.final is TaskEventKind.EXPIRED:
+            raise DeadlineExceeded(
+                f"the deadline of a frame of model {name} passed before it was started",
+                hint="the board is busy: allow more time, or give the frame a higher priority",
+            )
+        if frame.final is TaskEventKind.CANCELLED:
+            raise Cancelled(f"a frame of model {name} was cancelled")
+        if frame.final is TaskEventKind.FAILED:
+            reason = frame.detail or "no reason given"
+            raise DeviceFault(f"a frame of model {name} failed: {reason}")
+        started_ns = time.perf_counter_ns()
+        try:
+            outputs = self._device.outputs(frame.task)
+        finally:
+            host_ns = time.perf_counter_ns() - started_ns
+            with self._lock:
+                self._queue.taken(frame)
+                frame.counters.taken(frame.done_ns, host_ns)
+        return InferResult(
+            model=name,
+            task=frame.task,
+            outputs=outputs,
+            submitted_ns=frame.submitted_ns,
+            started_ns=frame.started_ns,
+            done_ns=frame.done_ns,
+            late=frame.late,
+        )
 
-        Raises:
-            DeviceFault: the device lost the task.
+    def wait_until(self, done: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """As `Device.wait`; a device that has stopped working fails all frames instead of raising.
+
+        Returns:
+            Whether `done` holds.
         """
-        ends = None if timeout_s is None else time.monotonic() + timeout_s
-        stalled_since: float | None = None
-        while job.final is None:
-            left_s = None if ends is None else ends - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                return False
-            if self._device.wait(lambda: job.final is not None, self._slice_s(job, left_s)):
-                break
-            self.expire()
-            if self._device.capabilities.virtual_time:  # idle: another thread is about to submit
-                stalled_since = stalled_since or time.monotonic()
-                if time.monotonic() - stalled_since > _STALL_S:
-                    raise DeviceFault(f"the device went idle without finishing task {job.ticket}")
-                time.sleep(0.0005)
-        return True
+        try:
+            return self._device.wait(done, timeout_s)
+        except DeviceFault as error:
+            self.fail_all(error.message)
+            return done()
+
+    def fail_all(self, reason: str) -> None:
+        """End every frame that is under way: the device does not work any more."""
+        now_ns = self._device.now_ns()
+        with self._lock:
+            frames = tuple(self._under_way)
+        for frame in frames:
+            self._end(frame, _own_event(frame, TaskEventKind.FAILED, now_ns, reason))
 
     def queue_sample(self) -> QueueSample:
         with self._lock:
             queue = self._queue
-            return QueueSample(queue.running, queue.waiting, queue.running_limit, queue.alive_limit)
+            return QueueSample(
+                queue.running,
+                queue.waiting,
+                queue.running_limit,
+                queue.alive_limit,
+                queue.untaken,
+            )
 
     def locked(self) -> threading.Lock:
         """The lock that guards all `ModelCounters`."""
         return self._lock
 
-    def _place(self, actions: Sequence[Action]) -> None:
-        """Book what goes to the device; the lock is held."""
-        for action in actions:
-            if action.kind is ActionKind.START:
-                job = self._jobs[action.ticket]
-                job.placed = True
-                job.counters.running += 1
+    def _wait(self, frame: Frame, timeout_s: float | None) -> bool:
+        """Block until the frame has ended; False after `timeout_s` of wall time."""
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        stalled_since: float | None = None
+        while frame.final is None:
+            left_s = None if ends is None else ends - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return False
+            if self.wait_until(lambda: frame.final is not None, self._slice_s(frame, left_s)):
+                break
+            self.expire()
+            if self._device.capabilities.virtual_time:  # idle: another thread is about to submit
+                stalled_since = stalled_since or time.monotonic()
+                if time.monotonic() - stalled_since > _STALL_S:
+                    self.fail_all("the device went idle without finishing it")
+                time.sleep(0.0005)
+        return True
 
-    def _slice_s(self, job: Job, left_s: float | None) -> float | None:
-        """How long to wait before looking at the job's deadline again."""
-        deadline_ns = job.control.deadline_ns
+    def _place(self, actions: Actions[Frame]) -> None:
+        """Book what goes to the device; the lock is held."""
+        for kind, frame in actions:
+            if kind is ActionKind.START:
+                frame.placed = True
+                frame.counters.running += 1
+
+    def _slice_s(self, frame: Frame, left_s: float | None) -> float | None:
+        """How long to wait before looking at the frame's deadline again."""
+        deadline_ns = frame.control.deadline_ns
         if deadline_ns is None or self._device.capabilities.virtual_time:
             return left_s
         slice_s = max((deadline_ns - self._device.now_ns()) / 1e9, 0.01)
         return slice_s if left_s is None else min(slice_s, left_s)
 
-    def _carry_out(self, actions: Sequence[Action], now_ns: int) -> None:
-        for action in actions:
-            job = self._jobs.get(action.ticket)
-            if job is None:
-                continue
-            if action.kind is ActionKind.START:
-                self._start(job)
-            elif action.kind is ActionKind.STOP:
-                job.cancel_wanted = True
-                if job.device_task >= 0:
-                    self._device.cancel(job.device_task)
-            elif action.kind is ActionKind.EXPIRE:
-                self._end(job, _own_event(job, TaskEventKind.EXPIRED, now_ns))
+    def _carry_out(self, actions: Actions[Frame], now_ns: int) -> None:
+        for kind, frame in actions:
+            if kind is ActionKind.START:
+                self._start(frame)
+            elif kind is ActionKind.STOP:
+                if frame.task >= 0:  # else `_start` sees that it is wanted
+                    self._device.cancel(frame.task)
+            elif kind is ActionKind.EXPIRE:
+                self._end(frame, _own_event(frame, TaskEventKind.EXPIRED, now_ns))
             else:
-                self._end(job, _own_event(job, TaskEventKind.CANCELLED, now_ns))
+                self._end(frame, _own_event(frame, TaskEventKind.CANCELLED, now_ns))
 
-    def _start(self, job: Job) -> None:
-        every_event = job.listener is not None
+    def _start(self, frame: Frame) -> None:
+        every_event = frame.listener is not None
+        on_event = partial(self._on_event, frame)
         try:
-            job.device_task = self._device.submit(
-                job.handle, job.inputs, job.control, partial(self._on_event, job), every_event
+            frame.task = self._device.submit(
+                frame.handle, frame.inputs, frame.control, on_event, every_event
             )
         except BpuError as error:
             now_ns = self._device.now_ns()
-            self._end(job, _own_event(job, TaskEventKind.FAILED, now_ns, error.message))
+            self._end(frame, _own_event(frame, TaskEventKind.FAILED, now_ns, error.message))
             return
-        if job.cancel_wanted:
-            self._device.cancel(job.device_task)
+        if frame.cancel_wanted:
+            self._device.cancel(frame.task)
 
-    def _on_event(self, job: Job, event: TaskEvent) -> None:
-        if job.listener is not None:
-            job.listener(event)
+    def _on_event(self, frame: Frame, event: TaskEvent) -> None:
+        if frame.listener is not None:
+            frame.listener(event)
         kind = event.kind
         if kind is TaskEventKind.STARTED:
-            job.started_ns = event.time_ns
-            self._begun[event.task] = job
+            frame.started_ns = event.time_ns
+            self._begun[event.task] = frame
         elif kind is TaskEventKind.DONE or kind in FINAL_KINDS:
             self._begun.pop(event.task, None)
-            self._end(job, event)
+            self._end(frame, event)
         elif kind is TaskEventKind.PARKED:
-            self._preempted(job, event)
+            self._preempted(frame, event)
 
-    def _preempted(self, job: Job, event: TaskEvent) -> None:
+    def _preempted(self, frame: Frame, event: TaskEvent) -> None:
         other = self._begun.get(event.other)
         by = "another task" if other is None else other.counters.name
         with self._lock:
-            job.counters.preempted += 1
+            frame.counters.preempted += 1
             if other is not None:
                 other.counters.preempting += 1
-        self._log.info_often(event.time_ns, f"{job.counters.name} preempted by {by}")
+        self._log.info_often(event.time_ns, f"{frame.counters.name} preempted by {by}")
 
-    def _end(self, job: Job, event: TaskEvent) -> None:
-        now_ns, kind, counters = event.time_ns, event.kind, job.counters
+    def _end(self, frame: Frame, event: TaskEvent) -> None:
+        now_ns, kind, counters = event.time_ns, event.kind, frame.counters
+        done = kind is TaskEventKind.DONE
         with self._lock:
-            if job.final is not None:
+            if frame.final is not None:
                 return
-            job.done_ns = now_ns
-            job.detail = event.detail
-            if kind is TaskEventKind.DONE:
-                latency_ns = now_ns - job.submitted_ns
-                counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, job.late)
-            elif kind is TaskEventKind.CANCELLED and job.deadline_missed:
+            frame.done_ns = now_ns
+            frame.detail = event.detail
+            if done:
+                latency_ns = now_ns - frame.submitted_ns
+                counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, frame.late)
+            elif kind is TaskEventKind.CANCELLED and frame.deadline_missed:
                 counters.dropped(TaskEventKind.EXPIRED)
             else:
                 counters.dropped(kind)
-            counters.running -= job.placed
-            del self._jobs[job.ticket]
-            actions = self._queue.finished(job.ticket, now_ns)
+            counters.running -= frame.placed
+            self._under_way.discard(frame)
+            has_result = done and frame.inputs is not None and not frame.cancel_wanted
+            actions = self._queue.finished(frame, now_ns, has_result)
             self._place(actions)
-            job.final = kind
-        if kind is not TaskEventKind.DONE or job.control.deadline_ns is not None:
-            self._report(job, kind, now_ns)
+            frame.final = kind
+        if not done or frame.control.deadline_ns is not None:
+            self._report(frame, kind, now_ns)
         if actions:
             self._carry_out(actions, now_ns)
-        if job.on_final is not None:
-            job.on_final(job)
+        if frame.on_final is not None:
+            frame.on_final(frame)
 
-    def _report(self, job: Job, kind: TaskEventKind, now_ns: int) -> None:
+    def _report(self, frame: Frame, kind: TaskEventKind, now_ns: int) -> None:
         """Write down what a person should know about an end."""
-        name = job.counters.name
+        name = frame.counters.name
         if kind is TaskEventKind.FAILED:
-            self._log.error(now_ns, f"a frame of {name} failed: {job.detail or 'no reason given'}")
+            reason = frame.detail or "no reason given"
+            self._log.error(now_ns, f"a frame of {name} failed: {reason}")
         elif kind is TaskEventKind.DONE:
-            if job.late:
+            if frame.late:
                 self._log.warn_often(now_ns, f"{name} was late for a deadline")
-        elif kind is TaskEventKind.EXPIRED or job.deadline_missed:
+        elif kind is TaskEventKind.EXPIRED or frame.deadline_missed:
             self._log.warn_often(now_ns, f"{name} missed a deadline, the frame was dropped")
 
 
-def _own_event(job: Job, kind: TaskEventKind, now_ns: int, detail: str = "") -> TaskEvent:
-    """The end of a job that the device does not know of."""
-    return TaskEvent(now_ns, kind, job.device_task, job.counters.name, detail=detail)
+def _own_event(frame: Frame, kind: TaskEventKind, now_ns: int, detail: str = "") -> TaskEvent:
+    """The end of a frame that the device does not know of."""
+    return TaskEvent(now_ns, kind, frame.task, frame.counters.name, detail=detail)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
+from bpu_common.board import ModelInfo
 from bpu_common.caller import canonical
 from bpu_common.errors import InputError
-from bpu_common.model import BpuModel
+from bpu_common.frame import FrameInput, Given, as_frame_inputs, check_roi
 from bpu_common.tensor import AnyArray
 
 
-def check_inputs(model: BpuModel, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-    """The arrays of all inputs in their canonical form (`bpu_common.caller`).
+def check_inputs(model: ModelInfo, inputs: Given) -> dict[str, FrameInput]:
+    """All inputs, arrays in their canonical form (`bpu_common.caller`).
 
     Raises:
-        InputError: a name is missing or unknown, or an array does not fit.
+        InputError: a name is missing or unknown, an array does not fit, or a region of
+            interest does not (`check_roi`).
     """
     known = {each.tensor.name: each for each in model.inputs}
     unknown = [name for name in inputs if name not in known]
@@ -31,13 +31,18 @@ def check_inputs(model: BpuModel, inputs: Mapping[str, AnyArray]) -> dict[str, A
             f"input {missing[0]!r} of model {model.name} is not given",
             hint=f"give {len(known)} array(s): {', '.join(known)}",
         )
+    given, checked = as_frame_inputs(inputs), {}
     try:
-        return {name: canonical(inputs[name], target) for name, target in known.items()}
+        for name, target in known.items():
+            array = canonical(given[name].array, target)
+            check_roi(model.name, target, given[name].roi)
+            checked[name] = FrameInput(array, given[name].roi)
     except InputError as error:
         raise InputError(error.message, where=f"model {model.name}", hint=error.hint) from None
+    return checked
 
 
-def random_inputs(model: BpuModel, seed: int = 0) -> dict[str, AnyArray]:
+def random_inputs(model: ModelInfo, seed: int = 0) -> dict[str, AnyArray]:
     """Random arrays for every input (what `perf` runs on when no file is given)."""
     generator = np.random.default_rng(seed)
     made: dict[str, AnyArray] = {}

@@ -16,7 +16,7 @@ from functools import partial
 from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
-from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.errors import BpuError, CapacityError, UsageError
 from bpu_common.load import LoadRequest, LoadState, arrivals
 from bpu_common.task import TaskControl, TaskEventKind
@@ -45,7 +45,7 @@ class _Load:
         if request.rate_hz:
             self.times = arrivals(request.rate_hz, request.seed)
         self.stopped = False
-        self.jobs: set[Job] = set()
+        self.frames: set[Frame] = set()
         self.submitted = 0
         self.done = 0
         self.failed = 0
@@ -105,7 +105,6 @@ class Loads:
                 raise UsageError(f"a load named {name!r} runs already", hint="stop it first")
             load = _Load(name, request, handle, counters, now_ns)
             self._loads[name] = load
-            counters.loads += 1
             if load.times is None:
                 for _ in range(request.threads):
                     self._plan(now_ns, load)
@@ -115,6 +114,8 @@ class Loads:
                 self._thread = threading.Thread(target=self._run, name="loads", daemon=True)
                 self._thread.start()
             state = load.state()
+        with self._dispatcher.locked():
+            counters.loads += 1
         self._log.info(now_ns, f"load {name} started: {load.describe()}")
         return state
 
@@ -126,12 +127,13 @@ class Loads:
                 known = ", ".join(self._loads) or "none"
                 raise UsageError(f"no load named {name!r} runs", hint=f"running: {known}")
             load.stopped = True
-            flying = tuple(load.jobs)
-        for job in flying:
-            self._dispatcher.cancel(job)
-        self._device.wait(lambda: not load.jobs, _STOP_S)
-        with self._lock:
+            flying = tuple(load.frames)
+        for frame in flying:
+            frame.cancel()
+        self._dispatcher.wait_until(lambda: not load.frames, _STOP_S)
+        with self._dispatcher.locked():
             load.counters.loads -= 1
+        with self._lock:
             state = load.state()
         self._log.info(self._device.now_ns(), f"load {name} stopped after {state.done} frames")
         return state
@@ -191,33 +193,33 @@ class Loads:
         return min(max(left_s, 0.0), _LONGEST_WAIT_S)
 
     def _submit(self, load: _Load, now_ns: int | None = None) -> None:
-        job = Job(load.handle, None, load.control, load.counters)
-        job.on_final = partial(self._final, load)
+        frame = Frame(self._dispatcher, load.handle, None, load.control, load.counters)
+        frame.on_final = partial(self._final, load)
         with self._lock:
             if load.stopped:
                 return
-            load.jobs.add(job)
+            load.frames.add(frame)
             load.submitted += 1
         try:
-            self._dispatcher.submit(job, now_ns)
+            self._dispatcher.submit(frame, now_ns)
         except BpuError:
             with self._lock:
-                load.jobs.discard(job)
+                load.frames.discard(frame)
                 load.submitted -= 1
                 load.refused += 1
                 self._again(load, _RETRY_NS)
 
-    def _final(self, load: _Load, job: Job) -> None:
+    def _final(self, load: _Load, frame: Frame) -> None:
         """The end of a frame, on the thread that advances the device."""
-        done = job.final is TaskEventKind.DONE
+        done = frame.final is TaskEventKind.DONE
         with self._lock:
-            load.jobs.discard(job)
+            load.frames.discard(frame)
             load.done += done
-            load.failed += job.final is TaskEventKind.FAILED
+            load.failed += frame.final is TaskEventKind.FAILED
             if not done:
                 self._again(load, _PAUSE_NS)
         if done and load.times is None:
-            self._submit(load, job.done_ns)
+            self._submit(load, frame.done_ns)
 
     def _again(self, load: _Load, pause_ns: int) -> None:
         """Let one frame of a closed loop follow after a pause; the lock is held."""

@@ -15,10 +15,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bpu_board.device import Device, OnEvent
+from bpu_board.device import Device, Observes, OnEvent, Plans
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.meter import NodeMeters
-from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
@@ -43,13 +43,14 @@ class PerfLoop:
         self._counters = counters
         self._request = request
         self._control = TaskControl(core_id=request.core_id, priority=request.priority)
-        plan = device.plan(handle) if request.profile else None
-        self._meters = NodeMeters(plan) if plan is not None else None
+        self._meters: NodeMeters | None = None
+        if request.profile and isinstance(device, Plans):
+            self._meters = NodeMeters(device.plan(handle))
         self._lock = threading.Lock()
         self._latencies = array("q")
         self._submitted = 0
         self._in_flight = 0
-        self._jobs: set[Job] = set()
+        self._frames: set[Frame] = set()
         self._end_ns: int | None = None
         self._last_ns = 0
         self._error: BpuError | None = None
@@ -62,7 +63,7 @@ class PerfLoop:
             DeviceFault: a frame failed.
             Cancelled: `stop` was set; frames in flight have been taken back.
         """
-        busy_before = [core.busy_ns for core in self._device.cores()]
+        busy_before = self._busy_ns()
         wall_start = time.perf_counter_ns()
         start_ns = self._device.now_ns()
         if self._request.duration_ns:
@@ -75,62 +76,67 @@ class PerfLoop:
             raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
         if self._error is not None:
             raise self._error
-        busy_after = [core.busy_ns for core in self._device.cores()]
-        busy_ns = tuple(b - a for a, b in zip(busy_before, busy_after, strict=True))
+        busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
 
-    def _next(self, now_ns: int, ended: Job | None = None) -> None:
+    def _busy_ns(self) -> tuple[int, ...]:
+        """By core; empty if the device does not tell."""
+        if not isinstance(self._device, Observes):
+            return ()
+        return tuple(core.busy_ns for core in self._device.cores())
+
+    def _next(self, now_ns: int, ended: Frame | None = None) -> None:
         """Submit a frame of one virtual thread, unless the run is over.
 
         Args:
             ended: the thread's last frame, still counted as in flight.
         """
-        job = Job(self._handle, None, self._control, self._counters)
-        job.on_final = self._done
+        frame = Frame(self._dispatcher, self._handle, None, self._control, self._counters)
+        frame.on_final = self._done
         with self._lock:
             if ended is not None:
-                self._jobs.discard(ended)
+                self._frames.discard(ended)
                 self._in_flight -= 1
             if self._error is not None or not self._more(now_ns):
                 return
             self._submitted += 1
             self._in_flight += 1
-            self._jobs.add(job)
+            self._frames.add(frame)
         if self._meters is not None:
-            job.listener = self._listener(job)
+            frame.listener = self._listener(frame)
         try:
-            self._dispatcher.submit(job, now_ns)
+            self._dispatcher.submit(frame, now_ns)
         except BpuError as error:
             with self._lock:
                 self._error = error
                 self._in_flight -= 1
-                self._jobs.discard(job)
+                self._frames.discard(frame)
 
     def _more(self, now_ns: int) -> bool:
         if self._end_ns is not None:
             return now_ns < self._end_ns
         return self._submitted < self._request.frame_count
 
-    def _listener(self, job: Job) -> OnEvent:
+    def _listener(self, frame: Frame) -> OnEvent:
         meters = self._meters
         assert meters is not None
 
         def listen(event: TaskEvent) -> None:
-            meters.on_event(event, job.submitted_ns)
+            meters.on_event(event, frame.submitted_ns)
 
         return listen
 
-    def _done(self, job: Job) -> None:
+    def _done(self, frame: Frame) -> None:
         """The end of a frame; ends come one at a time."""
-        if job.final is TaskEventKind.DONE:
-            self._latencies.append(job.done_ns - job.submitted_ns)
-            self._last_ns = job.done_ns
+        if frame.final is TaskEventKind.DONE:
+            self._latencies.append(frame.done_ns - frame.submitted_ns)
+            self._last_ns = frame.done_ns
         elif self._error is None:
             self._error = DeviceFault(
-                f"a frame of {self._counters.name} ended as {_name(job)}: "
-                f"{job.detail or 'no reason given'}"
+                f"a frame of {self._counters.name} ended as {_name(frame)}: "
+                f"{frame.detail or 'no reason given'}"
             )
-        self._next(job.done_ns, job)
+        self._next(frame.done_ns, frame)
 
     def _watch(
         self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None
@@ -140,7 +146,9 @@ class PerfLoop:
         step = FRAMES_PER_REPORT if on_progress is not None else 1 << 62
         while True:
             asked = None if self._error is not None else stop
-            finished = self._device.wait(partial(self._reached, reported + step, asked), 0.5)
+            finished = self._dispatcher.wait_until(
+                partial(self._reached, reported + step, asked), 0.5
+            )
             if stop is not None and stop.is_set():
                 self._take_back()
             while on_progress is not None and len(self._latencies) >= reported + step:
@@ -157,9 +165,9 @@ class PerfLoop:
         """Submit nothing more and cancel what is in flight."""
         with self._lock:
             self._error = self._error or Cancelled("stopped")
-            flying = tuple(self._jobs)
-        for job in flying:
-            self._dispatcher.cancel(job)
+            flying = tuple(self._frames)
+        for frame in flying:
+            frame.cancel()
 
     def _reached(self, frames: int, stop: threading.Event | None) -> bool:
         """There is something to do: the end, a report, or a stop that nobody has seen yet."""
@@ -201,5 +209,5 @@ class PerfLoop:
         )
 
 
-def _name(job: Job) -> str:
-    return job.final.value if job.final is not None else "nothing"
+def _name(frame: Frame) -> str:
+    return frame.final.value if frame.final is not None else "nothing"

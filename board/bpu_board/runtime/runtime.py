@@ -4,93 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from bpu_board.device import Device, SegmentValues
+from bpu_board.device import Device, Inspects, Plans, SegmentValues
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
-from bpu_board.runtime.dispatcher import Dispatcher, Job
+from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_board.runtime.inputs import check_inputs, random_inputs
 from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
-from bpu_board.runtime.session import Session, Sessions
+from bpu_board.runtime.session import Sessions
 from bpu_board.runtime.store import ModelStore
-from bpu_common.board import ModelEntry
-from bpu_common.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    DeviceFault,
-    UsageError,
-)
+from bpu_common.board import ModelEntry, ModelInfo
+from bpu_common.errors import UsageError
+from bpu_common.frame import Given
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
-from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
-from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskEventKind
+from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
-from bpu_common.tensor import AnyArray
-
-
-class Pending:
-    """One frame on its way."""
-
-    def __init__(self, device: Device, dispatcher: Dispatcher, session: Session, job: Job) -> None:
-        self._device = device
-        self._dispatcher = dispatcher
-        self._session = session
-        self._job = job
-
-    @property
-    def done(self) -> bool:
-        """It has ended, one way or another."""
-        return self._job.final is not None
-
-    def cancel(self, deadline_missed: bool = False) -> None:
-        """Take it back; `result` then raises `Cancelled` unless it was done before.
-
-        Args:
-            deadline_missed: it is counted among the missed deadlines, not among the cancelled.
-        """
-        self._dispatcher.cancel(self._job, deadline_missed)
-
-    def result(self, timeout_s: float | None = None) -> InferResult:
-        """Wait for the end and return the outputs; call it once.
-
-        Args:
-            timeout_s: wall time to wait at most; when it is over the frame is cancelled, and
-                counted as a missed deadline if it has one.
-
-        Raises:
-            DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
-            Cancelled: it was taken back.
-            DeviceFault: it failed.
-        """
-        job, name = self._job, self._session.model.name
-        if not self._dispatcher.wait(job, timeout_s):
-            self.cancel(deadline_missed=job.control.deadline_ns is not None)
-            raise DeadlineExceeded(
-                f"model {name} gave no result within {timeout_s:g} s; the frame was cancelled",
-                hint="allow more time, or give the frame a higher priority",
-            )
-        if job.final is TaskEventKind.EXPIRED:
-            raise DeadlineExceeded(
-                f"the deadline of a frame of model {name} passed before it was started",
-                hint="the board is busy: allow more time, or give the frame a higher priority",
-            )
-        if job.final is TaskEventKind.CANCELLED:
-            raise Cancelled(f"a frame of model {name} was cancelled")
-        if job.final is TaskEventKind.FAILED:
-            raise DeviceFault(f"a frame of model {name} failed: {job.detail or 'no reason given'}")
-        outputs = self._device.outputs(job.device_task)
-        return InferResult(
-            model=name,
-            task=job.device_task,
-            outputs=outputs,
-            submitted_ns=job.submitted_ns,
-            started_ns=job.started_ns,
-            done_ns=job.done_ns,
-            late=job.late,
-        )
 
 
 class Runtime:
@@ -110,28 +42,30 @@ class Runtime:
         self._sampler = Sampler(device, self._log)
         self._watch = self._sampler.watch()
 
-    def install(self, models: Sequence[BpuModel], digest: str = "") -> tuple[str, ...]:
-        """Load models that are in memory and return their names.
+    def open(self, path: Path | str, model: str = "") -> tuple[ModelInfo, ...]:
+        """Make the models of a file ready that is not in the store: the named one, or all.
 
         Raises:
             UsageError: a model of the same name is loaded.
+            ModelNotFound: the file holds no model of this name.
+            ModelFormatError, InputError: the device cannot run the file.
         """
-        return tuple(s.model.name for s in self._sessions.install(models, digest))
+        return tuple(session.info for session in self._sessions.open(Path(path), model))
 
-    def load(self, model: str) -> tuple[BpuModel, ...]:
+    def load(self, model: str) -> tuple[ModelInfo, ...]:
         """Load a model, or all models of a file when a digest is given.
 
         Raises:
             ModelNotFound: it is neither loaded nor in the store.
         """
-        return tuple(session.model for session in self._sessions.load(model))
+        return tuple(session.info for session in self._sessions.load(model))
 
     def unload(self, model: str) -> None:
         """Give a model's memory back; it stays in the store.
 
         Raises:
             ModelNotFound: unknown.
-            UsageError: its tasks are alive.
+            UsageError: its frames are alive.
         """
         self._sessions.unload(model)
 
@@ -140,69 +74,69 @@ class Runtime:
 
         Raises:
             ModelNotFound: not in the store.
-            UsageError: tasks of it are alive.
+            UsageError: frames of it are alive, or there is no store.
         """
-        if self.store is None:
-            raise UsageError("this runtime has no store to remove a model from")
-        stored = self.store.find(model)
-        self._sessions.unload(stored.digest)
-        self.store.remove(stored.digest)
-        self._log.info(self.device.now_ns(), f"{', '.join(stored.names)} removed")
+        removed = self._sessions.remove(model)
+        self._log.info(self.device.now_ns(), f"{', '.join(removed.names)} removed")
 
     def list(self) -> tuple[ModelEntry, ...]:
         """Every model that can be run."""
         return self._sessions.entries()
 
-    def info(self, model: str) -> BpuModel:
-        """The model itself: inputs, outputs, segments, parameters.
+    def info(self, model: str) -> ModelInfo:
+        """What a model is: inputs, outputs, segments, parameters. It is not loaded for this.
 
         Raises:
             ModelNotFound: unknown.
         """
-        return self._sessions.get(model).model
+        return self._sessions.info(model)
 
     def submit(
         self,
         model: str,
-        inputs: Mapping[str, AnyArray],
+        inputs: Given,
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
-    ) -> Pending:
+    ) -> Frame:
         """Check the inputs and queue one frame; the arrays must not change until its result.
+
+        It counts among the alive (at most 32) until its result is taken or it is cancelled.
 
         Raises:
             ModelNotFound: unknown model.
             InputError: an array does not fit.
             UsageError: core or priority out of range.
-            CapacityError: too many tasks are alive.
+            CapacityError: too many frames are alive.
         """
         session = self._sessions.get(model)
         self._check_control(control)
-        checked = check_inputs(session.model, inputs)
-        job = Job(session.handle, checked, control, session.counters)
-        self._dispatcher.submit(job)
-        return Pending(self.device, self._dispatcher, session, job)
+        checked = check_inputs(session.info, inputs)
+        frame = Frame(self._dispatcher, session.handle, checked, control, session.counters)
+        self._dispatcher.submit(frame)
+        return frame
 
     def infer(
         self,
         model: str,
-        inputs: Mapping[str, AnyArray],
+        inputs: Given,
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
         timeout_s: float | None = None,
     ) -> InferResult:
-        """Run one frame and wait for it: `submit` and `Pending.result` in one."""
+        """Run one frame and wait for it: `submit` and `Frame.result` in one."""
         return self.submit(model, inputs, control).result(timeout_s)
 
-    def inspect(
-        self, model: str, inputs: Mapping[str, AnyArray], exact: bool = False
-    ) -> tuple[SegmentValues, ...]:
+    def inspect(self, model: str, inputs: Given, exact: bool = False) -> tuple[SegmentValues, ...]:
         """Run one frame outside of time; returns the arrays between the segments.
 
         Raises:
             InputError: an array does not fit.
+            UsageError: the device cannot tell.
             DeviceFault: `exact` and the instructions gave something else than the fast path.
         """
         session = self._sessions.get(model)
-        return self.device.inspect(session.handle, check_inputs(session.model, inputs), exact)
+        checked = check_inputs(session.info, inputs)
+        if not isinstance(self.device, Inspects):
+            raise _cannot_tell("the arrays between the segments of a model")
+        return self.device.inspect(session.handle, checked, exact)
 
     def perf(
         self,
@@ -212,23 +146,30 @@ class Runtime:
     ) -> PerfResult:
         """Measure a model in a closed loop; see `bpu_common.perf` for what is asked and answered.
 
-        The numbers of the frame are computed once before the first submit, which shows that the
-        model runs; then the time of every frame passes on the device.
+        On a device that shows its arrays the numbers of the frame are computed once before the
+        first submit, which shows that the model runs. Then the time of every frame passes on it.
 
         Args:
             on_progress: called on this thread, once per 200 frames and at the end.
             stop: set it to end the run early.
 
         Raises:
-            ModelNotFound, InputError, UsageError: the request cannot be carried out.
+            ModelNotFound, InputError, UsageError: the request cannot be carried out, or asks for
+                what the device cannot tell.
             CapacityError: other callers fill the queue.
             DeviceFault: a frame failed, or `exact` found a difference.
             Cancelled: `stop` was set.
         """
         session = self._sessions.get(request.model)
         self._check_control(TaskControl(core_id=request.core_id, priority=request.priority))
-        inputs = request.inputs or random_inputs(session.model)
-        self.device.inspect(session.handle, check_inputs(session.model, inputs), request.exact)
+        inputs = request.inputs or random_inputs(session.info)
+        checked = check_inputs(session.info, inputs)
+        if isinstance(self.device, Inspects):
+            self.device.inspect(session.handle, checked, request.exact)
+        elif request.exact:
+            raise _cannot_tell("what the instructions of a model compute")
+        if request.profile and not isinstance(self.device, Plans):
+            raise _cannot_tell("the times of a model's nodes")
         loop = PerfLoop(self.device, self._dispatcher, session.handle, session.counters, request)
         return loop.run(on_progress, stop)
 
@@ -281,6 +222,16 @@ class Runtime:
         """Random id of this run of the runtime, as in telemetry frames."""
         return self._sampler.boot_id
 
+    def failure(self) -> str:
+        """Why the device works no more; empty as long as it does.
+
+        Frames that were under way when it stopped have failed after this call.
+        """
+        reason = self.device.failure
+        if reason:
+            self._dispatcher.fail_all(reason)
+        return reason
+
     def close(self) -> None:
         """Stop loads and the device."""
         self._loads.close()
@@ -297,3 +248,7 @@ class Runtime:
             raise UsageError(
                 f"priority {control.priority} is not in [{PRIORITY_LOWEST},{PRIORITY_HIGHEST}]"
             )
+
+
+def _cannot_tell(what: str) -> UsageError:
+    return UsageError(f"this board's device cannot tell {what}")

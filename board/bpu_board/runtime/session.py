@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.runtime.store import ModelStore, StoredModel
-from bpu_common import container
-from bpu_common.board import ModelEntry
+from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import ModelNotFound, UsageError
-from bpu_common.model import BpuModel
-from bpu_common.task import BpuStep, TaskPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """One loaded model.
+    """One open model.
 
     Attributes:
-        digest: of the file it came from, empty for a model given in memory.
+        digest: of its file in the store, empty for a file that is not in it.
         handle: the device's.
     """
 
-    model: BpuModel
+    info: ModelInfo
     digest: str
     handle: int
     counters: ModelCounters
 
 
 class Sessions:
-    """The loaded models of one device; thread-safe.
+    """The open models of one device; thread-safe.
 
     A key is a model's name, a digest (at least 8 digits) of a file that holds one model, or
-    `digest/name` for one model of a pack. Files of the store are loaded on first use.
+    `digest/name` for one model of a pack. Models of the store are opened on first use.
+
+    Opening takes as long as the device needs, seconds for a large model. Only callers who want a
+    model of the same file wait for it, each file having a gate of its own; the lock over the tables
+    is held for moments.
     """
 
     def __init__(
@@ -45,115 +49,132 @@ class Sessions:
         self._device = device
         self._log = log or EventLog()
         self._store = store
-        self._lock = threading.RLock()
-        self._loaded: dict[tuple[str, str], Session] = {}
+        self._lock = threading.Lock()
+        self._gates: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._open: dict[tuple[str, str], Session] = {}
         self._known: dict[str, Session] = {}
         self._counters: tuple[ModelCounters, ...] = ()
         self._generation = -1
 
-    def install(self, models: Sequence[BpuModel], digest: str = "") -> tuple[Session, ...]:
-        """Load models given in memory.
+    def open(self, path: Path, name: str = "") -> tuple[Session, ...]:
+        """Open models of a file that is not in the store: the one of this name, or all.
 
         Raises:
-            UsageError: a model of the same name and digest is loaded already.
+            UsageError: a model of the same name is open already.
+            ModelNotFound: the file holds no model of this name.
+            ModelFormatError, InputError, CapacityError: from the device.
         """
-        with self._lock:
-            for model in models:
-                if (digest, model.name) in self._loaded:
-                    raise UsageError(f"a model named {model.name!r} is loaded already")
-            return tuple(self._load_one(model, digest) for model in models)
+        found = [info for info in self._device.read(path) if name in {"", info.name}]
+        if not found:
+            raise ModelNotFound(f"no model {name!r} in the file", where=str(path))
+        for info in found:
+            if ("", info.name) in self._open:
+                raise UsageError(f"a model named {info.name!r} is loaded already")
+        return tuple(self._ready(path, info, "") for info in found)
 
     def get(self, key: str) -> Session:
-        """The session a key means, loaded if it was not.
+        """The session a key means, opened if it was not.
 
         Raises:
             ModelNotFound: nothing of this name.
             UsageError: the key means several models.
         """
+        generation = self._store_generation()
         session = self._known.get(key)
-        if session is not None and self._generation == self._store_generation():
-            return session  # without the lock, which may be held while another model is loaded
+        if session is not None and self._generation == generation:
+            return session
+        found = self._find(key)
+        session = found if isinstance(found, Session) else self._of_store(*found)
         with self._lock:
-            generation = self._store_generation()
             if generation != self._generation:
                 self._known.clear()
                 self._generation = generation
-            session = self._known.get(key)
-            if session is None:
-                session = self._resolve(key)
+            if self._open.get((session.digest, session.info.name)) is session:
                 self._known[key] = session
-            return session
+        return session
+
+    def info(self, key: str) -> ModelInfo:
+        """The description of the model a key means; one of the store is not opened for it.
+
+        Raises:
+            ModelNotFound: nothing of this name.
+            UsageError: the key means several models.
+        """
+        found = self._find(key)
+        return found.info if isinstance(found, Session) else found[1]
 
     def load(self, key: str) -> tuple[Session, ...]:
-        """Load every model that a key means (a digest of a pack means all of it).
+        """Open every model that a key means (a digest of a pack means all of it).
 
         Raises:
             ModelNotFound: nothing of this name.
         """
-        with self._lock:
-            file = self._file(key)
-            if file is None or key in file.names:
-                return (self.get(key),)
-            return self._load_file(file)
+        file = self._file(key)
+        if file is None or key in file.names:
+            return (self.get(key),)
+        return tuple(self._of_store(file, info) for info in file.models)
 
     def unload(self, key: str) -> None:
-        """Forget loaded models; a key that is only in the store is left alone.
+        """Forget open models; a key that is only in the store is left alone.
 
         Raises:
-            ModelNotFound: nothing of this name is loaded or stored.
-            UsageError: a task of it is alive.
+            ModelNotFound: nothing of this name is open or stored.
+            UsageError: a frame of it is alive.
         """
         with self._lock:
-            found = [s for s in self._loaded.values() if _matches(key, s)]
-            if not found:
-                self._file(key, required=True)
-                return
-            for session in found:
-                if session.counters.loads:
-                    raise UsageError(
-                        f"a load runs on model {session.model.name}", hint="stop the load first"
-                    )
-                if session.counters.alive:
-                    raise UsageError(
-                        f"model {session.model.name} is running "
-                        f"({session.counters.alive} tasks, HB_DNN_MODEL_IS_RUNNING)",
-                        hint="wait for its tasks, or cancel them",
-                    )
-            for session in found:
-                self._device.unload(session.handle)
-                del self._loaded[session.digest, session.model.name]
-                self._log.info(self._device.now_ns(), f"{session.model.name} unloaded")
-            self._changed()
+            found = [s for s in self._open.values() if _matches(key, s)]
+        if not found:
+            self._file(key, required=True)
+            return
+        for session in found:
+            _check_idle(session)
+        for session in found:
+            with self._lock:
+                if self._open.pop((session.digest, session.info.name), None) is None:
+                    continue  # another caller was faster
+                self._changed()
+            self._device.release(session.handle)
+            self._log.info(self._device.now_ns(), f"{session.info.name} unloaded")
+
+    def remove(self, key: str) -> StoredModel:
+        """Forget the models of a file and delete it from the store.
+
+        Raises:
+            ModelNotFound: not in the store.
+            UsageError: a frame of one of its models is alive, or there is no store.
+        """
+        if self._store is None:
+            raise UsageError("this runtime has no store to remove a model from")
+        file = self._store.find(key)
+        with self._gate(file.digest):
+            self.unload(file.digest)
+            self._store.remove(file.digest)
+        return file
 
     def entries(self) -> tuple[ModelEntry, ...]:
-        """Everything that can be run, stored files first."""
+        """Everything that can be run, stored files first; waits for no model that is opened."""
+        files = () if self._store is None else self._store.list()
         with self._lock:
-            files = () if self._store is None else self._store.list()
-            entries = [
-                ModelEntry(name, file.digest, file.size_bytes, (file.digest, name) in self._loaded)
-                for file in files
-                for name in file.names
-            ]
-            stored = {(entry.digest, entry.name) for entry in entries}
-            entries += [
-                ModelEntry(name, digest, 0, True)
-                for digest, name in self._loaded
-                if (digest, name) not in stored
-            ]
-            return tuple(entries)
+            open_ones = tuple(self._open)
+        entries = [
+            ModelEntry(name, file.digest, file.size_bytes, (file.digest, name) in open_ones)
+            for file in files
+            for name in file.names
+        ]
+        stored = {(entry.digest, entry.name) for entry in entries}
+        entries += [
+            ModelEntry(name, digest, 0, True)
+            for digest, name in open_ones
+            if (digest, name) not in stored
+        ]
+        return tuple(entries)
 
     def counters(self) -> tuple[ModelCounters, ...]:
-        """Of all loaded models; never waits."""
+        """Of all open models; never waits."""
         return self._counters
 
-    def _store_generation(self) -> int:
-        return -1 if self._store is None else self._store.generation
-
-    def _changed(self) -> None:
-        self._known.clear()
-        self._counters = tuple(session.counters for session in self._loaded.values())
-
-    def _resolve(self, key: str) -> Session:
+    def _find(self, key: str) -> Session | tuple[StoredModel, ModelInfo]:
+        """What a key means: a model of the store, or else one that is open."""
         digest, _, name = key.rpartition("/")
         file = self._file(digest or key)
         if file is not None:
@@ -163,13 +184,51 @@ class Sessions:
                     f"{key!r} holds {len(file.names)} models: {', '.join(file.names)}",
                     hint="name one of them",
                 )
-            return _pick(self._load_file(file), wanted or file.names[0], key)
-        found = [s for s in self._loaded.values() if _matches(key, s)]
+            return file, _pick(file.models, wanted or file.names[0], key)
+        with self._lock:
+            found = [s for s in self._open.values() if _matches(key, s)]
         if len(found) > 1:
             raise UsageError(f"{key!r} means several loaded models", hint="use digest/name")
         if not found:
             raise self._unknown(key)
         return found[0]
+
+    def _of_store(self, file: StoredModel, info: ModelInfo) -> Session:
+        return self._ready(file.path, info, file.digest)
+
+    def _ready(self, path: Path, info: ModelInfo, digest: str) -> Session:
+        """The session of a model, opened by one caller while the others wait at the gate."""
+        with self._gate(digest or str(path)):
+            session = self._open.get((digest, info.name))
+            if session is not None:
+                return session
+            if digest and not path.exists():  # removed while this caller waited
+                raise ModelNotFound(f"no model {info.name!r} on this board")
+            handle = self._device.open(path, info.name)
+            session = Session(info, digest, handle, ModelCounters(info.name, digest))
+            with self._lock:
+                self._open[digest, info.name] = session
+                self._changed()
+        self._log.info(self._device.now_ns(), f"{info.name} loaded")
+        return session
+
+    @contextmanager
+    def _gate(self, file: str) -> Iterator[None]:
+        """Exclude others who open or remove models of the same file."""
+        with self._lock:
+            gate = self._gates.get(file)
+            if gate is None:
+                gate = self._gates[file] = threading.Lock()
+        with gate:
+            yield
+
+    def _store_generation(self) -> int:
+        return -1 if self._store is None else self._store.generation
+
+    def _changed(self) -> None:
+        """The lock is held."""
+        self._known.clear()
+        self._counters = tuple(session.counters for session in self._open.values())
 
     def _file(self, key: str, required: bool = False) -> StoredModel | None:
         if self._store is None:
@@ -179,56 +238,39 @@ class Sessions:
         try:
             return self._store.find(key)
         except ModelNotFound:
-            if required or not any(_matches(key, s) for s in self._loaded.values()):
+            with self._lock:
+                known = any(_matches(key, s) for s in self._open.values())
+            if required or not known:
                 raise
             return None
 
     def _unknown(self, key: str) -> ModelNotFound:
-        names = ", ".join(sorted(name for _, name in self._loaded))
+        names = ", ".join(sorted(name for _, name in tuple(self._open)))
         return ModelNotFound(
             f"no model {key!r} is loaded", hint=f"loaded: {names}" if names else "load one first"
         )
 
-    def _load_file(self, file: StoredModel) -> tuple[Session, ...]:
-        known = [self._loaded.get((file.digest, name)) for name in file.names]
-        if all(session is not None for session in known):
-            return tuple(session for session in known if session is not None)
-        models = container.load(file.path)
-        return tuple(
-            self._loaded.get((file.digest, model.name)) or self._load_one(model, file.digest)
-            for model in models
-        )
 
-    def _load_one(self, model: BpuModel, digest: str) -> Session:
-        handle = self._device.load(model)
-        plan = self._device.plan(handle)
-        clock_hz = self._device.capabilities.clock_hz
-        counters = ModelCounters(model.name, digest, _bpu_ns(plan, clock_hz))
-        session = Session(model, digest, handle, counters)
-        self._loaded[digest, model.name] = session
-        self._changed()
-        self._log.info(self._device.now_ns(), f"{model.name} loaded")
-        return session
+def _check_idle(session: Session) -> None:
+    """Raise UsageError if a load or a frame needs the model."""
+    name, counters = session.info.name, session.counters
+    if counters.loads:
+        raise UsageError(f"a load runs on model {name}", hint="stop the load first")
+    if counters.alive:
+        raise UsageError(
+            f"model {name} is running ({counters.alive} tasks, HB_DNN_MODEL_IS_RUNNING)",
+            hint="wait for its tasks, or cancel them",
+        )
 
 
 def _matches(key: str, session: Session) -> bool:
-    digest, name = session.digest, session.model.name
+    digest, name = session.digest, session.info.name
     by_digest = len(key) >= 8 and bool(digest) and digest.startswith(key)
     return key == name or key == f"{digest}/{name}" or by_digest
 
 
-def _pick(sessions: Iterable[Session], name: str, key: str) -> Session:
-    for session in sessions:
-        if session.model.name == name:
-            return session
+def _pick(models: Iterable[ModelInfo], name: str, key: str) -> ModelInfo:
+    for info in models:
+        if info.name == name:
+            return info
     raise ModelNotFound(f"no model {key!r} on this board")
-
-
-def _bpu_ns(plan: TaskPlan | None, clock_hz: int) -> int:
-    """Time one frame occupies BPU cores when it is alone."""
-    if plan is None:
-        return 0
-    cycles = sum(
-        call.cycles for step in plan.steps if isinstance(step, BpuStep) for call in step.calls
-    )
-    return round(cycles * 1e9 / clock_hz)

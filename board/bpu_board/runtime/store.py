@@ -15,12 +15,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from bpu_board.runtime.reserve import give_back, reserve
 from bpu_common import container
+from bpu_common.board import ModelInfo
 from bpu_common.errors import (
     CapacityError,
     DeployError,
@@ -28,6 +31,7 @@ from bpu_common.errors import (
     ModelNotFound,
     UsageError,
 )
+from bpu_common.files import writing
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,9 @@ ABANDONED_S = 7 * 24 * 3600.0
 _STALLED_S = 600.0
 """One that has not grown for so long gives way when the disk is full."""
 
+_IF_FULL = "remove models that are not used any more (`bpu remove`)"
+_OTHERWISE = "give the agent a folder that it may write to as --store"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
@@ -51,37 +58,56 @@ class StoredModel:
 
     Attributes:
         digest: SHA-256 of the file, 64 hexadecimal digits.
-        names: of the models inside (a pack holds several).
+        models: inside (a pack holds several); none if the file was damaged later.
     """
 
     digest: str
     size_bytes: int
-    names: tuple[str, ...]
+    models: tuple[ModelInfo, ...]
     path: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the models inside."""
+        return tuple(model.name for model in self.models)
+
+
+ReadModels: TypeAlias = Callable[[Path], tuple[ModelInfo, ...]]
+"""Checks a model file and tells what it holds: `Device.read`."""
 
 
 class ModelStore:
     """A folder of models; safe for several threads and several processes.
 
+    What the disk does not take is a CapacityError, what it does not allow a UsageError, and both
+    name the folder.
+
+    Args:
+        read: what decides whether a file is a model, and tells what it holds.
+
     Attributes:
         generation: counts the changes made through this object.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, read: ReadModels) -> None:
         self.root = Path(root)
+        self._read = read
         self._models = self.root / "models"
         self._uploads = self.root / "uploads"
         self.generation = 0
-        self._names: dict[str, tuple[str, ...]] = {}
-        for folder in (self.root, self._models, self._uploads):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        self._models_in: dict[str, tuple[ModelInfo, ...]] = {}
+        with writing(self.root, if_full=_IF_FULL, otherwise=_OTHERWISE):
+            for folder in (self.root, self._models, self._uploads):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
         self._sweep(ABANDONED_S)
 
     def begin(self, digest: str, size_bytes: int) -> int:
         """Prepare or resume an upload; returns the offset of the first byte that is missing.
 
-        Uploads that nobody goes on with are thrown away here: see `ABANDONED_S`.
+        The room for all of it is taken now, so that of two uploads that do not fit together the
+        second is refused at its start; `release` gives back what is not used. Uploads that nobody
+        goes on with are thrown away here: see `ABANDONED_S`.
 
         An offset equal to `size_bytes` means that the model is complete already, or that all its
         bytes have arrived: `commit` is the next step and does no harm.
@@ -101,17 +127,18 @@ class ModelStore:
         with self._locked(digest):
             if self._file(digest).exists():
                 return size_bytes
-            have = part.stat().st_size if part.exists() else 0
+            have, held = _sizes(part)
             if have > size_bytes:
                 part.unlink()
-                have = 0
+                have = held = 0
             free = shutil.disk_usage(self._uploads).free
-            if free < size_bytes - have + _RESERVE_BYTES:
+            if free + held < size_bytes + _RESERVE_BYTES:
                 raise CapacityError(
                     f"the disk of {self.root} has {free} bytes free, the model needs "
-                    f"{size_bytes - have} more",
-                    hint="remove models that are not used any more (`bpu remove`)",
+                    f"{size_bytes - held} more",
+                    hint=_IF_FULL,
                 )
+            reserve(part, size_bytes)
             return have
 
     def append(self, digest: str, offset: int, chunk: bytes | memoryview) -> int:
@@ -127,8 +154,8 @@ class ModelStore:
             if self._file(digest).exists():
                 return offset + len(chunk)
             descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "r+b") as stream:
-                have = os.fstat(stream.fileno()).st_size
+            try:
+                have = os.fstat(descriptor).st_size
                 if not 0 <= offset <= have:
                     raise DeployError(
                         f"upload of {digest[:12]} continues at byte {offset}, but only {have} "
@@ -140,10 +167,20 @@ class ModelStore:
                     raise CapacityError(
                         f"upload of {digest[:12]} is larger than {MAX_MODEL_BYTES} bytes"
                     )
-                if fresh.nbytes:
-                    stream.seek(have)
-                    stream.write(fresh)
-                return have + fresh.nbytes
+                while fresh:  # a disk that is nearly full takes a part of it
+                    written = os.pwrite(descriptor, fresh, have)
+                    fresh, have = fresh[written:], have + written
+                return have
+            finally:
+                os.close(descriptor)
+
+    def release(self, digest: str) -> None:
+        """Give back the room that an unfinished upload has taken and not filled.
+
+        What has arrived stays, and `begin` goes on with it.
+        """
+        with self._locked(digest):
+            give_back(self._part(digest))
 
     def commit(self, digest: str) -> StoredModel:
         """Check a complete upload and make it visible. Doing it again is harmless.
@@ -167,7 +204,7 @@ class ModelStore:
                     hint="deploy the model again",
                 )
             try:
-                container.load(part)
+                models = self._read(part)
             except Exception:
                 part.unlink()
                 raise
@@ -175,6 +212,7 @@ class ModelStore:
             part.replace(file)
             _flush(self._models)
             self.generation += 1
+            self._models_in[digest] = models
             return self._stored(digest)
 
     def put(self, data: bytes) -> StoredModel:
@@ -239,7 +277,7 @@ class ModelStore:
                 self._file(digest).unlink()
             except FileNotFoundError:
                 raise ModelNotFound(f"no model {digest[:12]} on this board") from None
-            self._names.pop(digest, None)
+            self._models_in.pop(digest, None)
             self.generation += 1
             _flush(self._models)
 
@@ -263,22 +301,31 @@ class ModelStore:
     def _stored(self, digest: str) -> StoredModel:
         path = self._file(digest)
         size_bytes = path.stat().st_size
-        names = self._names.get(digest)
-        if names is None:
-            names = _model_names(path)
-            self._names[digest] = names
-        return StoredModel(digest, size_bytes, names, path)
+        models = self._models_in.get(digest)
+        if models is None:
+            try:
+                models = self._read(path)
+            except ModelFormatError as error:
+                reason = error.message
+                logger.warning("stored model %s cannot be read any more: %s", digest[:12], reason)
+                models = ()
+            self._models_in[digest] = models
+        return StoredModel(digest, size_bytes, models, path)
 
     @contextmanager
     def _locked(self, digest: str) -> Iterator[None]:
-        """Exclude other threads and other processes that work on the same digest."""
+        """Exclude other threads and other processes that work on the same digest.
+
+        All that is written is written inside, so this is also where the disk's refusals are said.
+        """
         name = self._uploads / f"{_checked(digest)[0]}.lock"  # 16 files, never removed
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # each open file excludes every other one
-            yield
-        finally:
-            os.close(descriptor)
+        with writing(self.root, if_full=_IF_FULL, otherwise=_OTHERWISE):
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # each open file excludes every other one
+                yield
+            finally:
+                os.close(descriptor)
 
 
 def _checked(digest: str) -> str:
@@ -289,13 +336,13 @@ def _checked(digest: str) -> str:
     return digest
 
 
-def _model_names(path: Path) -> tuple[str, ...]:
-    """Names of the models in a stored file; none if it was damaged after it was stored."""
+def _sizes(part: Path) -> tuple[int, int]:
+    """Bytes that have arrived, and bytes of the disk that the upload holds."""
     try:
-        return tuple(model.name for model in container.load(path))
-    except ModelFormatError as error:
-        logger.warning("stored model %s cannot be read any more: %s", path.stem[:12], error.message)
-        return ()
+        status = part.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_size, status.st_blocks * 512
 
 
 def _older(path: Path, age_s: float) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bpu_common.errors import UsageError
-from bpu_common.files import write_atomic
+from bpu_common.files import write_atomic, writing
 
 _PROBE_TIMEOUT_S = 2.0
 
@@ -64,10 +64,15 @@ class Folder:
         return self.root / "service.json"
 
     def make(self) -> None:
-        """Create what is missing."""
-        for path in (self.root, self.socket.parent, self.log.parent, self.models):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.chmod(0o700)
+        """Create what is missing.
+
+        Raises:
+            UsageError, CapacityError: it cannot be created.
+        """
+        with writing(self.root):
+            for path in (self.root, self.socket.parent, self.log.parent, self.models):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.chmod(0o700)
 
     def read(self) -> Settings:
         """The settings; the defaults where nothing is written.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bpu_board.service.folder import Folder
+from bpu_common.files import writing
 
 LOG_BYTES = 1 << 20
 """The log and the one before it have at most this size."""
@@ -45,7 +46,8 @@ class Supervisor:
     def run(self) -> bool:
         """Supervise until a signal ends it; False at once if another one does so already."""
         self._folder.make()
-        handle = os.open(self._folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with writing(self._folder.lock):
+            handle = os.open(self._folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

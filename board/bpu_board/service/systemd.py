@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bpu_board.service.folder import Folder, Settings
 from bpu_common.errors import UsageError
-from bpu_common.files import write_atomic
+from bpu_common.files import write_atomic, writing
 
 BOOTED = Path("/run/systemd/system")
 SYSTEM_UNITS = Path("/etc/systemd/system")
@@ -78,7 +78,8 @@ def unit_text(folder: Folder, kind: str) -> str:
 def install(folder: Folder, kind: str) -> None:
     """Write the unit and have it started at boot; it is not started yet."""
     path = unit_path(folder, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, unit_text(folder, kind))
     control(kind, "daemon-reload")
     control(kind, "enable", path.name)

@@ -68,6 +68,7 @@ def command(
     frame, eight threads show what the chip can do. While the daemon (`bpud`) runs, measurements on
     a board of the inventory take turns.
     """
+    from bpu_common.frame import as_frame_inputs
     from bpu_common.perf import PerfRequest
     from bpu_host.client import connect
 
@@ -91,7 +92,7 @@ def command(
             core_id=core_id,
             priority=priority,
             profile=profile,
-            inputs=arrays,
+            inputs=as_frame_inputs(arrays),
         )
         try:
             result = _in_turn(address, request, report, job_priority, quiet=as_json)

@@ -151,7 +151,7 @@ class Products:
             sync_folder(self._folder)
         except OSError as error:
             _take_back(done)
-            raise file_error(error, target) from error
+            raise file_error(error, str(target)) from error
         except BaseException:
             _take_back(done)
             raise

@@ -192,7 +192,7 @@ class JobRunner:
         if not 0 <= asked.priority <= PRIORITY_MOST:
             raise UsageError(f"job priority {asked.priority} is not in [0,{PRIORITY_MOST}]")
         await self._boards.check_known(asked.board)
-        input_bytes = sum(array.nbytes for array in asked.request.inputs.values())
+        input_bytes = sum(each.array.nbytes for each in asked.request.inputs.values())
         held = sum(active.input_bytes for active in self._active.values())
         if held + input_bytes > MAX_INPUT_BYTES:
             raise CapacityError(

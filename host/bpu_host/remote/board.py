@@ -14,6 +14,7 @@ import numpy as np
 
 from bpu_common.board import BoardInfo, DeployResult, InferRequest, ModelEntry, ModelInfo
 from bpu_common.errors import BoardUnreachable, DeadlineExceeded, DeviceFault, InputError
+from bpu_common.frame import FrameInput
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
@@ -28,7 +29,9 @@ from bpu_host.remote.upload import Progress, upload
 
 _T = TypeVar("_T")
 
-Arrays: TypeAlias = "AnyArray | Sequence[AnyArray] | Mapping[str, AnyArray]"
+_Input: TypeAlias = AnyArray | FrameInput
+Arrays: TypeAlias = _Input | Sequence[_Input] | Mapping[str, _Input]
+"""By input name, or in the order of the inputs, or the array of the only input."""
 
 CONNECT_S = 10.0
 """For an agent to answer at first."""
@@ -168,11 +171,12 @@ class Board:
         custom_id: int = 0,
         timeout: float | None = None,
     ) -> InferResult:
-        """Run one frame.
+        """Run one frame. The outputs are read-only: copy one to change it in place.
 
         Args:
             arrays: by input name, or in the order of the inputs, or the array of the only input;
-                each as `ModelInput.caller_shape` says (images uint8, featuremaps float32).
+                each as `ModelInput.caller_shape` says (images uint8, featuremaps float32). A
+                `FrameInput` in the place of an array adds a region of interest.
             core_id: 0 any core, 1 core 0, 2 core 1.
             priority: 0..255; 255 preempts.
             timeout: seconds; a frame not started by then is dropped.
@@ -320,11 +324,11 @@ class Board:
         except grpc.FutureTimeoutError:
             raise error from None
 
-    def _named(self, model: str, arrays: Arrays) -> dict[str, AnyArray]:
-        """The arrays by input name, C-contiguous."""
+    def _named(self, model: str, arrays: Arrays) -> dict[str, FrameInput]:
+        """The inputs by name, their arrays C-contiguous."""
         if isinstance(arrays, Mapping):
-            return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        given = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
+            return {name: _contiguous(each) for name, each in arrays.items()}
+        given = [arrays] if isinstance(arrays, (np.ndarray, FrameInput)) else list(arrays)
         names = self._inputs.get(model)
         if names is None:
             names = tuple(value.tensor.name for value in self.model(model).inputs)
@@ -335,4 +339,10 @@ class Board:
                 where=f"model {model}",
                 hint=f"the inputs are {', '.join(names)}, in this order",
             )
-        return dict(zip(names, (np.ascontiguousarray(array) for array in given), strict=True))
+        return dict(zip(names, map(_contiguous, given), strict=True))
+
+
+def _contiguous(given: _Input) -> FrameInput:
+    if isinstance(given, FrameInput):
+        return FrameInput(np.ascontiguousarray(given.array), given.roi)
+    return FrameInput(np.ascontiguousarray(given))

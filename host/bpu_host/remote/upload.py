@@ -25,15 +25,15 @@ def upload(
 ) -> DeployResult:
     """Bring a file to the board. See `Board.deploy`."""
     container.load(path)  # refuse here what the board would refuse after the transfer
-    job = _Upload(client, path, progress or (lambda _done, _all: None), replace)
+    sending = _Upload(client, path, progress or (lambda _done, _all: None), replace)
     pause_s = _FIRST_PAUSE_S
     for _ in range(ATTEMPTS - 1):
         try:
-            return job.run()
+            return sending.run()
         except BoardUnreachable:
             time.sleep(pause_s)
             pause_s *= 2
-    return job.run()
+    return sending.run()
 
 
 class _Upload:

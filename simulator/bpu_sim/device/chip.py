@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskPlan
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
@@ -24,7 +24,8 @@ class Chip:
     thread at a time. With a `PacedClock` a thread started by `start` lets it pass; the same methods
     then wait. Events are delivered outside the lock, in order, by whoever drives; `on_event` may
     submit and cancel tasks (at the event's own time), must not block on a thread that is waiting
-    for the chip, and must not raise.
+    for the chip, and must not raise: time cannot go on behind an event that was not taken, so the
+    chip has failed then (`failure`), and all who wait for it or submit to it are told.
 
     Args:
         hangs: fault injection: (task, call, attempt) -> True if that call never completes.
@@ -45,7 +46,7 @@ class Chip:
         self._paced = isinstance(self._clock, PacedClock)
         self._driver_ident = 0
         self._closed = False
-        self._failure: BaseException | None = None
+        self._failure = ""
         self._delivering = False
 
     def submit(
@@ -68,9 +69,11 @@ class Chip:
 
         Raises:
             UsageError: a core or priority that the chip does not have.
+            DeviceFault: the chip has failed.
         """
         self._check(control)
         with self._lock:
+            self._check_works()
             arrival_ns = self._now_ns() if at_ns is None else at_ns
             task = self._course.submit(plan, control, on_event, every_event, arrival_ns)
             if self._paced:
@@ -119,12 +122,25 @@ class Chip:
         with self._changed:
             return self._course.trace.mark
 
+    @property
+    def failure(self) -> str:
+        """Why time passes no more on this chip; empty as long as it does."""
+        return self._failure
+
     def run_until_idle(self) -> None:
-        """Return once no task is left and nothing is scheduled."""
+        """Return once no task is left and nothing is scheduled.
+
+        Raises:
+            DeviceFault: the chip has failed.
+        """
         self._run(None)
 
     def run_until(self, time_ns: int) -> None:
-        """Return once device time is `time_ns`; what is due at that time has happened."""
+        """Return once device time is `time_ns`; what is due at that time has happened.
+
+        Raises:
+            DeviceFault: the chip has failed.
+        """
         self._run(time_ns)
 
     def start(self) -> None:
@@ -165,7 +181,15 @@ class Chip:
             self._wait(time_ns)
             return
         with self._driving:
-            self._drive(time_ns)
+            self._check_works()
+            try:
+                self._drive(time_ns)
+            except Exception as error:
+                self._fail(error)
+                raise DeviceFault(self._failure) from error
+            except BaseException as error:  # an interrupt: events have been lost all the same
+                self._fail(error)
+                raise
             if time_ns is not None:
                 with self._changed:
                     self._kernel.advance(time_ns)
@@ -186,7 +210,7 @@ class Chip:
         """Wait for the pacing thread (paced clock only)."""
         self.start()
         with self._changed:
-            while not self._closed and self._failure is None:
+            while not self._closed and not self._failure:
                 due_ns = self._kernel.next_ns()
                 if time_ns is None and due_ns is None and not self._delivering:
                     break
@@ -197,8 +221,7 @@ class Chip:
                     self._changed.wait(max(0.0005, (time_ns - now_ns) * 1e-9))
                 else:
                     self._changed.wait()
-            if self._failure is not None:
-                raise self._failure
+            self._check_works()
 
     def _pace(self) -> None:
         """Body of the pacing thread."""
@@ -208,10 +231,18 @@ class Chip:
             while self._pace_once(self._clock):
                 pass
         except BaseException as error:
-            with self._changed:
-                self._failure = error
-                self._changed.notify_all()
+            self._fail(error)
             raise
+
+    def _fail(self, error: BaseException) -> None:
+        reason = str(error) or "no reason given"
+        with self._changed:
+            self._failure = f"the simulated chip stopped: {type(error).__name__}: {reason}"
+            self._changed.notify_all()
+
+    def _check_works(self) -> None:
+        if self._failure:
+            raise DeviceFault(self._failure)
 
     def _pace_once(self, clock: PacedClock) -> bool:
         with self._changed:

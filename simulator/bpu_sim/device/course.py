@@ -42,7 +42,7 @@ class ChipSample:
         core_calls: per BPU core, function calls completed.
         preemptions: per BPU core, how often a task lost it at a call boundary.
         running: per BPU core, (task, call) or None.
-        waiting: BPU jobs in the driver without a core.
+        waiting: runs of function calls in the driver without a core.
         cpu_busy_ns: CPU core time used by operators, all cores together.
         ddr_bytes: loaded and stored by completed function calls.
         tasks_alive: submitted and not yet over.

@@ -3,15 +3,15 @@
 No clock, thread or I/O: every method takes the time and returns what follows from it. Rules:
 
 - A core runs one function call at a time and is never interrupted within it.
-- A job (one BPU segment of one frame) keeps its core from call to call, unless a waiting job of a
+- A run (one BPU segment of one frame) keeps its core from call to call, unless a waiting run of a
   preempting level (`MachineSpec.preempting_priorities`) above its own wants the core: then it is
   parked at the boundary.
-- Waiting jobs are taken by priority (high first), parked before fresh ones of their level, then by
-  custom id (small first), then by arrival. A job may run on any core its control allows; a parked
-  job may resume on another one, as function calls leave nothing on chip.
+- Waiting runs are taken by priority (high first), parked before fresh ones of their level, then by
+  custom id (small first), then by arrival. A run may have any core its control allows; a parked
+  one may resume on another, as function calls leave nothing on chip.
 - The core with the fewest queued calls is filled first, then the lower index.
 - At most `hardware_queue_limit` calls, the running one included, are bound to a core.
-- A core that makes no progress is reset: its call is replayed once, then the job has failed.
+- A core that makes no progress is reset: its call is replayed once, then the run has failed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import NamedTuple, TypeAlias
 from bpu_common.task import TaskControl
 
 MAX_ATTEMPTS = 2
-"""How often a function call is started before its job fails."""
+"""How often a function call is started before its run fails."""
 
 
 class Start(NamedTuple):
-    """Core `core` begins call `call`; `resumed` if its job had been parked before this call."""
+    """Core `core` begins call `call`; `resumed` if its run had been parked before this call."""
 
     core: int
     task: int
@@ -63,7 +63,7 @@ class Failed(NamedTuple):
 Action: TypeAlias = Start | Parked | Finished | Failed
 
 
-class _Job:
+class _Run:
     __slots__ = (
         "attempt",
         "calls",
@@ -101,8 +101,8 @@ class _Core:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.ring: deque[tuple[_Job, int]] = deque()
-        self.owner: _Job | None = None  # the job whose further calls belong to this core
+        self.ring: deque[tuple[_Run, int]] = deque()
+        self.owner: _Run | None = None  # the run whose further calls belong to this core
         self.since_ns = 0
 
 
@@ -110,23 +110,23 @@ _Key: TypeAlias = tuple[int, int, int, int]
 
 
 class Driver:
-    """Queues of waiting jobs and the rings of `cores` cores."""
+    """Queues of waiting runs and the rings of `cores` cores."""
 
     def __init__(self, cores: int, queue_limit: int, preempting: tuple[int, ...]) -> None:
         self._cores = tuple(_Core(i) for i in range(cores))
         self._limit = max(1, queue_limit)
         self._preempting = frozenset(preempting)
-        self._waiting: tuple[list[tuple[_Key, _Job]], ...] = tuple([] for _ in range(cores + 1))
-        self._jobs: dict[int, _Job] = {}
+        self._waiting: tuple[list[tuple[_Key, _Run]], ...] = tuple([] for _ in range(cores + 1))
+        self._runs: dict[int, _Run] = {}
         self._order = 0
         self._has_parked = False
 
     def submit(self, task: int, calls: int, control: TaskControl, now_ns: int) -> list[Action]:
-        """A new job of `calls` function calls (at least one). `task` must not be in the driver."""
+        """A new run of `calls` function calls (at least one). `task` must not be in the driver."""
         self._order += 1
-        job = _Job(task, calls, control, self._order)
-        self._jobs[task] = job
-        self._enqueue(job)
+        run = _Run(task, calls, control, self._order)
+        self._runs[task] = run
+        self._enqueue(run)
         actions: list[Action] = []
         self._fill(actions, now_ns)
         return actions
@@ -134,16 +134,16 @@ class Driver:
     def call_done(self, core: int, now_ns: int) -> list[Action]:
         """The running call of `core` is complete."""
         place = self._cores[core]
-        job, _ = place.ring.popleft()
-        job.in_ring -= 1
-        job.attempt = 1
+        run, _ = place.ring.popleft()
+        run.in_ring -= 1
+        run.attempt = 1
         actions: list[Action] = []
-        if not job.in_ring:
-            if job.cancelled or job.next_call == job.calls:
-                self._leave(place, job)
-                actions.append(Finished(core, job.task, job.cancelled))
-            elif job.parked_by >= 0:
-                self._park(place, job, job.parked_by, actions)
+        if not run.in_ring:
+            if run.cancelled or run.next_call == run.calls:
+                self._leave(place, run)
+                actions.append(Finished(core, run.task, run.cancelled))
+            elif run.parked_by >= 0:
+                self._park(place, run, run.parked_by, actions)
         if place.ring:
             self._start_head(place, actions, now_ns)
         self._fill(actions, now_ns)
@@ -151,33 +151,33 @@ class Driver:
 
     def cancel(self, task: int, now_ns: int) -> list[Action]:
         """Drop what has not started; calls already bound to a core complete first."""
-        job = self._jobs.get(task)
-        if job is None or job.cancelled:
+        run = self._runs.get(task)
+        if run is None or run.cancelled:
             return []
-        job.cancelled = True
-        if job.waiting:
-            job.waiting = False
-            del self._jobs[task]
+        run.cancelled = True
+        if run.waiting:
+            run.waiting = False
+            del self._runs[task]
             return [Finished(-1, task, True)]
         for place in self._cores:
-            if place.owner is job:
+            if place.owner is run:
                 place.owner = None
         actions: list[Action] = []
         self._fill(actions, now_ns)
         return actions
 
     def hung(self, core: int, now_ns: int) -> list[Action]:
-        """The watchdog found no progress on `core`: replay its call, or give its job up."""
+        """The watchdog found no progress on `core`: replay its call, or give its run up."""
         place = self._cores[core]
-        job, call = place.ring[0]
+        run, call = place.ring[0]
         actions: list[Action] = []
-        if job.attempt < MAX_ATTEMPTS:
-            job.attempt += 1
+        if run.attempt < MAX_ATTEMPTS:
+            run.attempt += 1
             self._start_head(place, actions, now_ns)
             return actions
-        place.ring = deque(entry for entry in place.ring if entry[0] is not job)
-        self._leave(place, job)
-        actions.append(Failed(core, job.task, call))
+        place.ring = deque(entry for entry in place.ring if entry[0] is not run)
+        self._leave(place, run)
+        actions.append(Failed(core, run.task, call))
         if place.ring:
             self._start_head(place, actions, now_ns)
         self._fill(actions, now_ns)
@@ -194,25 +194,25 @@ class Driver:
 
     @property
     def waiting_count(self) -> int:
-        """Jobs in the driver that hold no core."""
-        return sum(job.waiting for job in self._jobs.values())
+        """Runs in the driver that hold no core."""
+        return sum(run.waiting for run in self._runs.values())
 
     def waiting_tasks(self, core: int) -> tuple[int, ...]:
         """Tasks that `core` may take now, in the order in which it would."""
         heaps = (self._waiting[core], self._waiting[-1])
         entries = sorted(entry for heap in heaps for entry in heap if entry[1].waiting)
-        return tuple(job.task for _, job in entries)
+        return tuple(run.task for _, run in entries)
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _enqueue(self, job: _Job) -> None:
-        job.waiting = True
-        key = (-job.priority, 0 if job.resuming else 1, job.custom_id, job.order)
-        heapq.heappush(self._waiting[job.core], (key, job))  # index -1: the any-core heap
+    def _enqueue(self, run: _Run) -> None:
+        run.waiting = True
+        key = (-run.priority, 0 if run.resuming else 1, run.custom_id, run.order)
+        heapq.heappush(self._waiting[run.core], (key, run))  # index -1: the any-core heap
 
-    def _best(self, core: int) -> list[tuple[_Key, _Job]] | None:
+    def _best(self, core: int) -> list[tuple[_Key, _Run]] | None:
         """The heap whose head `core` would take next, None if nothing waits for it."""
-        best: list[tuple[_Key, _Job]] | None = None
+        best: list[tuple[_Key, _Run]] | None = None
         for heap in (self._waiting[core], self._waiting[-1]):
             if not heap:
                 continue
@@ -225,7 +225,7 @@ class Driver:
     def _fill(self, actions: list[Action], now_ns: int) -> None:
         """Bind calls to cores until no core has room and work."""
         if self._limit == 1:
-            # A second pass only after parking: an idle core passed over may take the parked job.
+            # A second pass only after parking: an idle core passed over may take the parked run.
             again = True
             while again:
                 self._has_parked = False
@@ -242,48 +242,48 @@ class Driver:
 
     def _feed(self, place: _Core, actions: list[Action], now_ns: int) -> bool:
         heap = self._best(place.index)
-        job = place.owner
-        if job is not None and heap is not None:
+        run = place.owner
+        if run is not None and heap is not None:
             other = heap[0][1]
-            if other.priority in self._preempting and other.priority > job.priority:
+            if other.priority in self._preempting and other.priority > run.priority:
                 place.owner = None
-                if job.in_ring:
-                    job.parked_by = other.task
+                if run.in_ring:
+                    run.parked_by = other.task
                 else:
-                    self._park(place, job, other.task, actions)
-                job = None
-        if job is None:
+                    self._park(place, run, other.task, actions)
+                run = None
+        if run is None:
             if heap is None:
                 return False
-            job = heapq.heappop(heap)[1]
-            job.waiting = False
-            place.owner = job
-        self._bind(place, job, actions, now_ns)
+            run = heapq.heappop(heap)[1]
+            run.waiting = False
+            place.owner = run
+        self._bind(place, run, actions, now_ns)
         return True
 
-    def _bind(self, place: _Core, job: _Job, actions: list[Action], now_ns: int) -> None:
-        place.ring.append((job, job.next_call))
-        job.next_call += 1
-        job.in_ring += 1
-        if job.next_call == job.calls:
+    def _bind(self, place: _Core, run: _Run, actions: list[Action], now_ns: int) -> None:
+        place.ring.append((run, run.next_call))
+        run.next_call += 1
+        run.in_ring += 1
+        if run.next_call == run.calls:
             place.owner = None
         if len(place.ring) == 1:
             self._start_head(place, actions, now_ns)
 
     def _start_head(self, place: _Core, actions: list[Action], now_ns: int) -> None:
-        job, call = place.ring[0]
+        run, call = place.ring[0]
         place.since_ns = now_ns
-        actions.append(Start(place.index, job.task, call, job.resuming, job.attempt))
-        job.resuming = False
+        actions.append(Start(place.index, run.task, call, run.resuming, run.attempt))
+        run.resuming = False
 
-    def _park(self, place: _Core, job: _Job, other: int, actions: list[Action]) -> None:
-        job.parked_by = -1
-        job.resuming = True
+    def _park(self, place: _Core, run: _Run, other: int, actions: list[Action]) -> None:
+        run.parked_by = -1
+        run.resuming = True
         self._has_parked = True
-        self._enqueue(job)
-        actions.append(Parked(place.index, job.task, other))
+        self._enqueue(run)
+        actions.append(Parked(place.index, run.task, other))
 
-    def _leave(self, place: _Core, job: _Job) -> None:
-        if place.owner is job:
+    def _leave(self, place: _Core, run: _Run) -> None:
+        if place.owner is run:
             place.owner = None
-        del self._jobs[job.task]
+        del self._runs[run.task]

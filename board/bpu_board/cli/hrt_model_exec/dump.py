@@ -11,9 +11,9 @@ import numpy as np
 
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.device import SegmentValues
+from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
 from bpu_common.files import write_atomic
-from bpu_common.model import BpuModel
 from bpu_common.perf import InferResult
 from bpu_common.tensor import F32, AnyArray, TensorSpec
 
@@ -54,7 +54,7 @@ def as_text(array: AnyArray, axis: int, precision: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check_dump(model: BpuModel, options: Options) -> None:
+def check_dump(model: ModelInfo, options: Options) -> None:
     """Whether `dump_frame` can write what is asked for; a run should not end with half of it.
 
     Raises:
@@ -70,7 +70,7 @@ def check_dump(model: BpuModel, options: Options) -> None:
 
 
 def dump_frame(
-    model: BpuModel, inputs: dict[str, AnyArray], result: InferResult, options: Options
+    model: ModelInfo, inputs: dict[str, AnyArray], result: InferResult, options: Options
 ) -> list[Path]:
     """Write `model_infer_input_<i>` and `model_infer_output_<i>` to the current folder.
 
@@ -91,9 +91,7 @@ def dump_frame(
     return written
 
 
-def dump_segments(
-    model: BpuModel, segments: Sequence[SegmentValues], options: Options
-) -> list[Path]:
+def dump_segments(segments: Sequence[SegmentValues], options: Options) -> list[Path]:
     """Write what goes in and out of every segment to the current folder (`dump_intermediate`)."""
     kinds = (_BIN,) if options.dump_intermediate == 1 else (_BIN, _TXT)
     padded = options.dump_intermediate != 3
@@ -101,8 +99,8 @@ def dump_segments(
     for segment in segments:
         for side, arrays in (("input", segment.inputs), ("output", segment.outputs)):
             for index, (tensor, array) in enumerate(arrays.items()):
-                spec = model.tensors.get(tensor)
-                if side == "output" and segment.on == "BPU" and padded and spec is not None:
+                spec = segment.specs.get(tensor)
+                if side == "output" and padded and spec is not None:
                     array = aligned(array, spec)
                 name = _NOT_IN_NAMES.sub("_", f"{segment.name}_{side}_{index}_{tensor}")
                 written += [_write(name[:200], array, kind, options) for kind in kinds]

@@ -12,13 +12,14 @@ from bpu_board.cli.hrt_model_exec import dump
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
+from bpu_board.cli.hrt_model_exec.regions import with_regions
 from bpu_board.device import SegmentValues
 from bpu_board.runtime import Runtime
+from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
-from bpu_common.model import BpuModel
+from bpu_common.frame import Given
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
-from bpu_common.tensor import AnyArray
 
 _RULE = "-" * 42
 _BEST_CLASSES = 5
@@ -30,16 +31,18 @@ def run(options: Options) -> int:
         raise UsageError("infer needs --input_file", hint="one file per input of the model")
     if options.hybrid_dequantize_process and not options.enable_dump:
         raise UsageError("--hybrid_dequantize_process works only with --enable_dump=true")
-    model = choose(load_models(options), options.model_name)
+    chosen = choose(load_models(options), options.model_name)
+    model = chosen.info
     if options.enable_dump:
         dump.check_dump(model, options)
     say = _Printer(silent=options.json)
-    runtime = open_runtime(options, model)
+    runtime = open_runtime(options, chosen)
     say.line("get model handle success")
     say.line("get model input count success")
-    inputs = read_inputs(model, options.input_file)
+    arrays = read_inputs(model, options.input_file)
+    inputs = with_regions(model, arrays, options)
     for each in model.inputs:
-        say.line(f"file length: {inputs[each.tensor.name].nbytes}")
+        say.line(f"file length: {arrays[each.tensor.name].nbytes}")
     say.line("read file success!")
     say.line("get model output count success")
     say.line("prepare output tensor success")
@@ -53,9 +56,9 @@ def run(options: Options) -> int:
         say.line("task done")
         say.line(f"\n{_RULE}\nInfer time: {result.latency_ns / 1e6:.3f} ms\n{_RULE}")
     if options.enable_dump:
-        dump.dump_frame(model, inputs, results[-1], options)
+        dump.dump_frame(model, arrays, results[-1], options)
     if options.dump_intermediate:
-        dump.dump_segments(model, segments, options)
+        dump.dump_segments(segments, options)
     classes = _classes(model, results[-1]) if options.enable_cls_post_process else ()
     for index, score in classes:
         say.line(f"class result: [id]{index}, [score]{score:.4f}")
@@ -79,14 +82,14 @@ class _Printer:
 
 
 def _inspect(
-    runtime: Runtime, model: BpuModel, inputs: dict[str, AnyArray], options: Options
+    runtime: Runtime, model: ModelInfo, inputs: Given, options: Options
 ) -> Sequence[SegmentValues]:
     if not (options.exact or options.dump_intermediate):
         return ()
     return runtime.inspect(model.name, inputs, exact=options.exact)
 
 
-def _classes(model: BpuModel, result: InferResult) -> tuple[tuple[int, float], ...]:
+def _classes(model: ModelInfo, result: InferResult) -> tuple[tuple[int, float], ...]:
     """The best classes of a classification model and their scores, best first.
 
     Raises:
@@ -106,7 +109,7 @@ def _classes(model: BpuModel, result: InferResult) -> tuple[tuple[int, float], .
 
 
 def _report(
-    model: BpuModel,
+    model: ModelInfo,
     results: Sequence[InferResult],
     classes: Sequence[tuple[int, float]],
     compared: int | None,

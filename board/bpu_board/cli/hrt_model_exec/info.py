@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bpu_board.cli.hrt_model_exec.models import choose, load_models
 from bpu_board.cli.hrt_model_exec.options import Options
-from bpu_common.model import BpuModel
+from bpu_common.board import ModelInfo
 from bpu_common.tensor import (
     DDR_WIDTH_ALIGN,
     DType,
@@ -76,17 +76,17 @@ def run(options: Options) -> int:
     models = load_models(options)
     shown = (choose(models, options.model_name),) if options.model_name else models
     if options.json:
-        sys.stdout.write(json.dumps([_as_json(model) for model in shown], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_as_json(model.info) for model in shown], indent=2) + "\n")
         return 0
-    names = "".join(f"[{model.name}]\n" for model in models)
+    names = "".join(f"[{model.info.name}]\n" for model in models)
     sys.stdout.write(f"This model file has {len(models)} model:\n{names}")
     for model in shown:
-        sys.stdout.write(info_text(model))
+        sys.stdout.write(info_text(model.info))
     sys.stdout.write(f"{_RULE}\n")
     return 0
 
 
-def info_text(model: BpuModel) -> str:
+def info_text(model: ModelInfo) -> str:
     """The block of one model, without the closing rule."""
     lines = [_RULE, f"[model name]: {model.name}", "", "stage count: 1"]
     for index, each in enumerate(model.inputs):
@@ -186,7 +186,7 @@ def _tuple(values: tuple[int, ...]) -> str:
     return "(" + "".join(f"{value}," for value in values) + ")"
 
 
-def _as_json(model: BpuModel) -> dict[str, object]:
+def _as_json(model: ModelInfo) -> dict[str, object]:
     return {
         "name": model.name,
         "march": model.march,

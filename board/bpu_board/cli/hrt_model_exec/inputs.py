@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
 from bpu_common.input_files import read_input
-from bpu_common.model import BpuModel
 from bpu_common.tensor import AnyArray
 
 
@@ -15,7 +15,7 @@ def split_files(text: str) -> list[Path]:
     return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
-def read_inputs(model: BpuModel, text: str) -> dict[str, AnyArray]:
+def read_inputs(model: ModelInfo, text: str) -> dict[str, AnyArray]:
     """One array per input of the model, in the caller's form, from a comma separated list.
 
     Raises:

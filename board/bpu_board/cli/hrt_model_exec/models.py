@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bpu_board.cli.hrt_model_exec.inputs import split_files
 from bpu_board.cli.hrt_model_exec.options import Options
-from bpu_common import container
+from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
-from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel
+from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
 if TYPE_CHECKING:
+    from bpu_board.device import Device
     from bpu_board.runtime import Runtime
 
 
-def load_models(options: Options) -> tuple[BpuModel, ...]:
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model and the file it is in."""
+
+    path: Path
+    info: ModelInfo
+
+
+def local_device(machine: str) -> Device:
+    """The device of this computer: a simulated chip with virtual time.
+
+    Raises:
+        UsageError: there is no such chip.
+    """
+    from bpu_board.devices.simulated import SimDevice
+
+    if machine not in MACHINES:
+        raise UsageError(
+            f"the model was made for machine {machine!r}, which is not known",
+            hint=f"give --machine: one of {', '.join(MACHINES)}",
+        )
+    return SimDevice(MACHINES[machine])
+
+
+def load_models(options: Options) -> tuple[LocalModel, ...]:
     """All models of all files, in order.
 
     Raises:
@@ -28,25 +54,26 @@ def load_models(options: Options) -> tuple[BpuModel, ...]:
     if not files:
         raise UsageError("--model_file names no file")
     started = time.perf_counter()
-    models = tuple(model for path in files for model in container.load(path))
+    device = local_device(options.machine or DEFAULT_MACHINE.name)
+    models = tuple(LocalModel(path, info) for path in files for info in device.read(path))
     if not options.json:
         sys.stderr.write(
             f"[OpenBPU] Load model to DDR cost {(time.perf_counter() - started) * 1e3:.3f}ms.\n"
         )
-    names = [model.name for model in models]
+    names = [model.info.name for model in models]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"model {name!r} is there {names.count(name)} times in the files")
     return models
 
 
-def choose(models: tuple[BpuModel, ...], name: str) -> BpuModel:
+def choose(models: tuple[LocalModel, ...], name: str) -> LocalModel:
     """The model that `--model_name` means; it may be left out if there is only one.
 
     Raises:
         UsageError: no such model, or no name and several models.
     """
-    names = ", ".join(model.name for model in models)
+    names = ", ".join(model.info.name for model in models)
     if not name:
         if len(models) != 1:
             raise UsageError(
@@ -54,32 +81,20 @@ def choose(models: tuple[BpuModel, ...], name: str) -> BpuModel:
             )
         return models[0]
     for model in models:
-        if model.name == name:
+        if model.info.name == name:
             return model
     raise UsageError(f"no model {name!r} in the files", hint=f"they hold: {names}")
 
 
-def open_runtime(options: Options, model: BpuModel) -> Runtime:
-    """A runtime on a simulated chip, with virtual time, that has the model loaded.
+def open_runtime(options: Options, model: LocalModel) -> Runtime:
+    """A runtime on this computer's device that has the model loaded.
 
     Raises:
-        UsageError: regions of interest are asked for.
+        UsageError: the machine it was made for is not known.
         ModelFormatError: the model cannot be run.
     """
-    if options.roi_infer or options.roi:
-        raise UsageError(
-            "regions of interest need a model with resizer inputs, which are not supported yet",
-            hint="leave out --roi_infer and --roi",
-        )
-    from bpu_board.devices.simulated import SimDevice
     from bpu_board.runtime import Runtime
 
-    machine = options.machine or model.machine
-    if machine not in MACHINES:
-        raise UsageError(
-            f"the model was made for machine {machine!r}, which is not known",
-            hint=f"give --machine: one of {', '.join(MACHINES)}",
-        )
-    runtime = Runtime(SimDevice(MACHINES[machine]))
-    runtime.install((model,))
+    runtime = Runtime(local_device(options.machine or model.info.machine))
+    runtime.open(model.path, model.info.name)
     return runtime

@@ -11,6 +11,7 @@ from bpu_board.cli.hrt_model_exec import dump
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
+from bpu_board.cli.hrt_model_exec.regions import with_regions
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.inputs import random_inputs
 from bpu_common.errors import UsageError
@@ -27,12 +28,14 @@ _PROFILE_VARIABLE = "HB_DNN_PROFILER_LOG_PATH"
 
 def run(options: Options) -> int:
     """Measure, print the result block, write the profile if a folder is given."""
-    model = choose(load_models(options), options.model_name)
-    runtime = open_runtime(options, model)
+    chosen = choose(load_models(options), options.model_name)
+    runtime = open_runtime(options, chosen)
+    model = chosen.info
     folder = _profile_folder(options.profile_path or os.environ.get(_PROFILE_VARIABLE, ""))
-    inputs = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
+    arrays = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
+    inputs = with_regions(model, arrays, options)
     if options.dump_intermediate:
-        dump.dump_segments(model, runtime.inspect(model.name, inputs), options)
+        dump.dump_segments(runtime.inspect(model.name, inputs), options)
     request = PerfRequest(
         model=model.name,
         frame_count=options.frame_count or DEFAULT_FRAME_COUNT,

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from bpu_common.errors import InputError
+from bpu_common.frame import FrameInput, Roi
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.gen.openbpu.v1 import model_pb2
-from bpu_common.wire.messages.derive import numbers_of
+from bpu_common.wire.messages.enums import numbers_of
 from bpu_common.wire.messages.record import Hook
 
 assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"
@@ -38,10 +39,49 @@ def arrays_field(name: str) -> Hook:
     return Hook(name, write, read)
 
 
+def inputs_field(name: str) -> Hook:
+    """As `arrays_field`, for arrays with their regions of interest."""
+
+    def write(value: Any, message: Any) -> None:  # noqa: ANN401  of any class with such a field
+        add_inputs(getattr(message, name), getattr(value, name))
+
+    def read(message: Any) -> dict[str, FrameInput]:  # noqa: ANN401
+        return inputs_from_pb(getattr(message, name))
+
+    return Hook(name, write, read)
+
+
 class _Tensors(Protocol):
     """A repeated field of tensors."""
 
-    def add(self, *, name: str, dtype: int, shape: Sequence[int], data: bytes) -> object: ...
+    def add(self, *, name: str, dtype: int, shape: Sequence[int], data: bytes) -> pb.Tensor: ...
+
+
+def add_inputs(tensors: _Tensors, inputs: Mapping[str, FrameInput]) -> None:
+    """As `add_arrays`, with the region of interest of each.
+
+    Raises:
+        InputError: an element type that no model has.
+    """
+    for name, each in inputs.items():
+        message = _add(tensors, name, each.array)
+        if each.roi is not None:
+            message.roi.CopyFrom(pb.Roi(**each.roi._asdict()))
+
+
+def inputs_from_pb(messages: Sequence[pb.Tensor]) -> dict[str, FrameInput]:
+    """Arrays as `arrays_from_pb` gives them, with the region of interest of each.
+
+    Raises:
+        InputError: as `arrays_from_pb`.
+    """
+    rois = {message.name: message.roi for message in messages if message.HasField("roi")}
+    inputs = {}
+    for name, array in arrays_from_pb(messages).items():
+        roi = rois.get(name)
+        region = None if roi is None else Roi(roi.left, roi.top, roi.right, roi.bottom)
+        inputs[name] = FrameInput(array, region)
+    return inputs
 
 
 def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
@@ -51,14 +91,18 @@ def add_arrays(tensors: _Tensors, arrays: Mapping[str, AnyArray]) -> None:
         InputError: an element type that no model has.
     """
     for name, array in arrays.items():
-        dtype = _BY_NUMPY.get(array.dtype)
-        if dtype is None:
-            known = ", ".join(value.value for value in _BY_NUMPY.values())
-            raise InputError(
-                f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
-            )
-        data = array.tobytes()
-        tensors.add(name=name, dtype=_NUMBERS[dtype], shape=array.shape, data=data)
+        _add(tensors, name, array)
+
+
+def _add(tensors: _Tensors, name: str, array: AnyArray) -> pb.Tensor:
+    dtype = _BY_NUMPY.get(array.dtype)
+    if dtype is None:
+        known = ", ".join(value.value for value in _BY_NUMPY.values())
+        raise InputError(
+            f"elements are {array.dtype}, possible are {known}", where=f"tensor {name!r}"
+        )
+    data = array.tobytes()
+    return tensors.add(name=name, dtype=_NUMBERS[dtype], shape=array.shape, data=data)
 
 
 def arrays_from_pb(messages: Iterable[pb.Tensor]) -> dict[str, AnyArray]:

@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from bpu_common.board import InferRequest, ModelInfo
 from bpu_common.errors import InputError, UsageError
+from bpu_common.frame import FrameInput, Roi, parse_roi
 from bpu_common.inference import VERSION, ModelState, ModelTotals, NamedInference
 from bpu_common.perf import InferResult
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
@@ -77,7 +78,7 @@ def request_from_pb(pb: Any) -> NamedInference:  # noqa: ANN401
     timeout_us = options.pop("timeout", 0)
     request = InferRequest(
         model=pb.model_name,
-        inputs=_arrays(pb),
+        inputs=_inputs(pb),
         core_id=options.pop("core_id", CORE_ANY),
         priority=options.pop("priority", PRIORITY_LOWEST),
         custom_id=options.pop("custom_id", 0),
@@ -159,7 +160,10 @@ def state_to_pb(answer: Any, state: ModelState) -> None:  # noqa: ANN401
 
 
 def totals_to_pb(totals: ModelTotals) -> Any:  # noqa: ANN401
-    """A `ModelStatistics`; BPU and CPU time together are what it calls compute_infer."""
+    """A `ModelStatistics`; BPU and CPU time together are what it calls compute_infer.
+
+    Computing the outputs on the host is compute_output, so success is all the time of a request.
+    """
     answer = _Statistics(
         name=totals.name,
         version=VERSION,
@@ -169,11 +173,11 @@ def totals_to_pb(totals: ModelTotals) -> Any:  # noqa: ANN401
     )
     stats = answer.inference_stats
     for part, time_ns in (
-        (stats.success, totals.latency_ns),
+        (stats.success, totals.latency_ns + totals.host_ns),
         (stats.queue, totals.pending_ns),
         (stats.compute_infer, totals.latency_ns - totals.pending_ns),
         (stats.compute_input, 0),
-        (stats.compute_output, 0),
+        (stats.compute_output, totals.host_ns),
     ):
         part.count, part.ns = totals.done, time_ns
     stats.fail.count = totals.failed
@@ -207,19 +211,27 @@ def _refuse(name: str, parameters: Mapping[str, Any]) -> None:
             raise UsageError(f"tensor {name!r}: a board does not support {option!r}")
 
 
-def _arrays(pb: Any) -> dict[str, AnyArray]:  # noqa: ANN401
+def _inputs(pb: Any) -> dict[str, FrameInput]:  # noqa: ANN401
     if len(pb.inputs) > MAX_ARRAYS:
         raise InputError(f"more than {MAX_ARRAYS} tensors in one request")
     raw = pb.raw_input_contents
     if raw and len(raw) != len(pb.inputs):
         raise InputError(f"{len(raw)} raw contents for {len(pb.inputs)} inputs")
-    arrays: dict[str, AnyArray] = {}
+    inputs: dict[str, FrameInput] = {}
     for index, tensor in enumerate(pb.inputs):
         _refuse(tensor.name, tensor.parameters)
-        if tensor.name in arrays:
+        if tensor.name in inputs:
             raise InputError("two tensors of one name", where=f"tensor {tensor.name!r}")
-        arrays[tensor.name] = _array(tensor, raw[index] if raw else None)
-    return arrays
+        array = _array(tensor, raw[index] if raw else None)
+        inputs[tensor.name] = FrameInput(array, _roi(tensor.name, tensor.parameters))
+    return inputs
+
+
+def _roi(name: str, parameters: Mapping[str, Any]) -> Roi | None:
+    """The parameter `roi` of an input, a string of four numbers; the protocol has no field."""
+    if "roi" not in parameters:
+        return None
+    return parse_roi(parameters["roi"].string_param, f"tensor {name!r}")
 
 
 def _array(tensor: Any, raw: bytes | None) -> AnyArray:  # noqa: ANN401

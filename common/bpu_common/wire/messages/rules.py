@@ -10,9 +10,9 @@ from bpu_common.model import ExternalConstant
 from bpu_common.perf import InferResult, PerfRequest
 from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import TensorSpec
-from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field
+from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
-from bpu_common.wire.messages.record import Hook, Most, Spread
+from bpu_common.wire.messages.record import Hook, Most, Spread, at_most
 
 MAX_AXIS = 1 << 16
 """Positions on one axis of a resize."""
@@ -24,7 +24,8 @@ def _write_aligned_shape(spec: TensorSpec, message: Any) -> None:  # noqa: ANN40
 
 
 def _read_aligned_shape(message: Any) -> tuple[int, ...]:  # noqa: ANN401
-    return tuple(message.aligned_shape[: MAX_RANK + 1])
+    at_most(message.aligned_shape, MAX_RANK)
+    return tuple(message.aligned_shape)
 
 
 def _write_frame(event: BoardEvent, message: Any) -> None:  # noqa: ANN401
@@ -42,12 +43,12 @@ WIRE = Derivation(
         Axis: {"low": Most(MAX_AXIS), "high": Most(MAX_AXIS), "frac": Most(MAX_AXIS)},
         BoardEvent: {"frame": Hook("frame", _write_frame, _read_frame)},
         ExternalConstant: {"shape": Most(MAX_RANK)},
-        InferRequest: {"inputs": arrays_field("inputs")},
+        InferRequest: {"inputs": inputs_field("inputs")},
         InferResult: {"outputs": arrays_field("outputs")},
         LoadImage: {
             "image": Spread(("offset_bytes", "height", "width", "stride_bytes", "input_type"))
         },
-        PerfRequest: {"inputs": arrays_field("inputs")},
+        PerfRequest: {"inputs": inputs_field("inputs")},
         TensorSpec: {
             "shape": Most(MAX_RANK),
             "aligned_shape": Hook("aligned_shape", _write_aligned_shape, _read_aligned_shape),

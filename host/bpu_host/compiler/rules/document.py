@@ -25,8 +25,8 @@ operators, and operators that are not listed, end the conversion with a message.
 
 The limits are those of the chip as far as they are public (the operator list of the RDK X3
 documentation, restated; the figures are `bpu_common/limits.py`). Operators marked *ours* run on the
-BPU here though the list says no or is silent. CPU operators run through onnxruntime, so the
-vendor's extra limits on CPU operators do not apply.
+BPU here though the list says no or is silent; those with CPU alone run there because it says so.
+CPU operators run through onnxruntime, so the vendor's extra limits on CPU operators do not apply.
 """
 _MIDDLE = """
 `run_on_cpu` keeps a node off the BPU; `run_on_bpu` lifts the neighbour rules for a node.

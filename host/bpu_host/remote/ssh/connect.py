@@ -103,7 +103,11 @@ def _dial(settings: SshSettings) -> socket.socket:
 
 
 def _proxy(command: str) -> socket.socket:
-    """A socket whose other end is the input and output of a command."""
+    """A socket whose other end is the input and output of a command.
+
+    The command ends with the socket. A thread waits for that: a child that nobody waits for stays a
+    zombie as long as this process lives, and a daemon dials for weeks.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         child = subprocess.Popen(

@@ -119,17 +119,31 @@ class ModelInfo(_message.Message):
     parameters: _containers.RepeatedCompositeFieldContainer[_model_pb2.Parameter]
     def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_model_pb2.ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_model_pb2.TensorSpec, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentInfo, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[_model_pb2.NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[_model_pb2.Parameter, _Mapping]]] = ...) -> None: ...
 
+class Roi(_message.Message):
+    __slots__ = ("left", "top", "right", "bottom")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    def __init__(self, left: _Optional[int] = ..., top: _Optional[int] = ..., right: _Optional[int] = ..., bottom: _Optional[int] = ...) -> None: ...
+
 class Tensor(_message.Message):
-    __slots__ = ("name", "dtype", "shape", "data")
+    __slots__ = ("name", "dtype", "shape", "data", "roi")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    ROI_FIELD_NUMBER: _ClassVar[int]
     name: str
     dtype: _model_pb2.DType
     shape: _containers.RepeatedScalarFieldContainer[int]
     data: bytes
-    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[_model_pb2.DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    roi: Roi
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[_model_pb2.DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., roi: _Optional[_Union[Roi, _Mapping]] = ...) -> None: ...
 
 class InferRequest(_message.Message):
     __slots__ = ("model", "inputs", "core_id", "priority", "custom_id")
@@ -344,7 +358,7 @@ class LatencySample(_message.Message):
     def __init__(self, count: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., max_ns: _Optional[int] = ...) -> None: ...
 
 class ModelSample(_message.Message):
-    __slots__ = ("name", "digest", "submitted", "done", "failed", "cancelled", "expired", "late", "refused", "alive", "bpu_busy_ns", "latency", "running", "waiting", "preempted", "preempting", "priority", "pending", "bpu", "cpu")
+    __slots__ = ("name", "digest", "submitted", "done", "failed", "cancelled", "expired", "late", "refused", "alive", "bpu_busy_ns", "latency", "running", "waiting", "preempted", "preempting", "priority", "pending", "bpu", "cpu", "host")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -365,6 +379,7 @@ class ModelSample(_message.Message):
     PENDING_FIELD_NUMBER: _ClassVar[int]
     BPU_FIELD_NUMBER: _ClassVar[int]
     CPU_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     submitted: int
@@ -385,7 +400,8 @@ class ModelSample(_message.Message):
     pending: LatencySample
     bpu: LatencySample
     cpu: LatencySample
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., submitted: _Optional[int] = ..., done: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., expired: _Optional[int] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., alive: _Optional[int] = ..., bpu_busy_ns: _Optional[int] = ..., latency: _Optional[_Union[LatencySample, _Mapping]] = ..., running: _Optional[int] = ..., waiting: _Optional[int] = ..., preempted: _Optional[int] = ..., preempting: _Optional[int] = ..., priority: _Optional[int] = ..., pending: _Optional[_Union[LatencySample, _Mapping]] = ..., bpu: _Optional[_Union[LatencySample, _Mapping]] = ..., cpu: _Optional[_Union[LatencySample, _Mapping]] = ...) -> None: ...
+    host: LatencySample
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., submitted: _Optional[int] = ..., done: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., expired: _Optional[int] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., alive: _Optional[int] = ..., bpu_busy_ns: _Optional[int] = ..., latency: _Optional[_Union[LatencySample, _Mapping]] = ..., running: _Optional[int] = ..., waiting: _Optional[int] = ..., preempted: _Optional[int] = ..., preempting: _Optional[int] = ..., priority: _Optional[int] = ..., pending: _Optional[_Union[LatencySample, _Mapping]] = ..., bpu: _Optional[_Union[LatencySample, _Mapping]] = ..., cpu: _Optional[_Union[LatencySample, _Mapping]] = ..., host: _Optional[_Union[LatencySample, _Mapping]] = ...) -> None: ...
 
 class CallSlice(_message.Message):
     __slots__ = ("core", "task", "model", "call", "name", "start_ns", "end_ns", "preempted_by", "running")
@@ -450,16 +466,18 @@ class CoreSample(_message.Message):
     def __init__(self, index: _Optional[int] = ..., clock_hz: _Optional[int] = ..., utilisation_permille: _Optional[int] = ..., busy_ns: _Optional[int] = ..., calls_done: _Optional[int] = ..., preemptions: _Optional[int] = ..., task: _Optional[int] = ..., model: _Optional[str] = ..., call: _Optional[int] = ...) -> None: ...
 
 class QueueSample(_message.Message):
-    __slots__ = ("running", "waiting", "running_limit", "alive_limit")
+    __slots__ = ("running", "waiting", "running_limit", "alive_limit", "untaken")
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_LIMIT_FIELD_NUMBER: _ClassVar[int]
     ALIVE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    UNTAKEN_FIELD_NUMBER: _ClassVar[int]
     running: int
     waiting: int
     running_limit: int
     alive_limit: int
-    def __init__(self, running: _Optional[int] = ..., waiting: _Optional[int] = ..., running_limit: _Optional[int] = ..., alive_limit: _Optional[int] = ...) -> None: ...
+    untaken: int
+    def __init__(self, running: _Optional[int] = ..., waiting: _Optional[int] = ..., running_limit: _Optional[int] = ..., alive_limit: _Optional[int] = ..., untaken: _Optional[int] = ...) -> None: ...
 
 class SystemSample(_message.Message):
     __slots__ = ("cpu_permille", "cpu_count", "memory_used_bytes", "memory_total_bytes", "process_bytes")

@@ -11,23 +11,14 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, asdict, fields
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO, TypeVar, cast, get_type_hints
+from typing import Any, TextIO, cast
 
 from bpu_common.errors import CapacityError, InputError, UsageError
-from bpu_common.telemetry import (
-    CallSlice,
-    CoreSample,
-    LatencySample,
-    LogLine,
-    ModelSample,
-    QueueSample,
-    SystemSample,
-    TelemetryFrame,
-)
+from bpu_common.json_form import json_reader, json_writer
+from bpu_common.telemetry.frame import CallSlice, TelemetryFrame
 
 FORMAT = "openbpu-telemetry"
 VERSION = 1
@@ -41,7 +32,7 @@ SLICE_COLUMNS = tuple(field.name for field in fields(CallSlice))
 """Function calls are arrays, not objects, because a frame may hold hundreds: this is their order.
 The header repeats it and the reader goes by the header."""
 
-_T = TypeVar("_T")
+_write_frame = json_writer(TelemetryFrame, {CallSlice: SLICE_COLUMNS})
 
 
 def header_line(source: str) -> str:
@@ -58,14 +49,7 @@ def header_line(source: str) -> str:
 
 def frame_line(frame: TelemetryFrame) -> str:
     """One frame as a line, without its line end."""
-    value = {name: getattr(frame, name) for name in _FRAME_FIELDS}
-    for name in ("models", "cores", "log"):
-        value[name] = [asdict(item) for item in value[name]]
-    for name in ("queue", "system"):
-        value[name] = asdict(value[name])
-    value["slices"] = [[getattr(item, name) for name in SLICE_COLUMNS] for item in frame.slices]
-    value["temperature_millicelsius"] = frame.temperature_millicelsius
-    return _dump(value)
+    return _dump(_write_frame(frame))
 
 
 class Recorder:
@@ -133,87 +117,27 @@ def read_frames(path: Path) -> Iterator[TelemetryFrame]:
     """
     with _open_old(path) as file:
         columns = _header(_next_line(file, path, 1), path)
+        read_frame = json_reader(TelemetryFrame, {CallSlice: columns})
         number = 1
         while text := _next_line(file, path, number := number + 1):
             if not text.endswith("\n"):
                 return
             try:
-                yield frame_from(_object(text), columns)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                yield read_frame(_parsed(text))
+            except InputError as error:
                 raise InputError(
                     f"not a telemetry frame: {error}", where=f"{path}:{number}"
                 ) from None
-
-
-def frame_from(value: dict[str, Any], columns: tuple[str, ...] = SLICE_COLUMNS) -> TelemetryFrame:
-    """The frame that one line's object describes.
-
-    Raises:
-        ValueError, TypeError, KeyError: it does not describe one.
-    """
-    build: dict[str, Callable[[Any], object]] = {
-        "models": lambda items: tuple(_build(ModelSample, item) for item in items),
-        "cores": lambda items: tuple(_build(CoreSample, item) for item in items),
-        "log": lambda items: tuple(_build(LogLine, item) for item in items),
-        "queue": lambda item: _build(QueueSample, item),
-        "system": lambda item: _build(SystemSample, item),
-        "slices": lambda rows: tuple(
-            _build(CallSlice, dict(zip(columns, row, strict=True))) for row in rows
-        ),
-        "temperature_millicelsius": lambda item: {
-            name: _checked(int, degrees) for name, degrees in item.items()
-        },
-    }
-    return _build(TelemetryFrame, value, build)
-
-
-def _build(
-    kind: type[_T], value: object, build: dict[str, Callable[[Any], object]] | None = None
-) -> _T:
-    """A value type from an object: known keys only, each of its declared type."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{kind.__name__} is {type(value).__name__}, not an object")
-    found: dict[str, object] = {}
-    declared = _fields(kind)  # type: ignore[arg-type]  # a class is hashable
-    for name, (hint, required) in declared.items():
-        if name not in value:
-            if required:
-                raise KeyError(f"{kind.__name__} without {name}")
-        elif build and name in build:
-            found[name] = build[name](value[name])
-        elif hint is LatencySample:
-            found[name] = _build(LatencySample, value[name])
-        else:
-            found[name] = _checked(hint, value[name])
-    return kind(**found)
-
-
-def _checked(kind: type[_T], value: object) -> _T:
-    if type(value) is not kind:  # a bool is no int here
-        raise TypeError(f"{value!r:.40} is not {kind.__name__}")
-    return value
-
-
-@cache
-def _fields(kind: type[Any]) -> dict[str, tuple[type[Any], bool]]:
-    """Name -> type, and whether it has no default."""
-    hints = get_type_hints(kind)
-    return {each.name: (hints[each.name], each.default is MISSING) for each in fields(kind)}
-
-
-_FRAME_FIELDS = tuple(field.name for field in fields(TelemetryFrame))
 
 
 def _header(text: str, path: Path) -> tuple[str, ...]:
     """The slice columns of a recording whose first line is `text`."""
     hint = "give a file that `bpu top --record` or `bpu top --json` made"
     try:
-        head = _object(text)
-        known = head.get("format") == FORMAT
-        columns = tuple(_checked(str, name) for name in head.get("slice_columns", ()))
-    except (ValueError, TypeError):
-        known, head, columns = False, {}, ()
-    if not known:
+        head = _parsed(text)
+    except InputError:
+        head = None
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise InputError("not a telemetry recording", where=str(path), hint=hint)
     if head.get("version") != VERSION:
         raise InputError(
@@ -221,7 +145,10 @@ def _header(text: str, path: Path) -> tuple[str, ...]:
             where=str(path),
             hint="update OpenBPU",
         )
-    return columns
+    columns = head.get("slice_columns")
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise InputError("the header has no columns of slices", where=str(path), hint=hint)
+    return tuple(columns)
 
 
 def _next_line(file: TextIO, path: Path, number: int) -> str:
@@ -240,14 +167,13 @@ def _next_line(file: TextIO, path: Path, number: int) -> str:
     return text
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
     try:
-        value = json.loads(text)
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(value, dict):
-        raise TypeError("not an object")
-    return value
+        raise InputError("nested too deeply") from None
 
 
 def _open_new(path: Path) -> TextIO:

@@ -45,12 +45,14 @@ class ModelSample:
         expired: dropped because the deadline passed before the start, or because the caller gave
             up when it passed.
         refused: not accepted because the queue was full.
-        alive: accepted and not yet finished.
+        alive: accepted and not yet ended on the device.
         running: alive and on the device; `waiting`: alive and not yet on it (queue depth).
         preempted: how often one of its tasks lost a core; `preempting`: how often one took it.
         priority: of the task seen last.
         pending, bpu, cpu: the split of each latency: on a BPU core, on the CPU, and the rest
             (queues, parked, submission).
+        host: host time in which the outputs were computed or fetched, no part of the latency; on a
+            simulated chip this is what the computer needs for the numbers.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ModelSample:
     pending: LatencySample = LatencySample()
     bpu: LatencySample = LatencySample()
     cpu: LatencySample = LatencySample()
+    host: LatencySample = LatencySample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +130,17 @@ class CoreSample:
 
 @dataclass(frozen=True, slots=True)
 class QueueSample:
-    """The runtime's queue: tasks on the device, tasks waiting, and their limits."""
+    """The runtime's queue: frames on the device, frames waiting, and their limits.
+
+    Attributes:
+        untaken: frames that are done and whose result is not taken; they too count as alive.
+    """
 
     running: int
     waiting: int
     running_limit: int
     alive_limit: int
+    untaken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

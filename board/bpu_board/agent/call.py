@@ -1,4 +1,4 @@
-"""One inference on a thread of its own, which the event loop may cancel."""
+"""One inference call on a thread of its own, which the event loop may cancel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Executor
 
-from bpu_board.runtime import Pending, Runtime
+from bpu_board.runtime import Frame, Runtime
 from bpu_common.board import InferRequest
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
@@ -15,8 +15,8 @@ from bpu_common.task import TaskControl
 _CLOCKS_AGREE_S = 0.02
 
 
-class Frame:
-    """One inference.
+class InferCall:
+    """One call of a client, and the frame that it has become.
 
     Args:
         left_s: time until the deadline of its call; it is the frame's deadline, in device time.
@@ -37,11 +37,11 @@ class Frame:
         limits = [limit for limit in (left_s, start_within_s) if limit is not None]
         self._deadline_s = now_s + min(limits) if limits else None
         self._lock = threading.Lock()
-        self._pending: Pending | None = None
+        self._frame: Frame | None = None
         self._cancelled = False
 
     async def run(self, threads: Executor) -> tuple[InferResult, int]:
-        """The result, and the wall time the runtime took (ns); cancelled with its task."""
+        """The result, and the wall time the runtime took (ns); cancelled with its frame."""
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, self._run)
         except asyncio.CancelledError:  # the caller is gone, or its deadline has passed
@@ -55,22 +55,22 @@ class Frame:
         if self._deadline_s is not None:
             deadline_ns = self._runtime.device.now_ns() + int(_left(self._deadline_s) * 1e9)
         control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
-        pending = self._runtime.submit(request.model, request.inputs, control)
+        frame = self._runtime.submit(request.model, request.inputs, control)
         with self._lock:
-            self._pending = pending
+            self._frame = frame
             cancelled = self._cancelled
         if cancelled:
-            pending.cancel(self._missed())
-        result = pending.result(None if self._ends_s is None else _left(self._ends_s))
+            frame.cancel(self._missed())
+        result = frame.result(None if self._ends_s is None else _left(self._ends_s))
         return result, time.perf_counter_ns() - start_ns
 
     def _cancel(self) -> None:
         """Take the frame back: the running function call completes, the rest is dropped."""
         with self._lock:
             self._cancelled = True
-            pending = self._pending
-        if pending is not None:
-            pending.cancel(self._missed())
+            frame = self._frame
+        if frame is not None:
+            frame.cancel(self._missed())
 
     def _missed(self) -> bool:
         """The call's deadline has passed, as far as two clocks can agree on it."""
