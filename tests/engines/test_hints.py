@@ -82,7 +82,7 @@ def test_every_form_is_read_as_it_was_written() -> None:
     deep = net.conv(y, 4, int32=True)
     network = net.network([y, deep])
     found = Plans.of(network)
-    made = {op.name: op for op in network.ops}
+    made = {op.y: op for op in network.ops}
     written = write_hints(network, found)
     forms = {
         "plain": written,
@@ -94,7 +94,7 @@ def test_every_form_is_read_as_it_was_written() -> None:
     wanted = ReferenceEngine(network).run(feeds)
     for name, data in forms.items():
         known = read_hints(network, data)
-        assert known.keys() == {op.name for op in network.ops if op.y != deep}, name
+        assert known.keys() == {op.y for op in network.ops if op.y != deep}, name
         for trusted in (False, True):
             engine = OrtEngine(network, plans=Plans.of(network, known, trusted=trusted))
             for output, array in engine.run(feeds).items():

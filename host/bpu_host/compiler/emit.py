@@ -18,6 +18,7 @@ from bpu_common.tensor import (
 from bpu_host.compiler.emit_weights import pack_weights
 from bpu_host.compiler.export import cpu_graph, fast_path
 from bpu_host.compiler.place import EmitOptions, place
+from bpu_sim.engines.ort import Plans
 
 __all__ = ["EmitOptions", "build_model"]
 
@@ -28,6 +29,7 @@ def build_model(
     options: EmitOptions,
     nodes: tuple[NodeInfo, ...],
     parameters: dict[str, str],
+    plans: Plans | None = None,
 ) -> BpuModel:
     """The compiled model; the same arguments give an equal model.
 
@@ -35,6 +37,7 @@ def build_model(
         spec: the chip the program is made for.
         nodes: rows of the node table.
         parameters: conversion parameters; figures of the placement are added with `options.debug`.
+        plans: how the engine computes its operations, if that is known.
 
     Raises:
         CapacityError: a layer does not fit into the chip's memory or a function call's time.
@@ -45,7 +48,7 @@ def build_model(
         if part.place is Place.CPU:
             segments.append(_cpu_segment(part, network))
             continue
-        segment = _bpu_segment(part, network, spec, options)
+        segment = _bpu_segment(part, network, spec, options, plans or Plans.of(network))
         segments.append(segment)
         if options.debug:
             facts[f"placement.{segment.name}"] = _figures(segment)
@@ -64,7 +67,7 @@ def build_model(
 
 
 def _bpu_segment(
-    part: Part, network: Network, spec: MachineSpec, options: EmitOptions
+    part: Part, network: Network, spec: MachineSpec, options: EmitOptions, plans: Plans
 ) -> BpuSegment:
     packed = pack_weights(part.ops)
     ops = [op for op in part.ops if isinstance(op, BPU_OPS)]
@@ -73,7 +76,7 @@ def _bpu_segment(
         inputs=part.inputs,
         outputs=part.outputs,
         program=place(part, network, packed.places, spec, options),
-        fast_path=fast_path(ops, network, part.inputs, part.outputs),
+        fast_path=fast_path(ops, network, part.inputs, part.outputs, plans),
         constants=packed.constants,
         weights=packed.data,
         macs=sum(macs(op, network.tensors) for op in part.ops),

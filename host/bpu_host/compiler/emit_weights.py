@@ -60,7 +60,7 @@ def pack_weights(ops: Iterable[Operation]) -> PackedWeights:
                 weights=offset, params=section.add(op.params.to_bytes())
             )
             shape = tuple(int(n) for n in weights.shape)
-            constants.append(ExternalConstant(f".{op.name}/weights", offset, DType.INT8, shape))
+            constants.append(ExternalConstant(f".{op.y}/weights", offset, DType.INT8, shape))
         elif isinstance(op, QLut):
             tables = np.ascontiguousarray(op.tables, np.int8)
             places[op.name] = ConstantPlace(tables=section.add(tables.tobytes()))

@@ -45,7 +45,7 @@ def write_hints(network: Network, plans: Plans) -> bytes:
 
 
 def read_hints(network: Network, data: bytes | memoryview) -> dict[str, Stage | None]:
-    """Constants by the operation's name, none of them proved; none at all from damaged bytes."""
+    """Constants by the tensor an operation makes, not proved; none at all from damaged bytes."""
     view = memoryview(data).cast("B")
     count = sum(1 for _ in _planned(network))
     if view[: _HEADER.size] != _HEADER.pack(_MAGIC, VERSION, count):
@@ -60,16 +60,16 @@ def read_hints(network: Network, data: bytes | memoryview) -> dict[str, Stage | 
         flags = view[position]
         position += 1
         if not flags & _FOUND:
-            found[op.name] = None
+            found[op.y] = None
         elif flags & _SPLIT:
-            found[op.name] = split_stage(requants, op.clamp)
+            found[op.y] = split_stage(requants, op.clamp)
         else:
             values = view[position : position + size_bytes]
             if len(values) < size_bytes:
                 return {}
             position += size_bytes
             slope, offset = np.frombuffer(values, "<f4").astype(np.float32).reshape(2, -1)
-            found[op.name] = _stage(op, flags, slope, offset)
+            found[op.y] = _stage(op, flags, slope, offset)
     return found if position == len(view) else {}
 
 

@@ -57,11 +57,11 @@ class EltwisePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The plans of one network, each made when first asked for.
+    """The plans of one network by the tensor that is made, each found when first asked for.
 
     Attributes:
         ranges: inclusive bounds of codes, by tensor.
-        known: constants by the operation's name (None: it has no float32 form). They are proved
+        known: constants by the tensor an operation makes (None: no float32 form). They are proved
             before they are used, and searched where they are missing or wrong.
         trusted: `known` are the results of such a proof for this very network.
     """
@@ -83,15 +83,15 @@ class Plans:
 
     def conv(self, op: QConv) -> ConvPlan:
         """The plan of a convolution."""
-        if op.name not in self.convs:
-            self.convs[op.name] = self._plan_conv(op)
-        return self.convs[op.name]
+        if op.y not in self.convs:
+            self.convs[op.y] = self._plan_conv(op)
+        return self.convs[op.y]
 
     def eltwise(self, op: QEltwise) -> EltwisePlan:
         """The plan of an element-wise operation."""
-        if op.name not in self.eltwises:
-            self.eltwises[op.name] = self._plan_eltwise(op)
-        return self.eltwises[op.name]
+        if op.y not in self.eltwises:
+            self.eltwises[op.y] = self._plan_eltwise(op)
+        return self.eltwises[op.y]
 
     def may_leave_int32(self, op: QConv) -> bool:
         """Whether some input takes an accumulator out of int32, which the arithmetic forbids."""
@@ -105,8 +105,8 @@ class Plans:
 
     def _plan_conv(self, op: QConv) -> ConvPlan:
         """Decide between the float32 form and the float64 fallback, with the real weights."""
-        if self.trusted and op.name in self.known:
-            stage = self.known[op.name]
+        if self.trusted and op.y in self.known:
+            stage = self.known[op.y]
             return ConvPlan(stage, None if stage is not None else exact_parts(op))
         lowest, highest = self._reach(op)
         if self.tensors[op.y].dtype is DType.INT32:
@@ -153,8 +153,8 @@ class Plans:
     def _stage(
         self, op: QConv | QEltwise, requants: Requants, lowest: I64, highest: I64
     ) -> Stage | None:
-        given = self.known.get(op.name)
-        if op.name in self.known and (self.trusted or given is None):
+        given = self.known.get(op.y)
+        if op.y in self.known and (self.trusted or given is None):
             return given
         return requants.stage(lowest, highest, op.clamp, given)
 
