@@ -134,7 +134,7 @@ def test_weights_are_aligned_and_shared() -> None:
     graph = net.graph(a, b)
     packed = pack_weights((first, twin))
     assert packed.places["twin"] == packed.places[first.name]
-    assert {c.name for c in packed.constants} == {f".{first.name}/weights", ".twin/weights"}
+    assert {c.name for c in packed.constants} == {f".{first.y}/weights", f".{twin.y}/weights"}
     for place in pack_weights(graph.ops).places.values():
         assert place.weights % WEIGHTS_ALIGN == place.params % WEIGHTS_ALIGN == 0
     offset = packed.places["twin"].weights

@@ -197,6 +197,19 @@ def test_noise_for_a_node(node: bytes) -> None:
         OrtEngine(network).run({"x": np.zeros(2, np.float32)})
 
 
+def test_operations_of_one_name() -> None:
+    """Names of operations are for people; nothing is found by them."""
+    net = NetBuilder(4)
+    x = net.conv(net.input("x", (5, 5, 16)), 16, (3, 3))
+    y = net.sum(net.conv(x, 16, (3, 3)), net.conv(x, 16))
+    net.ops = [replace(op, name="same") for op in net.ops]
+    network = net.network(y)
+    feeds = feeds_of(network)
+    one, other = (make(network).run(feeds, network.tensors) for make in ENGINES)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
 def test_names_that_look_like_the_engine_s_own() -> None:
     net = NetBuilder(3)
     x = net.input(".v1", (4, 4, 3))

@@ -23,7 +23,7 @@ def fast_segment(network: Network, inputs=None, outputs=None) -> BpuSegment:
     for op in ops:
         if isinstance(op, QConv):
             weights += bytes(-len(weights) % 64)
-            name = f".{op.name}/weights"
+            name = f".{op.y}/weights"
             constants.append(ExternalConstant(name, len(weights), DType.INT8, op.weights.shape))
             weights += np.ascontiguousarray(op.weights).tobytes()
     return BpuSegment(

@@ -21,12 +21,14 @@ def build_model(
     options: EmitOptions,
     nodes: tuple[NodeInfo, ...] = (),
     provenance: Provenance | None = None,
+    hints: dict[str, bytes] | None = None,
 ) -> BpuModel:
     """The compiled model; the same arguments give an equal model.
 
     Args:
         spec: the chip the programs are made for.
         nodes: rows of the node table.
+        hints: what spares engines work when they load the model, by engine.
 
     Raises:
         CapacityError: a layer does not fit into the chip's memory or a function call's time.
@@ -46,6 +48,7 @@ def build_model(
         nodes=nodes,
         parameters=figures if options.debug else {},
         provenance=provenance,
+        hints=dict(hints or {}),
     )
 
 

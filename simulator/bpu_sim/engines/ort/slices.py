@@ -74,7 +74,7 @@ def emit_slices(
             stage = scene.plans.conv(op).stage
             assert stage is not None
             scale = accumulator_scale(stage, Form(BLOCK), op.params.right_shift.astype("int64"))
-            key = (op.name, start, stop)
+            key = (op.y, start, stop)
             weights = SliceWeights(emitter, make(op, depth, channels), ready, key, scale)
             y = conv(emitter, part, plan, [y], Form(stop - start), weights)
         made.append(y)

@@ -38,6 +38,7 @@ TOP = 2.0**24
 _SLOPE_STEPS = (0, *(sign * k for k in range(2, 97, 2) for sign in (1, -1)))
 _BEST_SLOPES = 8
 SPLIT_BITS = 8
+_BLOCK = 128
 LARGE_BIAS = 1 << 22
 _OFFSET_PARTS = (0.5, 0.25, 0.75, *(k / 16 for k in range(1, 16) if k % 4))
 
@@ -56,8 +57,14 @@ class Requants:
     multiplier: I64
     out_shift: I64
 
-    def stage(self, lowest: I64, highest: I64, clamp: Pair) -> Stage | None:
-        """Proved constants for accumulators without bias in the inclusive bounds, if there are."""
+    def stage(
+        self, lowest: I64, highest: I64, clamp: Pair, given: Stage | None = None
+    ) -> Stage | None:
+        """Proved constants for accumulators without bias in the inclusive bounds, if there are.
+
+        Args:
+            given: constants that are taken if they pass the proof; nothing else is known of them.
+        """
         usual = (self.multiplier >= 1) & (self.multiplier < 1 << 15) & (self.right_shift <= 16)
         # what the first rounding adds needs one more bit, 2^-(r+1), and up to 2^r of the bias
         reach = np.maximum(highest, -lowest) + (1 << self.right_shift)
@@ -65,7 +72,10 @@ class Requants:
             return None
         lowest, highest = lowest + self.bias, highest + self.bias
         shifts = (self.right_shift, self.multiplier, self.out_shift)
-        return find_stage(Channels(*shifts, self.bias, lowest, highest, clamp))
+        channels = Channels(*shifts, self.bias, lowest, highest, clamp)
+        if given is not None and _holds(channels, given):
+            return given
+        return find_stage(channels)
 
 
 def requants_of(params: ChannelParams) -> Requants:
@@ -136,6 +146,18 @@ class Stage:
     offset: F32
     split: tuple[I64, I64] | None = None
 
+    def pick(self, index: NDArray[np.int64]) -> Stage:
+        """The channels at `index`."""
+        split = self.split and (self.split[0][index], self.split[1][index])
+        return Stage(
+            self.first_rounding,
+            self.saturates,
+            self.clamp,
+            self.slope[index],
+            self.offset[index],
+            split,
+        )
+
 
 def first_offset(right_shift: I64) -> F64:
     """What turns rounding into floor for multiples of 2^-r: -1/2 + 2^-(r+1), 0 for r = 0."""
@@ -145,17 +167,37 @@ def first_offset(right_shift: I64) -> F64:
 
 def find_stage(channels: Channels) -> Stage | None:
     """A form exact for every reachable accumulator; None only with an out shift below 8."""
-    shifted = bool((channels.right_shift > 0).any())
-    first_rounding = shifted or int(np.abs(channels.bias).max(initial=0)) >= LARGE_BIAS
+    first_rounding = _needs_first_rounding(channels.right_shift, channels.bias)
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
         if found is not None:
             return Stage(first_rounding, saturates, channels.clamp, *found)
-    if (channels.out_shift < SPLIT_BITS).any():
-        return None
-    unused = np.zeros(channels.multiplier.size, np.float32)
-    split = (channels.multiplier, channels.out_shift)
-    return Stage(first_rounding, True, channels.clamp, unused, unused, split)
+    return split_stage(channels, channels.clamp) if _can_split(channels) else None
+
+
+def split_stage(requants: Requants | Channels, clamp: Pair) -> Stage:
+    """The form of last resort: exact by itself where every out shift is 8 or more."""
+    unused = np.zeros(requants.multiplier.size, np.float32)
+    first_rounding = _needs_first_rounding(requants.right_shift, requants.bias)
+    split = (requants.multiplier, requants.out_shift)
+    return Stage(first_rounding, True, clamp, unused, unused, split)
+
+
+def _needs_first_rounding(right_shift: I64, bias: I64) -> bool:
+    return bool((right_shift > 0).any()) or int(np.abs(bias).max(initial=0)) >= LARGE_BIAS
+
+
+def _can_split(channels: Channels) -> bool:
+    return bool((channels.out_shift >= SPLIT_BITS).all())
+
+
+def _holds(channels: Channels, stage: Stage) -> bool:
+    """Whether constants from elsewhere may be used."""
+    if stage.first_rounding != _needs_first_rounding(channels.right_shift, channels.bias):
+        return False
+    if stage.split is not None:
+        return _can_split(channels)
+    return bool(proved(channels, stage).all())
 
 
 def emulate(
@@ -167,6 +209,11 @@ def emulate(
         fused: the multiply-add rounds once.
         clamped: the magic sums are clamped to [0, 2^24] (HardSigmoid), as in the depthwise form.
     """
+    a = _first_rounding(channels, stage, acc, clamped)
+    return _second_rounding(stage, a, fused, clamped=clamped).astype(np.int64)
+
+
+def _first_rounding(channels: Channels, stage: Stage, acc: I64, clamped: bool) -> F32:
     shift = channels.right_shift[:, None]
     a = acc.astype(np.float64)
     if stage.first_rounding:
@@ -174,15 +221,17 @@ def emulate(
         x = np.ldexp(a - np.ldexp(high.astype(np.float64), shift), -shift) + first_offset(shift)
         a = _rounded(x, np.float32(MAGIC), clamped, high.astype(np.float64))
     a32 = a.astype(np.float32)
-    if stage.saturates:
-        a32 = np.clip(a32, np.float32(-32768), np.float32(32767))
+    return np.clip(a32, np.float32(-32768), np.float32(32767)) if stage.saturates else a32
+
+
+def _second_rounding(stage: Stage, a: F32, fused: bool, *, clamped: bool) -> F64:
     slope, offset = stage.slope[:, None], stage.offset[:, None]
     if fused:
-        t = (a32.astype(np.float64) * slope.astype(np.float64) + offset).astype(np.float32)
+        t = (a.astype(np.float64) * slope.astype(np.float64) + offset).astype(np.float32)
     else:
-        t = a32 * slope + offset
+        t = a * slope + offset
     y = _rounded(t.astype(np.float64), np.float32(TOP - stage.clamp[1]), clamped)
-    return np.clip(y, *stage.clamp).astype(np.int64)
+    return np.clip(y, *stage.clamp)
 
 
 def _rounded(x: F64, magic: np.float32, clamped: bool, plus: F64 | float = 0.0) -> F64:
@@ -218,7 +267,7 @@ def _search(channels: Channels, first_rounding: bool, saturates: bool) -> tuple[
             trial = Stage(
                 first_rounding, saturates, channels.clamp, one_slope[columns], one_offset[columns]
             )
-            good = _proved(channels.pick(left), trial)
+            good = proved(channels.pick(left), trial)
             slope[left[good]], offset[left[good]] = trial.slope[good], trial.offset[good]
             left, columns = left[~good], columns[~good]
             if not left.size:
@@ -254,8 +303,21 @@ def _candidates(channels: Channels, steps: tuple[int, ...]) -> tuple[F32, F32]:
     return np.array(slopes, np.float32), np.array(offsets, np.float32)
 
 
-def _proved(channels: Channels, stage: Stage) -> Mask:
-    """(C,): the float32 form equals the integers on both sides of every step and at the ends."""
+def proved(channels: Channels, stage: Stage) -> Mask:
+    """(C,): the float32 form equals the integers for every reachable accumulator of a channel.
+
+    Both are monotone as long as the slope is not negative, so it is enough to look at both sides of
+    every step and at the ends. Holds for any constants, whoever chose them.
+    """
+    sound = np.isfinite(stage.slope) & np.isfinite(stage.offset) & (stage.slope >= 0)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(sound), _BLOCK):  # blocks whose tables stay in the cache
+            index = np.arange(start, min(start + _BLOCK, len(sound)))
+            sound[index] &= _agrees(channels.pick(index), stage.pick(index))
+    return sound
+
+
+def _agrees(channels: Channels, stage: Stage) -> Mask:
     _, first, reachable = _steps(channels)
     edge = first << channels.right_shift[:, None]
     after = np.where(reachable, edge, channels.highest[:, None])
@@ -264,8 +326,9 @@ def _proved(channels: Channels, stage: Stage) -> Mask:
     acc = np.concatenate([before, after, ends], axis=1)
     wanted = channels.exact(acc)
     good = np.ones(len(acc), np.bool_)
-    for fused in (False, True):
-        good &= (emulate(channels, stage, acc, fused=fused) == wanted).all(axis=1)
-        flat = emulate(channels, stage, acc, fused=fused, clamped=False)
-        good &= (flat == wanted).all(axis=1)
+    a, flat = (_first_rounding(channels, stage, acc, clamped) for clamped in (True, False))
+    # the second clamp cannot show: what it cuts off, the clip to the code's bounds cuts off too
+    for each in (a,) if np.array_equal(a, flat) else (a, flat):
+        for fused in (False, True):
+            good &= (_second_rounding(stage, each, fused, clamped=True) == wanted).all(axis=1)
     return good

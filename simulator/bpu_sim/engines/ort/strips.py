@@ -49,7 +49,7 @@ def find_chains(
     taken: set[str] = set()
     found = []
     for op in ops:
-        if not _fits(op, scene) or op.name in taken:
+        if not _fits(op, scene) or op.y in taken:
             continue
         links: list[QConv] = [op]
         while True:
@@ -59,7 +59,7 @@ def find_chains(
                 break
             links.append(after)
         if len(links) > 1:
-            taken |= {link.name for link in links}
+            taken |= {link.y for link in links}
             found.append(_with_rows(scene, tuple(links), sizes))
     return found
 
