@@ -34,7 +34,7 @@ from onnxruntime.quantization import (
 from benchmarks.accuracy import CONFIG, MODEL, PHOTOS, pixels
 from bpu_common.errors import BpuError
 from bpu_common.tensor import DType, InputType, Layout
-from bpu_host.compiler import onnx_out, passes, rules, units
+from bpu_host.compiler import export, passes, rules, units
 from bpu_host.compiler.calibrate import calibrate, open_samples
 from bpu_host.compiler.config import CompileConfig, InputConfig
 from bpu_host.compiler.frontend import prepare, read
@@ -107,7 +107,7 @@ def ours(folder: Path, method: str) -> None:
     passes.optimize(model)
     placement = rules.place(units.recognise(model, inputs))
     calibration = calibrate(model, placement.tensors, open_samples(config, inputs), method)
-    onnx_out.quantized_model(lower(placement, calibration, "effnet").network)
+    export.quantized_model(lower(placement, calibration, "effnet").network)
 
 
 def timed(work: Callable[[], None]) -> float:

@@ -31,7 +31,7 @@ from bpu_common.network import BPU_OPS, Network, QConv, QEltwise, tensors_read
 from bpu_common.tensor import AnyArray, InputType, Layout
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
-from bpu_host.compiler.onnx_out.emitter import Emitter, model_bytes, value_info
+from bpu_sim.engines.onnx.emitter import Emitter, model_bytes, value_info
 from bpu_sim.fastpath import FastSegment
 
 DATA = Path(os.environ.get("BENCH_DATA", "../shared")).resolve()

@@ -109,31 +109,24 @@ def measure(board: Board, raw: grpc.UnaryUnaryMultiCallable, name: str, count: i
     return rounds[2:]
 
 
+def _servers(root: Path, agent_address: str, raw_address: str) -> list[subprocess.Popen[bytes]]:
+    """An agent, and a server of raw bytes; each prints a line when it listens."""
+    command = [sys.executable, "-m"]
+    agent = [*command, "bpu_board.cli.agent", "--listen", agent_address, "--store", f"{root}/s"]
+    raw = [*command, "benchmarks.remote_infer", "--serve-raw", raw_address]
+    return [
+        subprocess.Popen(agent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL),
+        subprocess.Popen(raw, stdout=subprocess.PIPE),
+    ]
+
+
 def main() -> int:
     keep_large_blocks()
     missed = False
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         agent_address, raw_address = f"unix:{root}/agent.sock", f"unix:{root}/raw.sock"
-        command = [sys.executable, "-m"]
-        processes = [
-            subprocess.Popen(
-                [
-                    *command,
-                    "bpu_board.cli.agent",
-                    "--listen",
-                    agent_address,
-                    "--store",
-                    f"{root}/s",
-                ],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            ),
-            subprocess.Popen(
-                [*command, "benchmarks.remote_infer", "--serve-raw", raw_address],
-                stdout=subprocess.PIPE,
-            ),
-        ]
+        processes = _servers(root, agent_address, raw_address)
         try:
             for process in processes:
                 assert process.stdout is not None

@@ -134,3 +134,13 @@ def _default(field: dataclasses.Field[Any]) -> Callable[[], object] | None:
         value = field.default
         return lambda: value
     return None if field.default_factory is MISSING else field.default_factory
+
+
+def joined(place: str, inner: str) -> str:
+    """`inner` as seen from outside of `place`; either may be empty."""
+    return f"{place}.{inner}" if place and inner else place or inner
+
+
+def item_place(name: str, index: int) -> str:
+    """An item of a repeated field: `call[7]` of `calls`."""
+    return f"{name.removesuffix('s')}[{index}]"

@@ -1,13 +1,15 @@
-"""Bars on the shape of the tree: file lengths, names, paths that must never be committed."""
+"""Bars on the shape of the tree: lengths, names, docstrings, paths that must not be committed."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MAX_LINES = 500
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 61
 MAX_MEDIAN_LINES = 250
 # Fragments of absolute paths of a development machine, put together so that this file has none.
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:wor" + r"k|far" + r"m|roo" + r"t/|hom" + r"e/)\w*")
@@ -35,6 +37,26 @@ def test_files_are_short() -> None:
     assert not long, f"files over {MAX_LINES} lines: {long}"
     ordered = sorted(lengths.values())
     assert ordered[len(ordered) // 2] <= MAX_MEDIAN_LINES
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": length
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert not long, f"functions over {MAX_FUNCTION_LINES} lines: {long}"
+
+
+def test_files_say_what_they_hold() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if (tree := ast.parse(path.read_text())).body and not ast.get_docstring(tree)
+    ]
+    assert not silent, f"files without a docstring: {silent}"
 
 
 def test_no_junk_drawers() -> None:

@@ -103,6 +103,7 @@ def test_bias_beyond_the_table_is_refused_and_a_coarser_weight_helps() -> None:
     assert arith.conv(np.zeros((1, 1, 3), np.int8), codes, params)[0, 0, 0] == 5
 
 
+@settings(deadline=None)
 @given(
     s_in=st.floats(1e-6, 1e3),
     magnitude=st.floats(1e-45, 1e-30),

@@ -20,9 +20,9 @@ from bpu_common.tensor import InputType
 from bpu_host.remote import Board
 from bpu_host.remote.inputs import frames_of
 from bpu_sim.fastpath import FastSegment
-from bpu_sim.machine import ExactSegment
+from bpu_sim.machine import ExactPart
 from tests.support.agent_remote import Agent
-from tests.support.models_board import HEIGHT, WIDTH, feature_model, tiny_model
+from tests.support.models_board import HEIGHT, WIDTH, feature_model, install, tiny_model
 
 RANDOM = np.random.default_rng(5)
 RGB = RANDOM.integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
@@ -104,7 +104,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Runtime]:
     made = Runtime(SimDevice(X3M))
-    made.install([model for model, _ in MODELS.values()])
+    install(made, *(model for model, _ in MODELS.values()))
     yield made
     made.close()
 
@@ -135,13 +135,13 @@ def doors(runtime: Runtime, board: Board, tmp_path: Path) -> dict[str, Door]:
         "Board": lambda model, array: next(iter(board.infer(model.name, array).outputs.values())),
         "bpu run": by_bpu_run,
         "hrt_model_exec": by_hrt_model_exec,
-        "instructions": lambda model, array: by_segment(ExactSegment, model, array),
+        "instructions": lambda model, array: by_segment(ExactPart, model, array),
         "fast path": lambda model, array: by_segment(FastSegment, model, array),
     }
 
 
 def by_segment(
-    kind: type[ExactSegment | FastSegment], model: BpuModel, array: np.ndarray
+    kind: type[ExactPart | FastSegment], model: BpuModel, array: np.ndarray
 ) -> np.ndarray:
     [segment] = model.segments
     assert isinstance(segment, BpuSegment)

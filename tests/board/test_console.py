@@ -15,60 +15,19 @@ from PIL import Image
 
 from bpu_board.cli.hrt_model_exec import main
 from bpu_board.cli.hrt_model_exec.dump import as_text
-from bpu_common import container
 from bpu_common.image import encode_rgb
-from bpu_common.model import BpuModel
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from tests.support.console_board import fail, picture, run, write
 from tests.support.models_board import (
     HEIGHT,
     WIDTH,
     expected_codes,
     feature_model,
     image_input,
-    slow_model,
     tiny_model,
 )
 
 FLOAT = r"\d+\.\d{6}"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HB_DNN_PROFILER_LOG_PATH", raising=False)
-    write(tmp_path / "m.bin", tiny_model("net", InputType.NV12))
-    write(tmp_path / "c.bin", tiny_model("classes", classify=True))
-    write(tmp_path / "pack.bin", tiny_model("one"), tiny_model("two", InputType.NV12))
-    Image.fromarray(picture()).save(tmp_path / "photo.png")
-    Image.fromarray(picture()).save(tmp_path / "photo.JPG", "JPEG")
-    (tmp_path / "raw.bin").write_bytes(bytes(range(192)))
-    return tmp_path
-
-
-def write(path: Path, *models: BpuModel) -> None:
-    path.write_bytes(container.dump(models))
-
-
-def picture() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-
-
-def run(capsys, *words: str) -> str:
-    status = main(words)
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    return out
-
-
-def fail(capsys, *words: str) -> str:
-    status = main(words)
-    out, err = capsys.readouterr()
-    assert status != 0
-    assert "Traceback" not in out + err
-    assert "internal error" not in err
-    last = [line for line in err.splitlines() if not line.startswith(("[OpenBPU]", "note:"))]
-    assert last[0].startswith("error: ")
-    return err
 
 
 MODEL_INFO = """\
@@ -271,87 +230,6 @@ def test_exact_finds_a_faulty_program(folder, capsys):
     write(folder / "broken.bin", replace(model, segments=(broken,)))
     err = fail(capsys, "perf", "--model_file=broken.bin", "--exact")
     assert re.search(r"output codes of net_subgraph_0: \d+ of 1024 values differ", err)
-
-
-def perf_numbers(capsys, *words: str) -> dict[str, float]:
-    return json.loads(run(capsys, "perf", *words, "--json"))
-
-
-def test_perf_block(folder, capsys):
-    words = ("--model_file=m.bin", "--thread_num=2", "--frame_count=20")
-    out = run(capsys, "perf", *words)
-    n = perf_numbers(capsys, *words)
-    assert out == (
-        f"Frame count: 20,  Thread Average: {n['average_latency_ms']:.6f} ms, "
-        f"thread max latency: {n['max_latency_ms']:.6f} ms, "
-        f"thread min latency: {n['min_latency_ms']:.6f} ms\n"
-        "\n"
-        "Running condition:\n"
-        "  Thread number is: 2\n"
-        "  Frame count   is: 20\n"
-        f"  Program run time: {n['run_time_ms']:.6f} ms\n"
-        "Perf result:\n"
-        f"  Frame totally latency is: {n['total_latency_ms']:.6f} ms\n"
-        f"  Average    latency    is: {n['average_latency_ms']:.6f} ms\n"
-        f"  Frame      rate       is: {n['fps']:.6f} FPS\n"
-        "\n"
-        f"Latency percentiles: p50 {n['p50_ms']:.6f} ms, p90 {n['p90_ms']:.6f} ms, "
-        f"p99 {n['p99_ms']:.6f} ms\n"
-    )
-    assert n["fps"] == pytest.approx(20e3 / n["run_time_ms"])
-
-
-def test_perf_defaults_and_reports(folder, capsys):
-    out = run(capsys, "perf", "--model_file=m.bin")
-    assert "  Thread number is: 1\n  Frame count   is: 200\n" in out
-    assert out.count("Thread Average") == 1
-    out = run(capsys, "perf", "--model_file=m.bin", "--frame_count=500")
-    assert re.findall(r"^Frame count: (\d+),  ", out, re.MULTILINE) == ["200", "400", "500"]
-
-
-def test_perf_thread_limit_core_and_priority(folder, capsys):
-    write(folder / "slow.bin", slow_model())
-    words = ("--model_file=slow.bin", "--frame_count=50")
-    many = perf_numbers(capsys, *words, "--thread_num=50")
-    assert many["thread_num"] == 8
-    bound = perf_numbers(capsys, *words, "--thread_num=8", "--core_id=2")
-    assert bound["core_busy_ms"][0] == 0
-    assert bound["fps"] < many["fps"]
-    assert perf_numbers(capsys, *words, "--priority=255")["frame_count"] == 50
-
-
-def test_perf_machine(folder, capsys):
-    words = ("--model_file=m.bin", "--frame_count=5")
-    default, x3e = perf_numbers(capsys, *words), perf_numbers(capsys, *words, "--machine", "x3e")
-    assert (default["machine"], x3e["machine"]) == ("x3m", "x3e")
-    assert x3e["average_latency_ms"] > default["average_latency_ms"]
-
-
-def test_perf_time_overrides_frame_count(folder, capsys, monkeypatch):
-    monkeypatch.setattr("bpu_board.cli.hrt_model_exec.perf.MINUTE_NS", 50_000_000)
-    words = ("--model_file=m.bin", "--perf_time=2", "--frame_count=1", "--thread_num=2")
-    n = perf_numbers(capsys, *words)
-    assert 100 <= n["run_time_ms"] < 100 + 2 * n["max_latency_ms"]
-    assert n["frame_count"] > 1
-
-
-def test_profile_path(folder, capsys):
-    run(capsys, "perf", "--model_file=c.bin", "--frame_count=7", "--profile_path=deep/er")
-    first, second = (folder / "deep/er/profiler.log").read_text().split("\n***\n")
-    assert json.loads(first)["running_condition"]["frame_count"] == 7
-    assert "BPU_classes_subgraph_0" in json.loads(second)["model_latency"]
-    assert (folder / "deep/er/profiler.csv").read_text().startswith("section,name,")
-
-
-def test_profile_path_by_variable(folder, capsys, monkeypatch):
-    monkeypatch.setenv("HB_DNN_PROFILER_LOG_PATH", str(folder / "p"))
-    run(capsys, "perf", "--model_file=c.bin", "--frame_count=2")
-    assert (folder / "p" / "profiler.log").exists()
-
-
-def test_perf_on_a_file(folder, capsys):
-    out = run(capsys, "perf", "--model_file=m.bin", "--input_file=raw.bin", "--frame_count=2")
-    assert "Perf result:" in out
 
 
 def test_featuremap_inputs(folder, capsys):

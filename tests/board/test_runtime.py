@@ -211,7 +211,7 @@ def test_cancel_while_a_task_is_handed_to_the_device():
     """The last frame waits for the end of one before it, and is taken back in its start."""
     device = _HandingOver(X3M)
     runtime = Runtime(device)
-    runtime.install([slow_model()])
+    install(runtime, slow_model())
     pending = [runtime.submit("slow", {"data": picture()}) for _ in range(9)]
     device.arrived = pending[8].cancel
     assert len([each.result() for each in pending[:8]]) == 8

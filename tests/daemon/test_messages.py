@@ -17,6 +17,7 @@ from bpu_common.daemon import (
     PerfJobRequest,
     WatchRequest,
 )
+from bpu_common.errors import InputError
 from bpu_common.frame import FrameInput
 from bpu_common.perf import PerfProgress, PerfRequest
 from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
@@ -78,5 +79,14 @@ def test_what_a_newer_daemon_adds_is_read() -> None:
     job = daemon.JOB.to_pb(Job(1, "desk", "net", JobState.DONE))
     job.state = 99  # type: ignore[assignment]
     assert daemon.JOB.from_pb(job).state is JobState.LOST
-    with pytest.raises(ValueError, match="not a telemetry frame"):
+    with pytest.raises(InputError, match="not a telemetry frame"):
         daemon.frame_from_bytes(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"", b"\x0a\x02\x08\x01"])
+def test_bytes_that_are_no_frame_and_no_result_are_said_so(data: bytes) -> None:
+    """An empty frame says nothing of the queue: it is none."""
+    with pytest.raises(InputError):
+        daemon.frame_from_bytes(data)
+    with pytest.raises(InputError):
+        daemon.result_from_bytes(b"\xff\xff\xff")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState
 from bpu_common.errors import CapacityError
 from bpu_common.telemetry import CallSlice, QueueSample, SystemSample, TelemetryFrame
-from bpu_common.wire.messages.daemon import frame_from_bytes, frame_to_bytes, without_slices
+from bpu_common.wire.messages.board import TELEMETRY_FRAME
+from bpu_common.wire.messages.daemon import frame_from_bytes, without_slices
 from bpu_host.daemon import watchers
 from bpu_host.daemon.backoff import FIRST_S, MOST_LATER_S, MOST_S, PATIENT_FAILURES, Backoff
 from bpu_host.daemon.history import History
@@ -171,7 +172,7 @@ def test_ten_minutes_of_a_busy_board_fit_without_their_function_calls() -> None:
             *(number, "boot", number * 10**8, 0, "x3m", (), QueueSample(0, 0, 8, 32), ()),
             *(SystemSample(0, 4, 0, 0, 0), slices),
         )
-        history.append(frame_to_bytes(frame), number * 10**8)
+        history.append(TELEMETRY_FRAME.to_pb(frame).SerializeToString(), number * 10**8)
     kept = [frame_from_bytes(frame.data) for frame in history.since(0)]
     assert [frame.sequence for frame in kept] == list(range(6000))
     assert kept[0].slices == ()

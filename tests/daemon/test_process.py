@@ -1,115 +1,31 @@
-"""A real daemon with real agents: connections, telemetry, measurements in turn, kills."""
+"""A real daemon with real agents: connections, telemetry, measurements in turn."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bpu_common import container
-from bpu_common.daemon import BoardLink, Job, JobState, LinkState
-from bpu_common.errors import BoardUnreachable, BpuError, Cancelled, ModelNotFound, UsageError
-from bpu_common.perf import PerfRequest, PerfResult
+from bpu_common.daemon import JobState, LinkState
+from bpu_common.errors import BoardUnreachable, Cancelled, ModelNotFound, UsageError
+from bpu_common.perf import PerfRequest
 from bpu_host.client import connect
 from bpu_host.daemon.client import Daemon, held, measure, resolve
-from bpu_host.daemon.files import is_locked, listens, read_record
+from bpu_host.daemon.files import is_locked
 from bpu_host.remote import Board
 from tests.support.agent_remote import Agent, wait_until
 from tests.support.daemon_home import Home
-from tests.support.models_board import image_input, tiny_model
+from tests.support.daemon_measuring import LONG, RECOVER_S, SHORT, Measuring, link
+from tests.support.models_board import image_input
 
-RECOVER_S = 5.0
-"""Everything recovers within this time (issue 3)."""
-
-LONG = PerfRequest("tiny", frame_count=50_000_000)
-SHORT = PerfRequest("tiny", frame_count=400)
 RAW = np.random.default_rng(0).integers(0, 256, image_input().caller_shape, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Agent, Agent]]:
-    folder = tmp_path_factory.mktemp("agents")
-    (folder / "a").mkdir()
-    (folder / "b").mkdir()
-    path = folder / "tiny.bin"
-    path.write_bytes(container.dump([tiny_model()]))
-    with Agent(folder / "a", "--clock", "virtual") as desk, Agent(folder / "b") as rack:
-        for agent in (desk, rack):
-            with Board.connect(agent.address) as board:
-                board.deploy(path)
-        yield desk, rack
-
-
-@pytest.fixture
-def home(agents: tuple[Agent, Agent], monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    made = Home(monkeypatch)
-    made.add("desk", agents[0].address)
-    made.add("rack", agents[1].address)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def daemon(home: Home) -> Iterator[Daemon]:
-    home.start()
-    found = Daemon.find()
-    assert found is not None
-    with found:
-        wait_until(lambda: all(link.state is LinkState.UP for link in found.status().boards))
-        yield found
-
-
-def link(daemon: Daemon, board: str) -> BoardLink:
-    found = daemon.link(board, 0)
-    assert found is not None
-    return found
-
-
-class Measuring:
-    """A measurement on a thread; its job is known once it is queued."""
-
-    def __init__(self, daemon: Daemon, request: PerfRequest, priority: int = 0) -> None:
-        self.daemon = daemon
-        self.seen: list[Job] = []
-        self.result: PerfResult | None = None
-        self.error: Exception | None = None
-        self._queued = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(request, priority))
-        self._thread.start()
-        assert self._queued.wait(20)
-
-    @property
-    def id(self) -> int:
-        return self.seen[0].id
-
-    def _run(self, request: PerfRequest, priority: int) -> None:
-        def tell(job: Job) -> None:
-            self.seen.append(job)
-            if job.waits_for or job.state is JobState.RUNNING:
-                self._queued.set()
-
-        try:
-            self.result = self.daemon.perf("desk", request, on_job=tell, priority=priority)
-        except BpuError as error:
-            self.error = error
-        self._queued.set()
-
-    def wait(self) -> None:
-        self._thread.join(30)
-        assert not self._thread.is_alive()
 
 
 def test_boards_are_connected_and_only_ours_can_reach_them(
@@ -256,92 +172,6 @@ def test_the_job_of_a_killed_client_ends(daemon: Daemon, agents: tuple[Agent, Ag
     assert daemon.perf("desk", SHORT).frame_count == 400
 
 
-def test_a_killed_agent_is_found_again(daemon: Daemon, agents: tuple[Agent, Agent]) -> None:
-    before = link(daemon, "desk")
-    running = Measuring(daemon, PerfRequest("tiny", frame_count=40_000))
-    wait_until(lambda: daemon.jobs(active=True)[0].frames_done > 0)
-    agents[0].kill()
-    try:
-        wait_until(lambda: link(daemon, "desk").state is not LinkState.UP, RECOVER_S)
-        down = link(daemon, "desk")
-        assert down.error
-        assert resolve("desk") is None
-        assert link(daemon, "rack").state is LinkState.UP
-    finally:
-        agents[0].start()
-    wait_until(lambda: link(daemon, "desk").state is LinkState.UP, RECOVER_S)
-    assert link(daemon, "desk").connections > before.connections
-    assert not link(daemon, "desk").error
-    daemon_ended = daemon.jobs("desk")[0]
-    assert daemon_ended.state.is_active  # it is measured again
-    running.wait()
-    assert running.result is not None
-    boots = {frame.boot_id for frame in daemon.history("desk")}
-    assert len(boots) == 2
-
-
-def test_a_killed_daemon_loses_only_its_memory(
-    daemon: Daemon, home: Home, agents: tuple[Agent, Agent]
-) -> None:
-    done = daemon.perf("desk", SHORT)
-    events = daemon.events()
-    next(events)
-    running = Measuring(daemon, LONG)
-    waiting = Measuring(daemon, SHORT)
-    old = daemon.status()
-    home.kill()
-    began = time.monotonic()
-    for each in (running, waiting):
-        each.wait()
-        assert isinstance(each.error, BoardUnreachable)
-        assert "daemon" in each.error.message
-    with pytest.raises(BoardUnreachable, match="the daemon is gone"):
-        list(events)
-    assert resolve("desk") == agents[0].address  # the next call starts it again
-    assert time.monotonic() - began < RECOVER_S
-    with Board.connect(agents[0].address) as board:
-        wait_until(lambda: next(board.telemetry()).queue.running == 0, RECOVER_S)
-    found = Daemon.find()
-    assert found is not None
-    with found:
-        new = found.status()
-        assert new.run_id != old.run_id
-        assert new.process_id != old.process_id
-        log = {job.id: job for job in found.jobs()}
-        assert log[running.id].state is JobState.LOST
-        assert log[waiting.id].state is JobState.LOST
-        assert [job.result for job in log.values() if job.state is JobState.DONE] == [done]
-        assert found.perf("desk", SHORT).frame_count == 400
-        assert found.jobs()[0].id > waiting.id
-
-
-def test_a_daemon_killed_this_moment_is_started_again(
-    daemon: Daemon, agents: tuple[Agent, Agent]
-) -> None:
-    for _ in range(2):
-        found = Daemon.find()
-        assert found is not None
-        with found:
-            number = found.status().process_id
-            os.kill(number, signal.SIGKILL)  # it may still accept connections
-            assert resolve("desk") == agents[0].address
-
-
-def test_a_measurement_outlives_the_daemon(daemon: Daemon, home: Home) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(measure, "desk", PerfRequest("tiny", frame_count=40_000))
-        wait_until(lambda: daemon.jobs(active=True))
-        wait_until(lambda: daemon.jobs(active=True)[0].frames_done > 0)
-        home.kill()
-        measured = result.result(30)
-    assert measured is not None
-    assert measured.frame_count == 40_000
-    found = Daemon.find()
-    assert found is not None
-    with found:
-        assert [job.state for job in found.jobs()] == [JobState.DONE, JobState.LOST]
-
-
 def test_without_a_daemon_everything_works_the_same(home: Home) -> None:
     assert Daemon.find() is None
     assert resolve("desk") is None
@@ -404,42 +234,6 @@ def test_a_board_that_is_held_is_left_alone(daemon: Daemon, agents: tuple[Agent,
         time.sleep(1)  # two looks at the inventory
         assert [each.board for each in daemon.status().boards] == ["rack"]
     wait_until(lambda: resolve("desk") == agents[0].address, RECOVER_S)
-
-
-def test_kills_at_any_point_of_its_life(home: Home) -> None:
-    numbers = random.Random(1503)
-    for _ in range(5):
-        with subprocess.Popen(
-            [sys.executable, "-m", "bpu_host.cli.bpud", "run"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            time.sleep(numbers.uniform(0.2, 1.0))  # while it starts, opens its files, connects
-            process.send_signal(signal.SIGKILL)
-    began = time.monotonic()
-    first = home.start()
-    assert time.monotonic() - began < RECOVER_S
-    record = read_record(home.files.record)
-    assert record is not None
-    assert record.process_id == first
-    home.kill()
-    with sqlite3.connect(f"file:{home.files.jobs}?mode=ro", uri=True) as log:
-        assert log.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    log.close()
-    assert not list(home.files.state.glob("*damaged*"))
-
-
-def test_a_daemon_that_hangs_is_not_waited_for(daemon: Daemon, home: Home) -> None:
-    number = daemon.status().process_id
-    os.kill(number, signal.SIGSTOP)
-    try:
-        began = time.monotonic()
-        assert listens(home.files.socket)
-        assert resolve("desk") is None
-        assert time.monotonic() - began < RECOVER_S
-    finally:
-        os.kill(number, signal.SIGCONT)
-    assert resolve("desk") is not None
 
 
 def test_a_file_in_the_way_of_the_socket_is_named(home: Home) -> None:

@@ -22,8 +22,7 @@ from bpu_common.tensor import (
     TensorSpec,
 )
 from bpu_sim import arith
-from bpu_sim.machine import ExactSegment
-from tests.support.programs_machine import io_tile, segment_of, slot_bytes, sram_tile
+from tests.support.programs_machine import exact_part, io_tile, slot_bytes, sram_tile
 
 HEIGHT, WIDTH = 6, 5
 
@@ -125,8 +124,8 @@ def nv12_as_yuv(raw: np.ndarray) -> np.ndarray:
 def test_the_machine_scales_each_frame_s_region(first: Roi, second: Roi, seed: int) -> None:
     rng = np.random.default_rng(seed)
     raws = rng.integers(0, 256, (2, 12, 10), np.uint8)
-    segment = segment_of(region_program(InputType.NV12, frames=2))
-    machine = ExactSegment(segment, {"picture": target(InputType.NV12)})
+    images = {"picture": target(InputType.NV12)}
+    machine = exact_part(region_program(InputType.NV12, frames=2), images=images)
     frames = [
         {"picture": FrameInput(raw, roi)} for raw, roi in zip(raws, (first, second), strict=True)
     ]
@@ -137,8 +136,7 @@ def test_the_machine_scales_each_frame_s_region(first: Roi, second: Roi, seed: i
 
 
 def test_what_a_region_needs_is_said() -> None:
-    segment = segment_of(region_program(InputType.RGB))
-    machine = ExactSegment(segment, {"picture": target(InputType.RGB)})
+    machine = exact_part(region_program(InputType.RGB), images={"picture": target(InputType.RGB)})
     picture = np.zeros((1, 8, 8, 3), np.uint8)
     with pytest.raises(InputError, match="needs a region"):
         machine.run({"picture": picture})

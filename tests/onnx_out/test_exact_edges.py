@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bpu_common.network import Network, QEltwise
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, EltwiseKind, Requant
-from bpu_host.compiler.onnx_out import quantized_model
+from bpu_host.compiler.export import quantized_model
 from bpu_sim.fastpath import FastSegment
 from tests.support.nets_onnx_out import NetBuilder
 from tests.support.segments_fastpath import fast_segment

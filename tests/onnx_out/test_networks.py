@@ -13,16 +13,15 @@ from onnx import helper, numpy_helper
 
 from bpu_common.network import Dequantize, ModelOutput, Network, OnnxOp, QConv, Quantize
 from bpu_common.tensor import DType, InputType, TensorSpec
-from bpu_host.compiler.onnx_out import (
-    calibrated_model,
-    cpu_graph,
-    fast_path,
-    quantized_model,
-    strips,
-)
+from bpu_host.compiler.export import calibrated_model, cpu_graph, fast_path, quantized_model
 from bpu_host.compiler.partition import split
 from bpu_sim import arith
-from bpu_sim.fastpath import FastSegment, check_graph
+from bpu_sim.engines import OrtEngine
+from bpu_sim.engines.onnx import check_graph
+from bpu_sim.engines.ort import Plans, part
+from bpu_sim.engines.ort.caches import CacheSizes
+from bpu_sim.engines.ort.graph import write_graph
+from bpu_sim.fastpath import FastSegment
 from tests.support.nets_onnx_out import NetBuilder, mobilenet_v2, reference
 from tests.support.segments_fastpath import fast_segment
 
@@ -45,8 +44,8 @@ def test_mobilenet(seed: int) -> None:
 
 @pytest.mark.parametrize("strip_bytes", [1 << 12, 1 << 14])
 def test_strips_change_no_bit(monkeypatch: pytest.MonkeyPatch, strip_bytes: int) -> None:
-    monkeypatch.setattr(strips, "LARGE_BYTES", 1 << 12)
-    monkeypatch.setattr(strips, "STRIP_BYTES", strip_bytes)
+    sizes = CacheSizes(strip_bytes, 4 * strip_bytes)
+    monkeypatch.setattr(part, "machine_sizes", lambda: sizes)
     net = NetBuilder(4)
     x = net.conv(net.input("image", (37, 21, 3)), 16, (3, 3), (2, 2), (1, 0, 0, 1))
     y = net.conv(x, 32, (5, 3), (1, 1), (4, 1, 0, 1), dilation=(2, 1), clamp=(0, 127))
@@ -55,11 +54,11 @@ def test_strips_change_no_bit(monkeypatch: pytest.MonkeyPatch, strip_bytes: int)
     out = net.conv(y, 8, (7, 7), (1, 1), (3, 3, 3, 3))
     network = net.network([x, out])
     codes = np.random.default_rng(1).integers(-128, 128, (1, 37, 21, 3)).astype(np.int8)
-    data = fast_path(network.ops, network, ["image"], [x, out])
+    data = write_graph(network.ops, network, Plans.of(network), ["image"], [x, out], sizes).data
     slices = [node for node in onnx.load_from_string(data).graph.node if node.op_type == "Slice"]
     assert len(slices) >= 3
     wanted = reference(network, {"image": codes})
-    got = FastSegment(fast_segment(network), {}, 1).run({"image": codes})
+    got = OrtEngine(network).run({"image": codes})
     for name in (x, out):
         np.testing.assert_array_equal(got[name][0], wanted[name])
 

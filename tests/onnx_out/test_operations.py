@@ -1,6 +1,8 @@
-"""Every operation, as quantized model and as fast path, against `bpu_sim.arith`."""
+"""Every operation, as quantized model and in every engine, against `bpu_sim.arith`."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common.network import (
+    Addend,
     QConcat,
+    QConv,
     QDepthToSpace,
     QEltwise,
     QLut,
@@ -21,11 +25,13 @@ from bpu_common.network import (
 )
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, EltwiseKind, Requant, ResizeMode
-from bpu_host.compiler.onnx_out import quantized_model
+from bpu_host.compiler.export import quantized_model
 from bpu_sim import arith
-from bpu_sim.fastpath import FastSegment
+from bpu_sim.engines import OrtEngine, ReferenceEngine
+from bpu_sim.engines.ort import Plans
+from bpu_sim.engines.ort.caches import machine_sizes
+from bpu_sim.engines.ort.graph import write_graph
 from tests.support.nets_onnx_out import NetBuilder, reference
-from tests.support.segments_fastpath import fast_segment
 
 SIZES = st.integers(1, 9)
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 16, 20, 32])
@@ -45,7 +51,7 @@ def codes(net: NetBuilder, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def check(net: NetBuilder, outputs: str | list[str], seed: int = 0) -> None:
-    """Same bits three ways."""
+    """Same bits in stock onnxruntime, and of every tensor from both engines."""
     network = net.network(outputs)
     feeds = codes(net, np.random.default_rng(seed))
     wanted = reference(network, feeds)
@@ -54,11 +60,15 @@ def check(net: NetBuilder, outputs: str | list[str], seed: int = 0) -> None:
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
     stock = dict(zip(names, session.run(None, feeds), strict=True))
-    fast = FastSegment(fast_segment(network), {}, 1).run(feeds)
     for name in (output.tensor for output in network.outputs):
-        for got in (stock[name], fast[name]):
-            assert got.dtype == wanted[name].dtype
-            np.testing.assert_array_equal(got[0], wanted[name])
+        assert stock[name].dtype == wanted[name].dtype
+        np.testing.assert_array_equal(stock[name][0], wanted[name])
+    for engine in (ReferenceEngine(network), OrtEngine(network)):
+        outputs, kept = engine.run(feeds), engine.run(feeds, network.tensors)
+        for name, array in (*outputs.items(), *kept.items()):
+            assert array.dtype == wanted[name].dtype, (engine.name, name)
+            np.testing.assert_array_equal(array[0], wanted[name], f"{engine.name}: {name}")
+        assert kept.keys() == wanted.keys()
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,6 +110,29 @@ def test_transposed_conv(seed: int, data: st.DataObject) -> None:
     check(net, y, seed)
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, data=st.data())
+def test_conv_with_padding_code_and_addend(seed: int, data: st.DataObject) -> None:
+    draw = data.draw
+    net = NetBuilder(seed)
+    groups, c, out = draw(st.sampled_from([(1, 3, 8), (1, 20, 24), (16, 16, 16), (2, 4, 6)]))
+    upsample = draw(st.sampled_from([(1, 1), (2, 2), (1, 3)]))
+    pads = tuple(draw(st.integers(0, 2)) for _ in range(4))
+    x = net.input("x", (5, 4, c))
+    y = net.conv(x, out, (2, 3), (1, 1), pads, groups, upsample=upsample,
+                 int32=draw(st.booleans()), pad_code=draw(st.integers(-128, 127)))  # fmt: skip
+    if draw(st.booleans()):
+        addend = net.input("r", net.tensors[y].shape_hwc)
+        count = draw(st.sampled_from([1, out]))
+        factors = net.rng.integers(-127, 128, count) << draw(st.sampled_from([0, 0, 12]))
+        if draw(st.booleans()):
+            addend = net.conv(addend, out)  # padded channels
+        op = net.ops.pop(0)
+        assert isinstance(op, QConv)
+        net.ops.append(replace(op, addend=Addend(addend, tuple(int(f) for f in factors))))
+    check(net, y, seed)
+
+
 @pytest.mark.parametrize("bias", [0, 32767 << 9, -(32768 << 14)])
 @pytest.mark.parametrize("int32", [False, True])
 def test_sums_beyond_24_bits(bias: int, int32: bool) -> None:
@@ -112,8 +145,10 @@ def test_sums_beyond_24_bits(bias: int, int32: bool) -> None:
     x = net.input("x", (3, 2, depth))
     y = net.conv(x, 16, params=ChannelParams(*fixed), weights=weights, int32=int32)
     check(net, y)
-    graph = fast_segment(net.network(y)).fast_path
-    assert len(graph) < weights.nbytes, "the graph must not hold another copy of the weights"
+    network = net.network(y)
+    graph = write_graph(network.ops, network, Plans.of(network), [x], [y], machine_sizes())
+    assert len(graph.data) < weights.nbytes, "the graph must not hold another copy of the weights"
+    assert any(array is weights for array in graph.externals.values())
 
 
 @few
@@ -149,6 +184,32 @@ def test_scale(seed: int, c: int, s_x: float) -> None:
     check(net, net.scale(net.input("a", (3, 3, c)), s_x), seed)
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, c=CHANNELS, kind=st.sampled_from(list(EltwiseKind)), per_channel=st.booleans(),
+       small=st.sampled_from(["no", "channel", "one"]), far=st.booleans())  # fmt: skip
+def test_eltwise_entries(
+    seed: int, c: int, kind: EltwiseKind, per_channel: bool, small: str, far: bool
+) -> None:
+    """Entries per channel, zero points, factors beyond what float32 adds exactly."""
+    net = NetBuilder(seed)
+    shapes = {"no": (4, 5, c), "channel": (1, 1, c), "one": (1, 1, 1)}
+    a, b = net.input("a", (4, 5, c)), net.input("b", shapes[small])
+    a = net.conv(a, c) if seed % 2 else a
+    b = net.conv(b, net.tensors[b].shape_hwc[2]) if seed % 3 else b
+    entries = []
+    for _ in range(c if per_channel else 1):
+        ka, kb = (int(k) for k in net.rng.integers(-127, 128, 2) << (14 if far else 0))
+        shift = int(net.rng.integers(0, 8)) + (14 if far else 0)
+        requant = Requant(int(net.rng.integers(-999, 999)), min(shift, 16), 20001, 23)
+        entries.append(EltwiseEntry(ka, kb, requant))
+    zeros = tuple(int(zero) for zero in net.rng.integers(-128, 128, 2))
+    op = QEltwise(
+        "e", kind, a, None if kind is EltwiseKind.SCALE else b, "y", tuple(entries),
+        ((-128, 127), (0, 100))[seed % 2], (zeros[0], zeros[1]),
+    )  # fmt: skip
+    check(net, net.add(op, (4, 5, c)), seed)
+
+
 def test_eltwise_with_a_tiny_out_shift() -> None:
     """No float32 form: the float64 body must be there."""
     net = NetBuilder()
@@ -170,11 +231,11 @@ def test_lut(seed: int, c: int, per_channel: bool) -> None:
 
 
 @few
-@given(seed=SEEDS, c=CHANNELS, k=st.integers(1, 4), stride=st.integers(1, 3))
-def test_max_pool(seed: int, c: int, k: int, stride: int) -> None:
+@given(seed=SEEDS, c=CHANNELS, k=st.integers(1, 4), stride=st.integers(1, 3), more=st.booleans())
+def test_max_pool(seed: int, c: int, k: int, stride: int, more: bool) -> None:
     net = NetBuilder(seed)
     x = net.conv(net.input("x", (7, 6, c)), c)
-    pads = tuple(int(v) for v in net.rng.integers(0, k, 4))
+    pads = tuple(int(v) for v in net.rng.integers(0, k + 2 * more, 4))
     size = [(n + pads[i] + pads[i + 2] - k) // stride + 1 for i, n in enumerate((7, 6))]
     check(net, net.add(QMaxPool("p", x, "y", (k, k), (stride, stride), pads), (*size, c)), seed)
 

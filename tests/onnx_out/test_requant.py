@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common.params import ChannelParams
-from bpu_host.compiler.onnx_out import requant
-from bpu_host.compiler.onnx_out.emitter import Emitter, model_bytes, value_info
-from bpu_host.compiler.onnx_out.requant import Form, accumulator_offset, accumulator_scale, affine
-from bpu_host.compiler.onnx_out.stage import Channels, Stage, emulate, find_stage
 from bpu_sim import arith
+from bpu_sim.engines.onnx.emitter import Emitter, model_bytes, value_info
+from bpu_sim.engines.ort import requant
+from bpu_sim.engines.ort.requant import Form, accumulator_offset, accumulator_scale, affine
+from bpu_sim.engines.ort.stage import Channels, Stage, emulate, find_stage
 
 INT16 = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
 CLAMPS = ((-128, 127), (0, 127), (0, 93), (-128, 40), (31, 31))

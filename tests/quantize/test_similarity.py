@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common.errors import CompilerBug
-from bpu_host.compiler import onnx_out, quantize
+from bpu_host.compiler import export, quantize
 from bpu_host.compiler.quantize import similarity as similarity_module  # the function
 from bpu_host.compiler.quantize.metrics import cosine, output_metrics
 from tests.support.nets_quant import (
@@ -43,7 +43,7 @@ def test_every_node_with_a_float_twin_is_compared(nhwc: bool) -> None:
     sample = {"data": pixels}
     thresholds = max_thresholds(model, [sample])
     network = lowered(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
-    data = onnx_out.quantized_model(network)
+    data = export.quantized_model(network)
     near = quantize.similarity(model, data, sample)
     found = near.cosines
     compared = {op.name for op in network.ops if not op.name.endswith("_TO_FUSE_SCALE")}
@@ -70,7 +70,7 @@ def test_featuremap_input_and_several_groups(monkeypatch: pytest.MonkeyPatch) ->
     sample = {"data": np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)}
     thresholds = max_thresholds(model, [sample])
     inputs = (feature_input(1, 3, 12, 12),)
-    data = onnx_out.quantized_model(lowered(model, verdicts(model), thresholds, inputs, "net"))
+    data = export.quantized_model(lowered(model, verdicts(model), thresholds, inputs, "net"))
     whole = quantize.similarity(model, data, sample)
     module = __import__(similarity_module.__module__, fromlist=["x"])
     monkeypatch.setattr(module, "_FETCHED_BYTES", 3000)
@@ -85,7 +85,7 @@ def test_model_that_cannot_run() -> None:
     sample = {"data": np.zeros((1, 3, 12, 12), np.float32)}
     thresholds = max_thresholds(model, [sample])
     network = lowered(model, verdicts(model), thresholds, (image_input(12, 12),), "net")
-    data = onnx_out.quantized_model(network)
+    data = export.quantized_model(network)
     with pytest.raises(CompilerBug, match="cannot be run"):
         quantize.similarity(model, data, {"data": np.zeros((1, 3, 5, 5), np.float32)})
 

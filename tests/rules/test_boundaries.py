@@ -9,10 +9,11 @@ import onnx_ir as ir
 import pytest
 
 from bpu_common import limits
-from bpu_common.errors import ModelFormatError
+from bpu_common.errors import ConfigError, ModelFormatError
 from bpu_common.limits import Range
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, ResizeMode
+from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.rules.limits import RULES
 from bpu_host.compiler.rules.placement import own_verdicts
 from bpu_host.compiler.units import Unit, recognise
@@ -207,6 +208,12 @@ def test_both_ends_of_other_ranges(name: str) -> None:
     assert OTHERS[name](allowed.low)
     assert OTHERS[name](allowed.high)
     assert not OTHERS[name](allowed.high + 1)
+
+
+def test_the_shortest_function_call() -> None:
+    assert EmitOptions(max_time_per_fc_us=limits.LEAST_CALL_US).max_time_per_fc_us == 1000
+    with pytest.raises(ConfigError):
+        EmitOptions(max_time_per_fc_us=limits.LEAST_CALL_US - 1)
 
 
 def test_nothing_is_left_out() -> None:

@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container
+from bpu_common.frame import as_frame_inputs
 from bpu_common.tensor import InputType, Layout
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
@@ -44,8 +45,9 @@ class Converted:
         """Outputs of the file: instructions, fast path and quantized ONNX give the same bits."""
         (model,) = container.loads((self.folder / f"{PREFIX}.bin").read_bytes())
         numbers = ModelNumbers(model, 1)
-        numbers.inspect(self.feeds, exact=True)  # raises where the instructions differ
-        made = numbers.outputs(self.feeds)
+        inputs = as_frame_inputs(self.feeds)
+        numbers.inspect(inputs, exact=True)  # raises where the instructions differ
+        made = numbers.outputs(inputs)
         quantized = self.folder / ProductNames.of_prefix(PREFIX).quantized
         session = ort.InferenceSession(str(quantized), providers=["CPUExecutionProvider"])
         other = session.run(None, dict(self.feeds))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bpu_common.telemetry import (
@@ -80,6 +80,28 @@ DEMO = (
 )
 
 
+_Running = Sequence[tuple[int, Task] | None]
+"""By core: when the call began, and its task."""
+
+
+def _next(running: _Running, beats: Mapping[str, int]) -> tuple[int, int]:
+    """When a call ends and on which core, or when the next frame is due (core -1)."""
+    ends = [
+        (item[0] + item[1].net.calls_ns[item[1].call], core)
+        for core, item in enumerate(running)
+        if item
+    ]
+    return min([*ends, *((time_ns, -1) for time_ns in beats.values())])
+
+
+def _cut_off(log: Log, running: _Running, now_ns: int) -> None:
+    """Log the calls that are under way."""
+    for core, item in enumerate(running):
+        if item:
+            begin, task = item
+            log.calls.append(Call(core, task.number, task.net.name, task.call, begin, now_ns, -1))
+
+
 def play(nets: Sequence[Net], until_ns: int) -> Log:
     """Run the loads; the log is whole up to `until_ns`."""
     log = Log(tuple(nets))
@@ -108,21 +130,9 @@ def play(nets: Sequence[Net], until_ns: int) -> Log:
     for core in range(CORES):
         dispatch(core, 0)
     while True:
-        ends = [
-            (begin + task.net.calls_ns[task.call], core)
-            for core, item in enumerate(running)
-            if item
-            for begin, task in [item]
-        ]
-        due = [(time_ns, -1) for time_ns in beats.values()]
-        now_ns, core = min(ends + due)
+        now_ns, core = _next(running, beats)
         if now_ns > until_ns:
-            for at, item in enumerate(running):
-                if item:
-                    begin, task = item
-                    log.calls.append(
-                        Call(at, task.number, task.net.name, task.call, begin, now_ns, -1)
-                    )
+            _cut_off(log, running, now_ns)
             return log
         if core < 0:
             for net in nets:

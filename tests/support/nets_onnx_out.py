@@ -73,6 +73,7 @@ class NetBuilder:
         int32: bool = False,
         params: ChannelParams | None = None,
         weights: np.ndarray | None = None,
+        pad_code: int = 0,
     ) -> str:
         h, w, c = self.tensors[x].shape_hwc
         name = f"conv{len(self.ops)}"
@@ -94,8 +95,11 @@ class NetBuilder:
             f"t{len(self.ops)}", (*size, out), dtype=DType.INT32 if int32 else DType.INT8
         )
         self.ops.append(
-            QConv(name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp)
-        )
+            QConv(
+                name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp,
+                pad_code=pad_code,
+            )
+        )  # fmt: skip
         return y
 
     def add(self, op: BpuOp, shape_hwc) -> str:

@@ -8,7 +8,7 @@ from bpu_common.model import BpuSegment, ExternalConstant
 from bpu_common.network import BPU_OPS, Network, QConv
 from bpu_common.program import Program
 from bpu_common.tensor import DType
-from bpu_host.compiler.onnx_out import fast_path
+from bpu_host.compiler.export import fast_path
 
 NO_PROGRAM = Program((), (), (), (), 0, 0, 0)
 
@@ -23,7 +23,7 @@ def fast_segment(network: Network, inputs=None, outputs=None) -> BpuSegment:
     for op in ops:
         if isinstance(op, QConv):
             weights += bytes(-len(weights) % 64)
-            name = f"{op.name}/weights"
+            name = f".{op.y}/weights"
             constants.append(ExternalConstant(name, len(weights), DType.INT8, op.weights.shape))
             weights += np.ascontiguousarray(op.weights).tobytes()
     return BpuSegment(

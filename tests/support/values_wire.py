@@ -31,6 +31,8 @@ from bpu_common.structure import (
     fields_of,
 )
 from bpu_common.tensor import DType, TensorSpec
+from bpu_common.wire.messages.record import Hook
+from bpu_common.wire.messages.rules import WIRE
 
 Scopes: TypeAlias = tuple[Descriptor, ...]
 
@@ -188,10 +190,14 @@ def records(form: Form, descriptor: Descriptor) -> Iterator[tuple[type, Form, De
     for kind, scopes in members(form, descriptor):
         yield kind, form, descriptor
         for field in fields_of(kind):
+            if isinstance(WIRE.rules(kind).get(field.name), Hook):
+                continue  # what it holds is the hook's business
             item = field.form
             while isinstance(item, (Maybe, Many, Table)):
                 item = item.item
             if isinstance(item, (Record, OneOf)):
                 held = [each.fields_by_name.get(field.name) for each in scopes]
                 inner = [each.message_type for each in held if each is not None]
+                if inner and inner[0].name == "Tensor":  # arrays are converted by hand
+                    continue
                 yield from records(item, inner[0] if inner else scopes[0])

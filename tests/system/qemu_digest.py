@@ -80,7 +80,7 @@ def build_network(folder: Path) -> dict[str, str]:
     sys.path.insert(0, str(ROOT))
     import numpy as np
 
-    from bpu_host.compiler.onnx_out import quantized_model
+    from bpu_host.compiler.export import quantized_model
     from tests.support.nets_onnx_out import mixed_network, reference
     from tests.support.segments_fastpath import fast_segment
 

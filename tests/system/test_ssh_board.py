@@ -6,11 +6,9 @@ import json
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +20,10 @@ from bpu_common.errors import BpuError
 from bpu_host.boards import wheel
 from bpu_host.boards.access import open_route
 from bpu_host.boards.inventory import BoardEntry, Inventory
-from bpu_host.cli.bpu import main
 from bpu_host.client import connect
 from bpu_host.remote import Board
 from tests.support.agent_remote import wait_until
-from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
+from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input
 from tests.support.sshd_ssh import SshBoard
 
 pytestmark = pytest.mark.system
@@ -35,60 +32,6 @@ BACK_S = 30
 """Generous: recovery is measured in benchmarks/transport.py."""
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    # Sockets need short paths; pytest's folders are long.
-    with tempfile.TemporaryDirectory(prefix="bpu") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def sshd(place: Path) -> Iterator[SshBoard]:
-    with SshBoard(place) as board, board.as_user():
-        yield board
-
-
-@pytest.fixture
-def bpu(capsys: pytest.CaptureFixture[str]):
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([str(each) for each in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def desk(sshd: SshBoard, bpu) -> SshBoard:
-    """The board with the agent on it; the first test that needs it sets it up."""
-    if Inventory().find("desk") is None:
-        status, _, err = bpu(
-            "boards", "add", "desk", sshd.target, "--bundle", "--fingerprint", sshd.fingerprint()
-        )
-        assert status == 0, err
-    return sshd
-
-
-@pytest.fixture(scope="module")
-def tiny(place: Path) -> Path:
-    path = place / "tiny.bin"
-    path.write_bytes(container.dump([tiny_model()]))
-    return path
-
-
-def heavy(place: Path, megabytes: int, seed: int) -> Path:
-    """A model with ballast behind its weights."""
-    model = tiny_model(f"heavy{seed}")
-    ballast = np.random.default_rng(seed).integers(0, 256, megabytes << 20, np.uint8).tobytes()
-    segment = model.segments[0]
-    segment = replace(segment, weights=bytes(segment.weights) + ballast)  # type: ignore[call-arg, union-attr]
-    path = place / f"heavy{seed}.bin"
-    path.write_bytes(container.dump([replace(model, segments=(segment, *model.segments[1:]))]))
-    return path
 
 
 def test_from_nothing_to_results(sshd: SshBoard, bpu, tiny: Path) -> None:
@@ -214,9 +157,11 @@ def test_kill_9_during_inference(desk: SshBoard, tiny: Path, victim: str) -> Non
 
 
 @pytest.mark.parametrize(("seed", "victim"), list(enumerate(["agent", "supervise run", "session"])))
-def test_kill_9_during_upload(desk: SshBoard, place: Path, seed: int, victim: str) -> None:
+def test_kill_9_during_upload(
+    desk: SshBoard, heavy: Callable[[int, int], Path], seed: int, victim: str
+) -> None:
     """The upload goes on where it was cut; the model is there whole."""
-    path = heavy(place, 8, seed)
+    path = heavy(8, seed)
     killed = threading.Event()
 
     def progress(done: int, total: int) -> None:

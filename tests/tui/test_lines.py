@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from bpu_common.errors import InputError, UsageError
-from bpu_common.telemetry import LogLine, TelemetryFrame
-from bpu_host.tui import lines
-from bpu_host.tui.lines import Recorder, frame_from, frame_line, header_line, read_frames
+from bpu_common.json_form import json_reader
+from bpu_common.telemetry import CallSlice, LogLine, TelemetryFrame, lines
+from bpu_common.telemetry.lines import Recorder, frame_line, header_line, read_frames
 from bpu_host.tui.source import RecordingSource
 from tests.support.frames_tui import DEMO, MS, frames, play
+
+read_frame = json_reader(TelemetryFrame, {CallSlice: lines.SLICE_COLUMNS})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_every_frame_is_one_line(told: list[TelemetryFrame]) -> None:
     for frame in told:
         line = frame_line(frame)
         assert "\n" not in line
-        assert frame_from(json.loads(line)) == frame
+        assert read_frame(json.loads(line)) == frame
 
 
 def test_a_recording_ends_at_its_limit(told: list[TelemetryFrame], tmp_path: Path) -> None:
@@ -69,18 +71,21 @@ def test_a_cut_off_recording_is_read_as_far_as_it_goes(
 
 
 def test_unknown_keys_are_ignored_and_missing_ones_have_defaults(
-    told: list[TelemetryFrame],
+    told: list[TelemetryFrame], tmp_path: Path
 ) -> None:
     value = json.loads(frame_line(told[-1]))
     value["future"] = [1]
     value["models"][0]["future"] = {"a": 1}
     del value["log"], value["models"][0]["pending"]
-    found = frame_from(value)
+    found = read_frame(value)
     assert found.log == ()
     assert found.models[0].pending.count == 0
-    columns = ("future", *lines.SLICE_COLUMNS)
+    head = json.loads(header_line("x"))
+    head["slice_columns"].insert(0, "future")
     value["slices"] = [[0, *row] for row in value["slices"]]
-    assert frame_from(value, columns).slices == told[-1].slices
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{json.dumps(head)}\n{json.dumps(value)}\n")
+    assert next(read_frames(path)).slices == told[-1].slices
 
 
 @pytest.mark.parametrize(
@@ -90,6 +95,9 @@ def test_unknown_keys_are_ignored_and_missing_ones_have_defaults(
         ("hello", "", "not a telemetry recording"),
         ("[1]", "", "not a telemetry recording"),
         ('{"format":"openbpu-telemetry","version":2}', "", "of version 2"),
+        ('{"format":"openbpu-telemetry","version":1}', "", "no columns"),
+        ('{"format":"openbpu-telemetry","version":1,"slice_columns":[{}]}', "", "no columns"),
+        (header_line("x"), "[]\n", ":2: not a telemetry frame: [] is not an object"),
         (header_line("x"), "nonsense\n", ":2: not a telemetry frame"),
         (header_line("x"), "{}\n", "TelemetryFrame without sequence"),
         (header_line("x"), "[" * 100_000 + "\n", "nested too deeply"),

@@ -14,12 +14,12 @@ from bpu_common import container
 from bpu_common.errors import BoardUnreachable
 from bpu_common.load import LoadRequest
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.telemetry.lines import Recorder
 from bpu_host.remote import Board
 from bpu_host.tui.draw import BLOCKS, braille_plot, buckets, gauge, histogram_plot, sparkline
 from bpu_host.tui.feed import Feed, LinkChange, RecordingStopped
 from bpu_host.tui.gantt import core_timeline
 from bpu_host.tui.history import History
-from bpu_host.tui.lines import Recorder
 from bpu_host.tui.loads import BoardLoads
 from bpu_host.tui.scene import Bar, CoreRow, Histogram, Mark, Series, Timeline
 from bpu_host.tui.source import BoardSource

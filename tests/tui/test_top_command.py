@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from bpu_common import container
+from bpu_common.telemetry.lines import Recorder, read_frames
 from bpu_host.cli.bpu import main
 from bpu_host.tui.demo import RECIPES, cache_folder
 from bpu_host.tui.demo_net import network
-from bpu_host.tui.lines import Recorder, read_frames
 from tests.support.agent_remote import Agent
 from tests.support.frames_tui import DEMO, MS, frames, play
 from tests.support.models_board import tiny_model

@@ -33,8 +33,10 @@ message_type { name: "Sheet"
   field { name: "counts" number: 5 type: TYPE_MESSAGE type_name: ".t.Count" label: LABEL_REPEATED }
   field { name: "size_hw" number: 6 type: TYPE_UINT32 label: LABEL_REPEATED }
   field { name: "origin" number: 7 type: TYPE_MESSAGE type_name: ".t.Dot" label: LABEL_OPTIONAL }
+  field { name: "level" number: 9 type: TYPE_ENUM type_name: ".t.FillMode" label: LABEL_OPTIONAL
+          proto3_optional: true oneof_index: 1 }
   field { name: "end" number: 8 type: TYPE_MESSAGE type_name: ".t.Dot" label: LABEL_OPTIONAL }
-  oneof_decl { name: "_limit" } }
+  oneof_decl { name: "_limit" } oneof_decl { name: "_level" } }
 message_type { name: "Item"
   field { name: "layer" number: 1 type: TYPE_UINT32 label: LABEL_OPTIONAL }
   field { name: "dot" number: 2 type: TYPE_MESSAGE type_name: ".t.Dot" oneof_index: 0 }
@@ -72,6 +74,7 @@ class Sheet:
     mode: Mode
     modes: tuple[Level, ...]
     limit: int | None
+    level: Level | None
     dots: dict[str, Point]
     counts: dict[str, int]
     size_hw: tuple[int, int]
@@ -103,6 +106,7 @@ A_SHEET = Sheet(
     Mode.ALL,
     (Level.ALL, Level.NONE),
     0,
+    Level.ALL,
     {"b": Point("b", 1), "a": Point("a", -2)},
     {"z": 3, "y": 0},
     (4, 5),
@@ -115,7 +119,7 @@ def test_every_rule() -> None:
     assert (message.mode, list(message.modes), message.HasField("limit")) == (4, [4, 0], True)
     assert [(each.name, each.value) for each in message.counts] == [("z", 3), ("y", 0)]
     assert SHEETS.from_pb(SHEET.FromString(message.SerializeToString())) == A_SHEET
-    nothing = replace(A_SHEET, limit=None, dots={}, counts={}, modes=())
+    nothing = replace(A_SHEET, limit=None, level=None, dots={}, counts={}, modes=())
     message = SHEETS.to_pb(nothing)
     assert not message.HasField("limit")
     assert message.HasField("origin")  # although all of it is zero
@@ -152,6 +156,7 @@ def sheet(change: str, value: object) -> object:
     ("change", "value", "says"),
     [
         ("mode", 1, "mode: Mode 1 is not known"),
+        ("level", 8, "level: Level 8 is not known"),
         ("modes", [9], "modes: Level 9 is not known"),
         ("origin", None, "origin is missing"),
         ("size_hw", [6], "size_hw: 3 values instead of 2"),
@@ -205,6 +210,8 @@ def made_of(**hints: object) -> type:
         (made_of(items=Point), ITEMS, "cannot be the repeated field items"),
         (made_of(items=tuple[Mode, ...]), ITEMS, "t.Items.items cannot hold"),
         (made_of(items=tuple[Dot | Point, ...]), ITEMS, "Item has no oneof of dot, point"),
+        (made_of(items=dict[str, int]), ITEMS, "Item is no entry of the table items"),
+        (made_of(items=dict[str, Point]), ITEMS, "Item is no entry of the table items"),
         (Dot | FlatSheet, DOT, "Dot has no oneof of dot, flat_sheet"),
         (int, DOT, "is no value class"),
     ],

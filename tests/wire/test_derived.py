@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, model, perf, program, provenance, telemetry, tensor
+from bpu_common import inference, load, model, perf, program, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
 from bpu_common.frame import FrameInput
@@ -21,6 +21,7 @@ from bpu_common.network import graph, ops
 from bpu_common.params import ChannelParams
 from bpu_common.program import Image
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
+from bpu_common.telemetry import frame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
 from bpu_common.wire.messages import board, daemon, network
 from bpu_common.wire.messages.model import WIRE
@@ -54,6 +55,7 @@ BY_HAND = {
     board_values.DeployResult,
 }  # fmt: skip
 APART = {perf.TimeStat: ("name",), perf.InferResult: ("runtime_wall_ns",)}
+TENSOR = board_pb2.Tensor.DESCRIPTOR
 FALLBACKS = {JobState, LinkState}
 NO_VALUES = {
     # messages of a single name or number, and those around values, used by the calls themselves
@@ -61,12 +63,12 @@ NO_VALUES = {
     "RemoveModelResponse", "GetModelInfoRequest", "StopLoadRequest", "ListLoadsRequest",
     "ListLoadsResponse", "TelemetryRequest", "GetCapabilitiesRequest", "GetDaemonStatusRequest",
     "ResolveBoardRequest", "ResolveBoardResponse", "ListJobsRequest", "ListJobsResponse",
-    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest",
+    "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest", "Roi",
     "StopDaemonResponse",
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
-    # the entries of a dict[str, scalar]; arrays
-    "Parameter", "Temperature", "Tensor", "Roi",
+    # the entries of a dict[str, scalar]; arrays, with what they hold
+    "Parameter", "Temperature", "Tensor",
     # in the place of an array
     "StoredArray",
 }  # fmt: skip
@@ -81,7 +83,7 @@ def test_every_class_and_every_message_is_converted() -> None:
         model,
         perf,
         program,
-        telemetry,
+        frame,
         tensor,
         graph,
         ops,
@@ -105,7 +107,8 @@ def test_every_class_and_every_message_is_converted() -> None:
         for _, scopes in members(form, message)
         for scope in scopes
     }
-    assert messages == used | NO_VALUES
+    held = {field.message_type.name for field in TENSOR.fields if field.message_type is not None}
+    assert messages == used | NO_VALUES | held
 
 
 @pytest.mark.parametrize("name", CONVERTERS)

@@ -14,7 +14,7 @@ import click
 from bpu_common.errors import UsageError
 
 if TYPE_CHECKING:
-    from bpu_host.tui.lines import Recorder
+    from bpu_common.telemetry.lines import Recorder
     from bpu_host.tui.loads import LoadControl
     from bpu_host.tui.source import FrameSource
 
@@ -89,7 +89,7 @@ def command(
     if not as_json and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("this is no terminal", hint="--json prints the frames as lines")
 
-    from bpu_host.tui.lines import Recorder
+    from bpu_common.telemetry.lines import Recorder
 
     with contextlib.ExitStack() as stack:
         source, address = _source(stack, board, replay, demo, speed)
@@ -144,7 +144,7 @@ def _show(source: FrameSource, recorder: Recorder | None, loads: LoadControl | N
 
 def _print(source: FrameSource, recorder: Recorder | None, count: int | None) -> None:
     """The header line and the frames, each flushed."""
-    from bpu_host.tui.lines import frame_line, header_line
+    from bpu_common.telemetry.lines import frame_line, header_line
 
     print(header_line(source.label), flush=True)
     for frame in itertools.islice(source.frames(), count):

@@ -14,11 +14,11 @@ import onnx_ir as ir
 from bpu_common import container
 from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, BpuSegment, NodeInfo
+from bpu_common.model import BpuModel, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler import emit, onnx_out, passes, report, rules, units
+from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
@@ -27,6 +27,8 @@ from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
 from bpu_host.compiler.provenance import provenance
 from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
+from bpu_sim.engines.ort import Plans
+from bpu_sim.engines.ort.hints import ENGINE, write_hints
 from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ _SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentEstimate:
-    """What one BPU segment is predicted to cost, alone on one core."""
+class PartEstimate:
+    """What one BPU part is predicted to cost, alone on one core."""
 
     name: str
     latency_us: float
@@ -67,7 +69,7 @@ class Compiled:
     verdicts: dict[str, rules.Verdict]
     network: Network
     calibration: Calibration
-    estimates: tuple[SegmentEstimate, ...]
+    estimates: tuple[PartEstimate, ...]
     provenance: Provenance
 
 
@@ -99,10 +101,11 @@ def compile_model(
             products.add(names.optimized_float, _serialize(job.model))
         with job.stage("calibrate the model"):
             calibration, samples = job.calibrate()
-            products.add(names.calibrated, onnx_out.calibrated_model(job.model, calibration))
+            products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
             network = job.quantize(calibration)
-            quantized = onnx_out.quantized_model(network)
+            plans = Plans.of(network)  # the constants of its float forms, searched once
+            quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
             near = Similarity()
             if measure:
@@ -110,7 +113,7 @@ def compile_model(
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)
-            model = job.emit(network, nodes, facts)
+            model = job.emit(network, plans, nodes, facts)
             products.add(names.board, container.dump((model,)))
         files = products.publish()
     return Compiled(
@@ -244,7 +247,9 @@ class _Job:
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
-    def emit(self, network: Network, nodes: tuple[NodeInfo, ...], facts: Provenance) -> BpuModel:
+    def emit(
+        self, network: Network, plans: Plans, nodes: tuple[NodeInfo, ...], facts: Provenance
+    ) -> BpuModel:
         """Tiles, memory, function calls."""
         spec = self._spec
         self.note(f"Machine: {spec.name}, {spec.cores} cores at {spec.clock_hz / 1e6:g} MHz")
@@ -257,16 +262,16 @@ class _Job:
         for part in network.parts:
             if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
-        return emit.build_model(network, spec, options, nodes, facts.parameters())
+        hints = {ENGINE: write_hints(network, plans)}
+        return emit.build_model(network, spec, options, nodes, facts, hints)
 
-    def estimates(self, model: BpuModel) -> tuple[SegmentEstimate, ...]:
-        """The predicted cost of every BPU segment."""
+    def estimates(self, model: BpuModel) -> tuple[PartEstimate, ...]:
+        """The predicted cost of every BPU part."""
         found = []
-        for segment in model.segments:
-            if isinstance(segment, BpuSegment):
-                timing = predict(segment.program, self._spec)
-                traffic = timing.load_bytes + timing.store_bytes
-                found.append(SegmentEstimate(segment.name, timing.duration_ns / 1e3, traffic))
+        for part, made in model.bpu_parts:
+            timing = predict(made.program, self._spec)
+            traffic = timing.load_bytes + timing.store_bytes
+            found.append(PartEstimate(part.name, timing.duration_ns / 1e3, traffic))
         return tuple(found)
 
 

@@ -12,10 +12,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
 from bpu_common.daemon import Job, JobState
-from bpu_common.errors import UsageError
+from bpu_common.errors import InputError, UsageError
 from bpu_common.perf import PerfResult
 from bpu_common.wire.messages.daemon import result_from_bytes, result_to_bytes
 
@@ -224,5 +222,5 @@ def _result(data: bytes | None) -> PerfResult | None:
         return None
     try:
         return result_from_bytes(data)
-    except DecodeError:
+    except InputError:
         return None  # of an OpenBPU that wrote results otherwise

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bpu_common.errors import BpuError
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.telemetry.lines import Recorder
 from bpu_host.tui.history import MAX_FRAMES
-from bpu_host.tui.lines import Recorder
 from bpu_host.tui.source import FrameSource
 from bpu_host.tui.state import Link
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from bpu_common.daemon import HISTORY_NS, LinkState
 from bpu_common.errors import BoardUnreachable, BpuError
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.telemetry.lines import read_frames
 from bpu_common.wire.messages.daemon import frame_from_bytes
 from bpu_host.client import connect
 from bpu_host.remote import Board
-from bpu_host.tui.lines import read_frames
 
 if TYPE_CHECKING:
     from bpu_host.daemon.client import Daemon

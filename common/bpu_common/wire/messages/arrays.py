@@ -14,7 +14,7 @@ from bpu_common.frame import FrameInput, Roi
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.gen.openbpu.v1 import model_pb2
-from bpu_common.wire.messages.derive import numbers_of
+from bpu_common.wire.messages.enums import numbers_of
 from bpu_common.wire.messages.record import Hook
 
 assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"

@@ -37,12 +37,12 @@ def frame_from_bytes(data: bytes) -> TelemetryFrame:
     """A frame as a board sent it.
 
     Raises:
-        ValueError: the bytes are not a frame.
+        InputError: the bytes are not a frame.
     """
     try:
         return TELEMETRY_FRAME.from_pb(board_pb2.TelemetryFrame.FromString(data))
     except DecodeError as error:
-        raise ValueError(f"not a telemetry frame: {error}") from None
+        raise InputError(f"not a telemetry frame: {error}") from None
 
 
 def without_slices(data: bytes) -> bytes:
@@ -59,14 +59,18 @@ def without_slices(data: bytes) -> bytes:
     return frame.SerializeToString()
 
 
-def frame_to_bytes(frame: TelemetryFrame) -> bytes:
-    return TELEMETRY_FRAME.to_pb(frame).SerializeToString()
-
-
 def result_to_bytes(result: PerfResult) -> bytes:
     """A result as it is kept in the job log."""
     return PERF_RESULT.to_pb(result).SerializeToString()
 
 
 def result_from_bytes(data: bytes) -> PerfResult:
-    return PERF_RESULT.from_pb(board_pb2.PerfResult.FromString(data))
+    """A result out of the job log.
+
+    Raises:
+        InputError: the bytes are not a result.
+    """
+    try:
+        return PERF_RESULT.from_pb(board_pb2.PerfResult.FromString(data))
+    except DecodeError as error:
+        raise InputError(f"not a result: {error}") from None

@@ -22,7 +22,6 @@ with a local per field is as fast as what one would write by hand, closures per 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cached_property
@@ -33,6 +32,7 @@ from google.protobuf.message import Message
 
 from bpu_common.errors import BpuError, ModelFormatError
 from bpu_common.structure import Form, OneOf, Record, form_of
+from bpu_common.wire.messages.enums import Members, snake_case
 from bpu_common.wire.messages.record import (
     Functions,
     Rule,
@@ -43,7 +43,6 @@ from bpu_common.wire.messages.record import (
 
 _V = TypeVar("_V")
 _M = TypeVar("_M", bound=Message)
-_E = TypeVar("_E", bound=Enum)
 
 
 class Converter(Generic[_V, _M]):
@@ -181,19 +180,13 @@ class Derivation:
     def rules(self, kind: type) -> Mapping[str, Rule]:
         return self._rules.get(kind, {})
 
-    def numbers(self, kind: type[Enum], descriptor: EnumDescriptor) -> Mapping[Enum, int]:
-        return numbers_of(kind, descriptor)
-
     def members(self, kind: type[Enum], descriptor: EnumDescriptor) -> Mapping[int, Enum]:
         """Number -> member; one that is not known is an error or the enum's fallback."""
-        found: dict[int, Enum] = {
-            number: member for member, number in numbers_of(kind, descriptor).items()
-        }
-        return _Members(kind, found, self._fallbacks.get(kind))
+        return Members(kind, descriptor, self._fallbacks.get(kind))
 
     def _of_union(self, kinds: tuple[type, ...], descriptor: Descriptor) -> Functions:
         """Functions that choose by the class of the value, or by the member that is set."""
-        names = {_snake_case(kind.__name__): kind for kind in kinds}
+        names = {snake_case(kind.__name__): kind for kind in kinds}
         which = next(
             (
                 each.name
@@ -220,37 +213,3 @@ class Derivation:
             return reader(message)
 
         return write, read
-
-
-def numbers_of(kind: type[_E], descriptor: EnumDescriptor) -> dict[_E, int]:
-    """Member of an enum -> its number in messages.
-
-    Raises:
-        TypeError: not every value of the messages' enum is a member, or the other way round.
-    """
-    values = descriptor.values_by_name
-    own, spaced = descriptor.name.upper(), _snake_case(descriptor.name).upper()
-    prefix = own if all(name.startswith(f"{own}_") for name in values) else spaced
-    names = {f"{prefix}_{member.name}": member for member in kind}
-    if set(names) != set(values):
-        differing = ", ".join(sorted(set(names) ^ set(values)))
-        raise TypeError(f"{kind.__name__} and its messages differ in {differing}")
-    return {member: values[name].number for name, member in names.items()}
-
-
-class _Members(dict[int, Enum]):
-    def __init__(
-        self, kind: type[Enum], members: Mapping[int, Enum], fallback: Enum | None
-    ) -> None:
-        super().__init__(members)
-        self._what = kind.__name__
-        self._fallback = fallback
-
-    def __missing__(self, number: int) -> Enum:
-        if self._fallback is None:
-            raise ModelFormatError(f"{self._what} {number} is not known")
-        return self._fallback
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -36,7 +36,10 @@ from bpu_common.structure import (
     Record,
     Table,
     fields_of,
+    item_place,
+    joined,
 )
+from bpu_common.wire.messages.enums import numbers_of
 
 _V = TypeVar("_V")
 _M = TypeVar("_M")
@@ -99,8 +102,6 @@ class Nested(Protocol):
 
     def rules(self, kind: type) -> Mapping[str, Rule]: ...
 
-    def numbers(self, kind: type[Enum], descriptor: EnumDescriptor) -> Mapping[Enum, int]: ...
-
     def members(self, kind: type[Enum], descriptor: EnumDescriptor) -> Mapping[int, Enum]: ...
 
 
@@ -146,14 +147,14 @@ def all_of(read: Callable[[_M], _V], messages: Iterable[_M], name: str) -> list[
     return found
 
 
-def joined(place: str, inner: str) -> str:
-    """`inner` as seen from outside of `place`; either may be empty."""
-    return f"{place}.{inner}" if place and inner else place or inner
+def at_most(items: Sequence[object], count: int) -> None:
+    """Check the length of a repeated field before it becomes Python values.
 
-
-def item_place(name: str, index: int) -> str:
-    """An item of a repeated field: `call[7]` of `calls`."""
-    return f"{name.removesuffix('s')}[{index}]"
+    Raises:
+        ModelFormatError: more than `count` values.
+    """
+    if len(items) > count:
+        raise ModelFormatError(f"{len(items)} values, at most {count} are possible")
 
 
 class _Source:
@@ -210,10 +211,10 @@ class _Source:
         variable, descriptor = self._fields.pop(name)
         if isinstance(rule, Hook):
             self._write.append(f"{self._bind(rule.write)}(v, {variable})")
-            return self._local("", f"{self._bind(rule.read)}({variable})")
+            return self._local(name, f"{self._bind(rule.read)}({variable})")
         source = f"{variable}.{name}"
         if isinstance(rule, Most):
-            self._local(name, f"{self._bind(_at_most)}({source}, {rule.count})")
+            self._local(name, f"{self._bind(at_most)}({source}, {rule.count})")
         if descriptor.is_repeated:
             return self._repeated(field.form, descriptor, source, value)
         return self._single(field, descriptor, variable, value)
@@ -253,7 +254,7 @@ class _Source:
             found = f"{read}({source})"
         else:
             self._write.append(f"    {source} = {self._encoded(form, descriptor, value)}")
-            found = self._decoded(form, descriptor, source, name)
+            found = self._decoded(form, descriptor, source, "")
         return self._local(name, f"{found} if {present} else {absent}")
 
     def _repeated(self, form: Form, descriptor: FieldDescriptor, source: str, value: str) -> str:
@@ -280,6 +281,9 @@ class _Source:
 
     def _table(self, item: Form, descriptor: FieldDescriptor, source: str, value: str) -> str:
         name, message = descriptor.name, message_of(descriptor)
+        parts = set(message.fields_by_name)
+        if "name" not in parts or not (isinstance(item, Record) or parts == {"name", "value"}):
+            raise TypeError(f"{message.name} is no entry of the table {name}")
         if isinstance(item, Record):
             named = any(field.name == "name" for field in fields_of(item.kind))
             apart = () if named else ("name",)
@@ -302,7 +306,7 @@ class _Source:
             case Plain(kind) if descriptor.type in _TYPES[kind]:
                 return value
             case Choice(kind) if descriptor.enum_type is not None:
-                return f"{self._bind(self._nested.numbers(kind, descriptor.enum_type))}[{value}]"
+                return f"{self._bind(numbers_of(kind, descriptor.enum_type))}[{value}]"
             case _:
                 raise TypeError(f"message field {descriptor.full_name} cannot hold {form}")
 
@@ -359,11 +363,6 @@ def _unique(names: list[str], values: list[object], what: str) -> dict[str, obje
     if len(table) != len(names):
         raise ModelFormatError(f"two {what} of one name")
     return table
-
-
-def _at_most(items: Sequence[object], count: int) -> None:
-    if len(items) > count:
-        raise ModelFormatError(f"{len(items)} values, at most {count} are possible")
 
 
 def _exactly(items: Sequence[object], count: int) -> None:

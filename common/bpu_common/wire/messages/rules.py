@@ -10,7 +10,7 @@ import numpy as np
 from bpu_common.board import InferRequest
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
-from bpu_common.model import ExternalConstant, StoredConstant
+from bpu_common.model import StoredConstant
 from bpu_common.network import Network, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.perf import InferResult, PerfRequest
@@ -18,7 +18,7 @@ from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import I8, AnyArray, TensorSpec
 from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
-from bpu_common.wire.messages.record import Hook, Most, Spread
+from bpu_common.wire.messages.record import Hook, Most, Spread, at_most
 
 MAX_AXIS = 1 << 16
 """Positions on one axis of a resize."""
@@ -32,7 +32,8 @@ def _write_aligned_shape(spec: TensorSpec, message: Any) -> None:  # noqa: ANN40
 
 
 def _read_aligned_shape(message: Any) -> tuple[int, ...]:  # noqa: ANN401
-    return tuple(message.aligned_shape[: MAX_RANK + 1])
+    at_most(message.aligned_shape, MAX_RANK)
+    return tuple(message.aligned_shape)
 
 
 def _write_frame(event: BoardEvent, message: Any) -> None:  # noqa: ANN401
@@ -84,7 +85,6 @@ WIRE = Derivation(
     rules={
         Axis: {"low": Most(MAX_AXIS), "high": Most(MAX_AXIS), "frac": Most(MAX_AXIS)},
         BoardEvent: {"frame": Hook("frame", _write_frame, _read_frame)},
-        ExternalConstant: {"shape": Most(MAX_RANK)},
         StoredConstant: {"shape": Most(MAX_RANK)},
         InferRequest: {"inputs": inputs_field("inputs")},
         InferResult: {"outputs": arrays_field("outputs")},

@@ -13,8 +13,9 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from bpu_common.errors import ModelFormatError
+from bpu_common.structure import item_place, joined
 from bpu_common.wire.messages.budget import check_budget
-from bpu_common.wire.messages.record import descriptor_of, item_place, joined
+from bpu_common.wire.messages.record import descriptor_of
 
 _M = TypeVar("_M", bound=Message)
 

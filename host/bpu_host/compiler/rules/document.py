@@ -12,6 +12,7 @@ from bpu_host.compiler.rules.limits import FORM_RULES, RULES
 from bpu_host.compiler.rules.placement import NEIGHBOUR_RULES
 from bpu_host.compiler.rules.table import OperatorRow, onnx_rows, rows
 from bpu_host.compiler.units import OPERATORS, REWRITTEN
+from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 PAGE = Path("docs/supported-ops.md")
 _HEAD = """# Supported operators
@@ -25,8 +26,8 @@ operators, and operators that are not listed, end the conversion with a message.
 
 The limits are those of the chip as far as they are public (the operator list of the RDK X3
 documentation, restated; the figures are `bpu_common/limits.py`). Operators marked *ours* run on the
-BPU here though the list says no or is silent. CPU operators run through onnxruntime, so the
-vendor's extra limits on CPU operators do not apply.
+BPU here though the list says no or is silent; those with CPU alone run there because it says so.
+CPU operators run through onnxruntime, so the vendor's extra limits on CPU operators do not apply.
 """
 _MIDDLE = """
 `run_on_cpu` keeps a node off the BPU; `run_on_bpu` lifts the neighbour rules for a node.
@@ -83,8 +84,8 @@ def _place(row: OperatorRow) -> str:
     if row.op in OPERATORS:
         return "BPU or CPU" if row.bpu in ("yes", "conditional") else "BPU or CPU (ours)"
     if row.op in REWRITTEN:
-        return f"{REWRITTEN[row.op]}; else {'refused' if row.cpu == 'not_integrated' else 'CPU'}"
-    if row.cpu == "not_integrated":
+        return f"{REWRITTEN[row.op]}; else {'CPU' if row.op in CPU_OPERATORS else 'refused'}"
+    if row.op not in CPU_OPERATORS:
         return "refused"
     return "CPU (BPU: not yet)" if row.bpu in ("yes", "conditional") else "CPU"
 

@@ -158,70 +158,6 @@ class ModelInput(_message.Message):
     video_range: bool
     def __init__(self, tensor: _Optional[_Union[TensorSpec, _Mapping]] = ..., input_type: _Optional[_Union[InputType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., source: _Optional[_Union[InputSource, str]] = ..., video_range: _Optional[bool] = ...) -> None: ...
 
-class ExternalConstant(_message.Message):
-    __slots__ = ("name", "offset_bytes", "dtype", "shape")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
-    DTYPE_FIELD_NUMBER: _ClassVar[int]
-    SHAPE_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    offset_bytes: int
-    dtype: DType
-    shape: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
-
-class BpuSegment(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "program_section", "fast_path_section", "weights_section", "constants", "macs")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    PROGRAM_SECTION_FIELD_NUMBER: _ClassVar[int]
-    FAST_PATH_SECTION_FIELD_NUMBER: _ClassVar[int]
-    WEIGHTS_SECTION_FIELD_NUMBER: _ClassVar[int]
-    CONSTANTS_FIELD_NUMBER: _ClassVar[int]
-    MACS_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    inputs: _containers.RepeatedScalarFieldContainer[str]
-    outputs: _containers.RepeatedScalarFieldContainer[str]
-    program_section: int
-    fast_path_section: int
-    weights_section: int
-    constants: _containers.RepeatedCompositeFieldContainer[ExternalConstant]
-    macs: int
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., program_section: _Optional[int] = ..., fast_path_section: _Optional[int] = ..., weights_section: _Optional[int] = ..., constants: _Optional[_Iterable[_Union[ExternalConstant, _Mapping]]] = ..., macs: _Optional[int] = ...) -> None: ...
-
-class CpuNode(_message.Message):
-    __slots__ = ("name", "op_type", "element_count")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    OP_TYPE_FIELD_NUMBER: _ClassVar[int]
-    ELEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    op_type: str
-    element_count: int
-    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., element_count: _Optional[int] = ...) -> None: ...
-
-class CpuSegment(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "graph_section", "nodes")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    GRAPH_SECTION_FIELD_NUMBER: _ClassVar[int]
-    NODES_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    inputs: _containers.RepeatedScalarFieldContainer[str]
-    outputs: _containers.RepeatedScalarFieldContainer[str]
-    graph_section: int
-    nodes: _containers.RepeatedCompositeFieldContainer[CpuNode]
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., graph_section: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[CpuNode, _Mapping]]] = ...) -> None: ...
-
-class Segment(_message.Message):
-    __slots__ = ("bpu_segment", "cpu_segment")
-    BPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
-    CPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
-    bpu_segment: BpuSegment
-    cpu_segment: CpuSegment
-    def __init__(self, bpu_segment: _Optional[_Union[BpuSegment, _Mapping]] = ..., cpu_segment: _Optional[_Union[CpuSegment, _Mapping]] = ...) -> None: ...
-
 class NodeInfo(_message.Message):
     __slots__ = ("name", "on", "subgraph", "op_type", "cosine", "threshold", "in_dtype", "out_dtype")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -250,33 +186,53 @@ class Parameter(_message.Message):
     value: str
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
-class Model(_message.Message):
-    __slots__ = ("name", "march", "machine", "inputs", "outputs", "segments", "tensors", "nodes", "parameters")
+class ProgramSections(_message.Message):
+    __slots__ = ("part", "program_section", "weights_section")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_SECTION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_SECTION_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    program_section: int
+    weights_section: int
+    def __init__(self, part: _Optional[str] = ..., program_section: _Optional[int] = ..., weights_section: _Optional[int] = ...) -> None: ...
+
+class HintSection(_message.Message):
+    __slots__ = ("name", "value")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: int
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+
+class ModelSections(_message.Message):
+    __slots__ = ("march", "machine", "features", "network_section", "constants_section", "programs", "nodes", "parameters", "provenance", "hints")
     MARCH_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
-    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_SECTION_FIELD_NUMBER: _ClassVar[int]
+    CONSTANTS_SECTION_FIELD_NUMBER: _ClassVar[int]
+    PROGRAMS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
-    name: str
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
     march: str
     machine: str
-    inputs: _containers.RepeatedCompositeFieldContainer[ModelInput]
-    outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
-    segments: _containers.RepeatedCompositeFieldContainer[Segment]
-    tensors: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    features: _containers.RepeatedScalarFieldContainer[str]
+    network_section: int
+    constants_section: int
+    programs: _containers.RepeatedCompositeFieldContainer[ProgramSections]
     nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
-    def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
+    provenance: Provenance
+    hints: _containers.RepeatedCompositeFieldContainer[HintSection]
+    def __init__(self, march: _Optional[str] = ..., machine: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., network_section: _Optional[int] = ..., constants_section: _Optional[int] = ..., programs: _Optional[_Iterable[_Union[ProgramSections, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., hints: _Optional[_Iterable[_Union[HintSection, _Mapping]]] = ...) -> None: ...
 
 class Manifest(_message.Message):
     __slots__ = ("models",)
     MODELS_FIELD_NUMBER: _ClassVar[int]
-    models: _containers.RepeatedCompositeFieldContainer[Model]
-    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+    models: _containers.RepeatedCompositeFieldContainer[ModelSections]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSections, _Mapping]]] = ...) -> None: ...
 
 class StoredArray(_message.Message):
     __slots__ = ("offset_bytes", "shape")

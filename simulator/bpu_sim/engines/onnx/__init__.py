@@ -1,0 +1,7 @@
+"""ONNX without its package: writing graphs, checking those out of a file, running them."""
+
+from bpu_sim.engines.onnx.check import GraphInfo, check_graph
+from bpu_sim.engines.onnx.operators import CPU_OPERATORS
+from bpu_sim.engines.onnx.session import Session
+
+__all__ = ["CPU_OPERATORS", "GraphInfo", "Session", "check_graph"]

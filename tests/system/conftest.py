@@ -1,0 +1,76 @@
+"""A bare board behind a real sshd, and the command that sets it up."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bpu_common import container
+from bpu_host.boards.inventory import Inventory
+from bpu_host.cli.bpu import main
+from tests.support.models_board import tiny_model
+from tests.support.sshd_ssh import SshBoard
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    # Sockets need short paths; pytest's folders are long.
+    with tempfile.TemporaryDirectory(prefix="bpu") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def sshd(place: Path) -> Iterator[SshBoard]:
+    with SshBoard(place) as board, board.as_user():
+        yield board
+
+
+@pytest.fixture
+def bpu(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([str(each) for each in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def desk(sshd: SshBoard, bpu) -> SshBoard:
+    """The board with the agent on it; the first test that needs it sets it up."""
+    if Inventory().find("desk") is None:
+        status, _, err = bpu(
+            "boards", "add", "desk", sshd.target, "--bundle", "--fingerprint", sshd.fingerprint()
+        )
+        assert status == 0, err
+    return sshd
+
+
+@pytest.fixture(scope="module")
+def tiny(place: Path) -> Path:
+    path = place / "tiny.bin"
+    path.write_bytes(container.dump([tiny_model()]))
+    return path
+
+
+@pytest.fixture
+def heavy(place: Path) -> Callable[[int, int], Path]:
+    """`heavy(megabytes, seed)`: a model file with ballast behind its weights."""
+
+    def make(megabytes: int, seed: int) -> Path:
+        model = tiny_model(f"heavy{seed}")
+        ballast = np.random.default_rng(seed).integers(0, 256, megabytes << 20, np.uint8).tobytes()
+        segment = model.segments[0]
+        segment = replace(segment, weights=bytes(segment.weights) + ballast)  # type: ignore[call-arg, union-attr]
+        path = place / f"heavy{seed}.bin"
+        path.write_bytes(container.dump([replace(model, segments=(segment, *model.segments[1:]))]))
+        return path
+
+    return make
