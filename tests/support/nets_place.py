@@ -232,8 +232,8 @@ def place_whole(network: Network, spec: MachineSpec, options: EmitOptions) -> Pa
     """The program and the weights of a graph that is one BPU part."""
     part = only_part(network)
     packed = pack_weights(part.ops)
-    places = {op.name: where for op, where in zip(part.ops, packed.places, strict=True)}
-    return PartProgram(place(part, network, places, spec, options), packed.data)
+    program = place(part, network, packed.places, spec, options)
+    return PartProgram(program, packed.data, packed.places)
 
 
 def random_feeds(network: Network, seed: int) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:

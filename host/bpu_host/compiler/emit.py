@@ -54,8 +54,7 @@ def build_model(
 
 def _program(part: Part, network: Network, spec: MachineSpec, options: EmitOptions) -> PartProgram:
     packed = pack_weights(part.ops)
-    places = {op.name: where for op, where in zip(part.ops, packed.places, strict=True)}
-    program = place(part, network, places, spec, options)
+    program = place(part, network, packed.places, spec, options)
     return PartProgram(program, packed.data, packed.places)
 
 

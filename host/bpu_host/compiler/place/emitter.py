@@ -197,7 +197,7 @@ class Emitter:
         sizes = constant_bytes(op, chans)
         if not sizes:
             return
-        place = self.graph.constants[op.name]
+        place = self.graph.constants[index]
         early, further = -1, self._earlier_units() if self._overlap.weights else ()
         if streamed and self._overlap.tiles:
             early = self.drafter.tile_starts[-2]
