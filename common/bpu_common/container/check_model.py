@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bpu_common.container.check_part import check_agreement
 from bpu_common.container.check_program import check_program
+from bpu_common.container.features import features_of
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel
 from bpu_common.network import Place
@@ -45,6 +46,7 @@ def check_model(model: BpuModel, where: str) -> None:
             f"march {model.march!r} is not that of machine {model.machine!r}",
         )
     check_network(model.network, where)
+    _check_features(model, where)
     bpu = {part.name for part in model.network.parts if part.place is Place.BPU}
     with placed(where):
         for name in model.programs:
@@ -60,3 +62,15 @@ def check_model(model: BpuModel, where: str) -> None:
         made = model.programs[part.name]
         check_program(made.program, len(made.weights), len(part.ops), place)
         check_agreement(model, index, where)
+
+
+def _check_features(model: BpuModel, where: str) -> None:
+    needed = features_of(model)
+    with placed(where):
+        lacking = [name for name in needed if name not in model.features]
+        require(not lacking, f"features {lacking} are needed and not listed", "features")
+        require(
+            model.features == needed,
+            f"features {model.features[:8]} are listed, {needed} are needed",
+            "features",
+        )

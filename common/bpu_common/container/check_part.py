@@ -138,7 +138,9 @@ def _is_same(stored: U8, array: U8) -> bool:
     return stored.ctypes.data == array.ctypes.data or np.array_equal(stored, array)
 
 
-def _check_instruction(instruction: Instruction, op: Operation, own: tuple[tuple[int, int], ...]) -> None:
+def _check_instruction(
+    instruction: Instruction, op: Operation, own: tuple[tuple[int, int], ...]
+) -> None:
     if isinstance(instruction, LoadConst):
         start = instruction.src_offset_bytes
         end = start + instruction.size_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bpu_common.container.features import refuse_unknown
 from bpu_common.container.weights import (
     constant_array,
     pack_constants,
@@ -46,7 +47,7 @@ def read_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
         ModelFormatError: with `where` as `model[i].part[k]...`.
     """
     models = []
-    for index, entry in enumerate(decode_manifest(manifest).models):
+    for index, entry in enumerate(decode_manifest(manifest, refuse_unknown).models):
         try:
             models.append(_read(entry, get))
         except ModelFormatError as error:
