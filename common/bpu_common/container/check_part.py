@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 
@@ -38,6 +39,9 @@ _SAME: Mapping[type, tuple[type, tuple[str, ...]]] = {
     Resize: (QResize, ("mode",)),
 }
 """Instruction that computes -> what it may work for, and what is the same in both."""
+
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""[start, end) of an operation's arrays."""
 
 
 def check_agreement(model: BpuModel, index: int, where: str) -> None:
@@ -138,13 +142,12 @@ def _is_same(stored: U8, array: U8) -> bool:
     return stored.ctypes.data == array.ctypes.data or np.array_equal(stored, array)
 
 
-def _check_instruction(
-    instruction: Instruction, op: Operation, own: tuple[tuple[int, int], ...]
-) -> None:
+def _check_instruction(instruction: Instruction, op: Operation, own: Spans) -> None:
     if isinstance(instruction, LoadConst):
         start = instruction.src_offset_bytes
         end = start + instruction.size_bytes
-        inside = any(first <= start and end <= last for first, last in own)
+        first, last = (min(own)[0], max(at for _, at in own)) if own else (0, -1)
+        inside = first <= start and end <= last
         require(inside, f"LoadConst: bytes {start} to {end} are not those of {op.name!r}")
     kind, fields = _SAME.get(type(instruction), (None, ()))
     if kind is None:

@@ -28,9 +28,10 @@ def refuse_unknown(features: Sequence[str]) -> None:
     """
     missing = [name for name in features if name not in _NEEDS]
     if missing:
+        names = ", ".join(map(repr, missing[:8]))
         word = "feature" if len(missing) == 1 else "features"
         raise ModelFormatError(
-            f"needs the {word} {', '.join(map(repr, missing[:8]))}, which this version does not have",
+            f"needs the {word} {names}, which this version does not have",
             hint="use the OpenBPU version that made the model, or convert it again",
         )
 
