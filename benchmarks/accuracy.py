@@ -24,7 +24,7 @@ from bpu_common import container, image
 from bpu_common.model import BpuModel, BpuSegment
 from bpu_host.cli import caldata
 from bpu_sim.fastpath import FastSegment
-from bpu_sim.machine import ExactSegment
+from bpu_sim.machine import ExactPart
 
 DATA = Path(os.environ.get("BENCH_DATA", "../shared")).resolve()
 PHOTOS = DATA / "data" / "imagenet_even"
@@ -98,7 +98,7 @@ def compare_three_ways(model: BpuModel, folder: Path, photos: list[Path]) -> int
     quantized = onnxruntime.InferenceSession(folder / "out" / "effnet_quantized_model.onnx")
     runner = BinRunner(model)
     differing = 0
-    exact = ExactSegment(segments[0], inputs)
+    exact = ExactPart(segments[0], inputs)
     fast = FastSegment(segments[0], inputs, threads=2)
     for path in photos:
         nv12 = image.rgb_to_nv12(pixels(path))

@@ -77,7 +77,7 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SegmentValues:
+class PartValues:
     """Arrays at the boundary of one segment, read-only.
 
     Attributes:
@@ -210,7 +210,7 @@ class Observes(Protocol):
 class Inspects(Protocol):
     """A device that shows the arrays inside a model."""
 
-    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
         """Run one frame outside of time and return the arrays between its segments.
 
         Args:

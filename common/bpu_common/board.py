@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bpu_common.frame import FrameInput
-from bpu_common.model import BpuModel, BpuSegment, NodeInfo, Segment
+from bpu_common.model import BpuModel, NodeInfo
+from bpu_common.network import Part, Place, macs
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
 from bpu_common.tensor import ModelInput, TensorSpec
 
@@ -30,7 +31,7 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentInfo:
+class PartInfo:
     """One part of a model, without its programs and weights.
 
     Attributes:
@@ -57,7 +58,7 @@ class ModelInfo:
     machine: str
     inputs: tuple[ModelInput, ...]
     outputs: tuple[TensorSpec, ...]
-    segments: tuple[SegmentInfo, ...]
+    parts: tuple[PartInfo, ...]
     nodes: tuple[NodeInfo, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
 
@@ -153,23 +154,24 @@ def describe_model(model: BpuModel) -> ModelInfo:
         machine=model.machine,
         inputs=model.inputs,
         outputs=model.outputs,
-        segments=tuple(_describe_segment(segment) for segment in model.segments),
+        parts=tuple(_describe_part(part, model) for part in model.network.parts),
         nodes=model.nodes,
-        parameters=model.parameters,
+        parameters=model.facts,
     )
 
 
-def _describe_segment(segment: Segment) -> SegmentInfo:
-    if not isinstance(segment, BpuSegment):
-        return SegmentInfo(segment.name, "CPU", segment.inputs, segment.outputs)
-    calls = segment.program.calls
-    return SegmentInfo(
-        name=segment.name,
+def _describe_part(part: Part, model: BpuModel) -> PartInfo:
+    if part.place is Place.CPU:
+        return PartInfo(part.name, "CPU", part.inputs, part.outputs)
+    made = model.programs[part.name]
+    calls = made.program.calls
+    return PartInfo(
+        name=part.name,
         on="BPU",
-        inputs=segment.inputs,
-        outputs=segment.outputs,
-        weights_bytes=len(segment.weights),
-        macs=segment.macs,
+        inputs=part.inputs,
+        outputs=part.outputs,
+        weights_bytes=len(made.weights),
+        macs=sum(macs(op, model.network.tensors) for op in part.ops),
         function_calls=len(calls),
         predicted_cycles=sum(call.predicted_cycles for call in calls),
     )

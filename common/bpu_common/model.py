@@ -2,83 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from bpu_common.network import Network, Part, Place
 from bpu_common.program import Program
+from bpu_common.provenance import Provenance
 from bpu_common.tensor import DType, ModelInput, TensorSpec
 
+Bytes: TypeAlias = bytes | memoryview
+
 
 @dataclass(frozen=True, slots=True)
-class ExternalConstant:
-    """An initializer of a fast-path graph that lies in the segment's weights, not in its ONNX.
+class ConstantPlace:
+    """Offsets of an operation's constants in a weights section, -1 where it has none.
 
     Attributes:
-        name: initializer name in the ONNX graph.
-        offset_bytes: start in the segment's weights section.
+        weights: int8 (O, kh, kw, I / groups), dense.
+        params: 8 bytes an output channel (`bpu_common.params`).
+        tables: int8 (1, 256) or (channels, 256).
     """
 
+    weights: int = -1
+    params: int = -1
+    tables: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConstant:
+    """Where an array that CPU operators read lies in the constants section."""
+
     name: str
-    offset_bytes: int
     dtype: DType
     shape: tuple[int, ...]
+    offset_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BpuSegment:
-    """A part of the network that runs on the BPU.
-
-    Input and output tensors are int8 (outputs also int32), NHWC with batch 1, given by name; their
-    specs stand in `BpuModel.tensors`. An input that is a model image input is fed with raw uint8.
+class PartProgram:
+    """What a BPU core executes for one part of the network.
 
     Attributes:
-        name: `<graph>_subgraph_<k>`.
-        fast_path: ONNX bytes of the same arithmetic, inputs and outputs NHWC unpadded
-            (images: int8, value - 128), run by onnxruntime; equal to `program` bit for bit.
-        constants: initializers of `fast_path` to be taken from `weights`.
-        weights: read-only bytes of the weights section (may be a view of the mapped file).
-        macs: multiply-accumulates per frame, unpadded.
+        program: equal to the part's operations bit for bit. Its inputs and outputs are those of the
+            part; an input that is an image input of the model is fed with raw uint8.
+        weights: read-only bytes of the WEIGHTS space (may be a view of the mapped file): the arrays
+            of the part's operations as `container.weights` packs them.
     """
 
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     program: Program
-    fast_path: bytes | memoryview
-    constants: tuple[ExternalConstant, ...]
-    weights: bytes | memoryview
-    macs: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CpuNode:
-    """One operator of a CPU segment, for costs, profiles and reports.
-
-    Attributes:
-        op_type: ONNX or horizon operator type (`HzDequantize`, `Softmax`, ...).
-        element_count: elements of its output (what the cost model counts).
-    """
-
-    name: str
-    op_type: str
-    element_count: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CpuSegment:
-    """A part of the network that runs on the CPU through onnxruntime.
-
-    Tensors shared with BPU segments are NHWC at this boundary; the graph holds the transposes.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    graph: bytes | memoryview
-    nodes: tuple[CpuNode, ...]
-
-
-Segment: TypeAlias = BpuSegment | CpuSegment
+    weights: Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +59,7 @@ class NodeInfo:
 
     Attributes:
         on: "BPU" or "CPU".
-        subgraph: index of the BPU segment, -1 on the CPU.
+        subgraph: index of the BPU part, -1 on the CPU.
         cosine: similarity of its output to the float model's, NaN if unknown.
         threshold: calibration threshold of the first input, NaN if none.
     """
@@ -107,19 +79,52 @@ class BpuModel:
     """A compiled model.
 
     Attributes:
+        network: what it computes; every engine runs it.
+        programs: what the BPU executes of it, by the name of the part; each BPU part has one.
         machine: name of the `MachineSpec` it was compiled for ("x3m", "j3", "x3e").
-        segments: in execution order.
-        tensors: every tensor that crosses a segment or model boundary, by name.
-        parameters: conversion parameters (what `hb_model_info` shows), provenance without times
-            or absolute paths.
+        parameters: further facts of the conversion, as text by `group.key`.
+        hints: what spares an engine work when it loads the model, by the engine's name; never
+            trusted, never needed.
+        features: names of what a reader must know to run it (docs/bin-format.md).
     """
 
-    name: str
+    network: Network
     march: str
     machine: str
-    inputs: tuple[ModelInput, ...]
-    outputs: tuple[TensorSpec, ...]
-    segments: tuple[Segment, ...]
-    tensors: dict[str, TensorSpec]
+    programs: dict[str, PartProgram]
     nodes: tuple[NodeInfo, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    hints: dict[str, Bytes] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        return self.network.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs' tensors, each under the name of the output."""
+        return tuple(
+            replace(self.network.tensors[output.tensor], name=output.name)
+            for output in self.network.outputs
+        )
+
+    @property
+    def bpu_parts(self) -> tuple[tuple[Part, PartProgram], ...]:
+        """The BPU parts in order, each with what it executes."""
+        return tuple(
+            (part, self.programs[part.name])
+            for part in self.network.parts
+            if part.place is Place.BPU
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Provenance and parameters as one table of text."""
+        known = self.provenance.parameters() if self.provenance is not None else {}
+        return {**known, **self.parameters}

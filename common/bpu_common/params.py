@@ -6,14 +6,15 @@ uint8 out_shift, uint8 zero. The bias that counts is `bias_q << bias_shift` (dec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bpu_common import limits
 from bpu_common.errors import ModelFormatError
-from bpu_common.program import CHANNEL_PARAM_BYTES
-from bpu_common.tensor import I32, I64, U8
+from bpu_common.program import CHANNEL_PARAM_BYTES, Pair
+from bpu_common.tensor import I8, I32, I64, U8
 
 _ENTRY = np.dtype(
     [
@@ -92,3 +93,30 @@ class ChannelParams:
         ):
             raise ModelFormatError("parameter table holds a shift out of range")
         return params
+
+
+def accumulator_bound(
+    weights: I8, params: ChannelParams, x_range: Pair = (-128, 127), factors: Sequence[int] = ()
+) -> I64:
+    """Greatest magnitude any partial sum of each channel's accumulator (with bias) can take.
+
+    Holds for every order of summation and with padding, for inputs in the inclusive `x_range`.
+    A layer is possible on the BPU if all values are <= INT32_LIMIT.
+
+    Args:
+        weights: OHWI int8.
+        factors: of an addend's codes, one or one per channel; none without an addend.
+
+    Returns:
+        (O,) int64.
+    """
+    flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
+    least, most = x_range
+    highest = np.maximum(np.maximum(flat * most, flat * least), 0).sum(axis=1)
+    lowest = np.minimum(np.minimum(flat * most, flat * least), 0).sum(axis=1)
+    if factors:
+        second = np.abs(np.array(factors, np.int64)) * 128
+        highest, lowest = highest + second, lowest - second
+    bias = params.bias
+    bound: I64 = np.maximum(highest + np.maximum(bias, 0), -(lowest + np.minimum(bias, 0)))
+    return bound

@@ -266,7 +266,8 @@ class ModelInput:
     For images `tensor` is the int8 NHWC (1, H, W, C) tensor the network sees (value - 128), while
     the caller hands over raw uint8 bytes in `input_type`: nv12 is H*W*3/2 bytes (Y plane, then
     interleaved UV); yuv444, rgb, bgr, gray are (1, H, W, C) or (1, C, H, W) by `layout`.
-    For featuremaps the caller hands over float32 of `tensor.shape`.
+    For featuremaps the caller hands over the tensor itself (float32, unless the model's first
+    operations were taken out).
 
     Attributes:
         video_range: nv12 values are BT.601 studio swing (`input_space_and_range: bt601_video`).
@@ -288,7 +289,7 @@ class ModelInput:
 
     @property
     def caller_shape(self) -> tuple[int, ...]:
-        """Shape of the array the caller passes (uint8 for images, float32 for featuremaps)."""
+        """Shape of the array the caller passes."""
         if self.input_type.is_nv12:
             return (self.height * self.width * 3 // 2,)
         if self.input_type.is_image and self.layout is Layout.NCHW:
@@ -298,8 +299,8 @@ class ModelInput:
 
     @property
     def caller_dtype(self) -> DType:
-        return DType.UINT8 if self.input_type.is_image else DType.FLOAT32
+        return DType.UINT8 if self.input_type.is_image else self.tensor.dtype
 
     @property
     def caller_size_bytes(self) -> int:
-        return math.prod(self.caller_shape) * self.caller_dtype.size_bytes
+        return math.prod(self.caller_shape) if self.input_type.is_image else self.tensor.size_bytes

@@ -20,7 +20,7 @@ from bpu_common.tensor import InputType
 from bpu_host.remote import Board
 from bpu_host.remote.inputs import frames_of
 from bpu_sim.fastpath import FastSegment
-from bpu_sim.machine import ExactSegment
+from bpu_sim.machine import ExactPart
 from tests.support.agent_remote import Agent
 from tests.support.models_board import HEIGHT, WIDTH, feature_model, install, tiny_model
 
@@ -135,13 +135,13 @@ def doors(runtime: Runtime, board: Board, tmp_path: Path) -> dict[str, Door]:
         "Board": lambda model, array: next(iter(board.infer(model.name, array).outputs.values())),
         "bpu run": by_bpu_run,
         "hrt_model_exec": by_hrt_model_exec,
-        "instructions": lambda model, array: by_segment(ExactSegment, model, array),
+        "instructions": lambda model, array: by_segment(ExactPart, model, array),
         "fast path": lambda model, array: by_segment(FastSegment, model, array),
     }
 
 
 def by_segment(
-    kind: type[ExactSegment | FastSegment], model: BpuModel, array: np.ndarray
+    kind: type[ExactPart | FastSegment], model: BpuModel, array: np.ndarray
 ) -> np.ndarray:
     [segment] = model.segments
     assert isinstance(segment, BpuSegment)

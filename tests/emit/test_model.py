@@ -13,7 +13,7 @@ from bpu_common.tensor import DType, Layout
 from bpu_host.compiler.emit import EmitOptions, build_model
 from bpu_host.compiler.emit_weights import WEIGHTS_ALIGN, pack_weights
 from bpu_sim.fastpath import FastSegment
-from bpu_sim.machine import ExactSegment, check_hazards
+from bpu_sim.machine import ExactPart, check_hazards
 from tests.support.nets_place import LoweredNet
 from tests.support.nets_quant import Net, image_input, lowered, max_thresholds, verdicts
 
@@ -116,7 +116,7 @@ def test_programs_agree_after_the_container(model: BpuModel) -> None:
                 arrays[name] = random.integers(0, 256, images[name].caller_shape).astype(np.uint8)
             else:
                 arrays[name] = random.integers(-128, 128, spec.shape).astype(np.int8)
-        exact = ExactSegment(segment, images).run(arrays)
+        exact = ExactPart(segment, images).run(arrays)
         fast = FastSegment(segment, images, 1).run(arrays)
         assert exact.keys() == fast.keys() == set(segment.outputs)
         for name in exact:

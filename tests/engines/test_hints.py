@@ -16,7 +16,7 @@ from bpu_common.errors import UsageError
 from bpu_common.network import Network
 from bpu_sim.engines import OrtEngine, ReferenceEngine, open_engine, proofs
 from bpu_sim.engines.ort import Plans, stage
-from bpu_sim.engines.ort.hints import VERSION, read_hints, write_hints
+from bpu_sim.engines.ort.hints import ENGINE, VERSION, read_hints, write_hints
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.select import VARIABLE
 from tests.engines.test_engines import feeds_of
@@ -60,7 +60,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_good_hints_spare_the_search(network: Network, hints: bytes, searches: list[str]) -> None:
-    engine, sentence = open_engine(network, hints=hints)
+    engine, sentence = open_engine(network, hints={ENGINE: hints})
     assert "proved now" in sentence
     assert set(searches) == {"_holds"}
     feeds = feeds_of(network)
@@ -127,7 +127,7 @@ def _with(found: Plans, ops: dict[str, object], *, split: bool | None) -> Plans:
 )
 def test_damaged_hints_are_no_hints(network: Network, hints: bytes, damage) -> None:
     assert read_hints(network, damage(hints)) == {}
-    assert "searched" in open_engine(network, hints=damage(hints))[1]
+    assert "searched" in open_engine(network, hints={ENGINE: damage(hints)})[1]
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -145,7 +145,7 @@ def test_hostile_hints_change_no_bit(data: st.DataObject) -> None:
             bytes_[at : at + 4] = np.float32(value).tobytes()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        engine, _ = open_engine(network, hints=bytes(bytes_))
+        engine, _ = open_engine(network, hints={ENGINE: bytes(bytes_)})
         found = engine.run(feeds)
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array)
@@ -208,7 +208,10 @@ def test_a_proof_is_remembered(
     wanted = ReferenceEngine(network).run(feeds)
     for name, array in engine.run(feeds).items():
         np.testing.assert_array_equal(array, wanted[name])
-    assert "proved now" in open_engine(network, hints=hints, digest="b" * 64, proofs=memory)[1]
+    assert (
+        "proved now"
+        in open_engine(network, hints={ENGINE: hints}, digest="b" * 64, proofs=memory)[1]
+    )
     assert memory.load(DIGEST) == hints
 
 

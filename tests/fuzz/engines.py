@@ -19,7 +19,7 @@ from bpu_board.runtime import Runtime
 from bpu_common import container
 from bpu_common.image import network_input
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, BpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.api import Compiled
 from bpu_sim.machine import check_hazards
@@ -47,9 +47,8 @@ class Converted:
 
     @property
     def calls(self) -> int:
-        """Function calls of all BPU segments."""
-        segments = self.model.segments
-        return sum(len(each.program.calls) for each in segments if isinstance(each, BpuSegment))
+        """Function calls of all BPU parts."""
+        return sum(len(made.program.calls) for made in self.model.programs.values())
 
     def network_frame(self, frame: Arrays) -> dict[str, AnyArray]:
         """The frame as the network sees it: pictures int8 (1, H, W, C), featuremaps float32."""
@@ -90,9 +89,8 @@ class Instructions:
 
     def __init__(self, converted: Converted) -> None:
         self._converted = converted
-        for segment in converted.model.segments:
-            if isinstance(segment, BpuSegment):
-                check_hazards(segment.program)
+        for made in converted.model.programs.values():
+            check_hazards(made.program)
 
     def run(self, frame: Arrays) -> Arrays:
         model = self._converted.model

@@ -44,7 +44,7 @@ from bpu_host.compiler.emit_weights import PackedWeights, pack_weights
 from bpu_host.compiler.partition import split
 from bpu_host.compiler.place import EmitOptions, place
 from bpu_sim.engines.reference import compute
-from bpu_sim.machine import ExactSegment, check_hazards
+from bpu_sim.machine import ExactPart, check_hazards
 
 Shape = tuple[int, int, int]
 
@@ -269,7 +269,7 @@ def _as_codes(raw: AnyArray, image: ModelInput) -> AnyArray:
 def run_machine(segment: BpuSegment, network: Network, raw: dict[str, AnyArray]) -> dict:
     """The segment's outputs, instruction by instruction, as (H, W, C)."""
     images = {i.tensor.name: i for i in network.inputs}
-    found = ExactSegment(segment, images).run(raw)
+    found = ExactPart(segment, images).run(raw)
     return {name: value[0] for name, value in found.items()}
 
 

@@ -19,7 +19,7 @@ from bpu_common.program import (
     Tile,
 )
 from bpu_common.tensor import DType, align_up
-from bpu_sim.machine import ExactSegment
+from bpu_sim.machine import ExactPart
 
 
 def io_tile(offset: int, shape_hwc: tuple[int, int, int], dtype: DType = DType.INT8) -> Tile:
@@ -106,4 +106,4 @@ def run_one(
         sram=1 << 16,
         io=offset + slot_bytes(target),
     )
-    return ExactSegment(segment_of(program, weights), {}).run(arrays)["y"][0]
+    return ExactPart(segment_of(program, weights), {}).run(arrays)["y"][0]

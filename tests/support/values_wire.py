@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from bpu_common.daemon import BoardEvent, BoardLink, LinkState
 from bpu_common.frame import FrameInput, Roi
 from bpu_common.load import LoadRequest
+from bpu_common.network import Network, QConv, QLut
+from bpu_common.params import ChannelParams
 from bpu_common.perf import PerfRequest
 from bpu_common.structure import (
     Choice,
@@ -29,6 +31,8 @@ from bpu_common.structure import (
     fields_of,
 )
 from bpu_common.tensor import DType, TensorSpec
+from bpu_common.wire.messages.record import Hook
+from bpu_common.wire.messages.rules import WIRE
 
 Scopes: TypeAlias = tuple[Descriptor, ...]
 
@@ -73,6 +77,8 @@ INPUTS = st.tuples(ARRAYS, st.lists(ROIS, min_size=3, max_size=3)).map(
     }
 )
 
+EMPTY_ARRAYS = st.lists(st.integers(0, 9), max_size=4).map(lambda shape: np.zeros(shape, np.int8))
+
 OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     # what the classes refuse or change
     (LoadRequest, "name"): st.text(st.characters(categories=("L", "N")), max_size=12),
@@ -84,6 +90,11 @@ OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (PerfRequest, "duration_ns"): st.integers(0, 2**63),
     (PerfRequest, "priority"): st.integers(0, 255),
     (TensorSpec, "shape"): SHAPE,
+    # arrays: the message holds shapes, content lies in sections of the file
+    (QConv, "weights"): EMPTY_ARRAYS,
+    (QConv, "params"): st.just(ChannelParams.from_bytes(b"", 0)),
+    (QLut, "tables"): EMPTY_ARRAYS,
+    (Network, "constants"): st.just({}),
     (TensorSpec, "aligned_shape"): SHAPE.filter(bool),
 }
 LINKS = st.builds(BoardLink, NAME, st.sampled_from(LinkState))
@@ -147,6 +158,9 @@ def _form(form: Form, field: FieldDescriptor) -> st.SearchStrategy[Any]:
         case Table(Plain() as item):
             inner = field.message_type.fields_by_name["value"]
             return st.dictionaries(NAME, _form(item, inner), max_size=3)
+        case Table(Record(kind) as item) if any(each.name == "name" for each in fields_of(kind)):
+            found = st.lists(_form(item, field), max_size=2, unique_by=lambda value: value.name)
+            return found.map(lambda each: {value.name: value for value in each})
         case Table(item):
             return st.dictionaries(NAME, _form(item, field), max_size=2)
     return values(form, field.message_type)
@@ -176,6 +190,8 @@ def records(form: Form, descriptor: Descriptor) -> Iterator[tuple[type, Form, De
     for kind, scopes in members(form, descriptor):
         yield kind, form, descriptor
         for field in fields_of(kind):
+            if isinstance(WIRE.rules(kind).get(field.name), Hook):
+                continue  # what it holds is the hook's business
             item = field.form
             while isinstance(item, (Maybe, Many, Table)):
                 item = item.item

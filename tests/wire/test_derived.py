@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, model, perf, program, tensor
+from bpu_common import inference, load, model, perf, program, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
-from bpu_common.program import Image, LoadImage
+from bpu_common.frame import FrameInput
+from bpu_common.network import graph, ops
+from bpu_common.params import ChannelParams
+from bpu_common.program import Image
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
 from bpu_common.telemetry import frame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
-from bpu_common.wire.messages import board, daemon
+from bpu_common.wire.messages import board, daemon, network
 from bpu_common.wire.messages.model import WIRE
 from bpu_common.wire.messages.record import Spread
 from tests.support.values_wire import (
@@ -34,23 +37,25 @@ from tests.support.values_wire import (
 )
 
 # importing a module makes its converters
-assert board.WIRE is daemon.WIRE is WIRE
+assert board.WIRE is daemon.WIRE is network.WIRE is WIRE
 CONVERTERS = {str(getattr(made.kind, "__name__", made.kind)): made for made in WIRE.converters}
 RECORDS = {
     f"{message.name}-{kind.__name__}": (kind, form, message)
     for made in WIRE.converters
     for kind, form, message in records(form_of(made.kind), made.message.DESCRIPTOR)
-    if kind is not Image  # its fields stand in the message of its owner
+    # their fields stand in the message of their owner
+    if kind not in (Image, ChannelParams, FrameInput)
 }
 BY_HAND = {
     # sections of the file, tests/container
-    model.BpuModel, model.BpuSegment, model.CpuSegment,
+    model.BpuModel, model.BpuSegment, model.CpuSegment, model.ConstantPlace,
     # another protocol's messages, tests/oip
     inference.NamedInference, inference.ModelState, inference.ModelTotals,
     # made on the host of several answers
     board_values.DeployResult,
 }  # fmt: skip
 APART = {perf.TimeStat: ("name",), perf.InferResult: ("runtime_wall_ns",)}
+TENSOR = board_pb2.Tensor.DESCRIPTOR
 FALLBACKS = {JobState, LinkState}
 NO_VALUES = {
     # messages of a single name or number, and those around values, used by the calls themselves
@@ -62,8 +67,10 @@ NO_VALUES = {
     "StopDaemonResponse",
     # by hand, with their sections
     "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
-    # the entries of a dict[str, scalar]; arrays
+    # the entries of a dict[str, scalar]; arrays, with what they hold
     "Parameter", "Temperature", "Tensor",
+    # in the place of an array
+    "StoredArray",
 }  # fmt: skip
 
 
@@ -78,6 +85,9 @@ def test_every_class_and_every_message_is_converted() -> None:
         program,
         frame,
         tensor,
+        graph,
+        ops,
+        provenance,
     )
     classes = {
         value
@@ -97,7 +107,8 @@ def test_every_class_and_every_message_is_converted() -> None:
         for _, scopes in members(form, message)
         for scope in scopes
     }
-    assert messages == used | NO_VALUES
+    held = {field.message_type.name for field in TENSOR.fields if field.message_type is not None}
+    assert messages == used | NO_VALUES | held
 
 
 @pytest.mark.parametrize("name", CONVERTERS)
@@ -168,7 +179,8 @@ def test_what_is_missing_or_not_known_is_named(name: str, data: st.DataObject) -
         bad = GetMessageClass(message)()
         bad.CopyFrom(made)
         part = bad if len(scopes) == 1 else getattr(bad, bad.WhichOneof("kind"))
-        if isinstance(field.form, Record) and field.default is None and kind is not LoadImage:
+        of_its_own = field.name in WIRE.rules(kind)
+        if isinstance(field.form, Record) and field.default is None and not of_its_own:
             part.ClearField(field.name)
             says, where = f"{field.name} is missing", ""
         elif isinstance(field.form, Choice) and field.form.kind not in FALLBACKS:

@@ -1,9 +1,9 @@
-"""The numbers of a frame: its segments one after another, outside of time.
+"""The numbers of a frame: the parts of its network one after another, outside of time.
 
-BPU segments run on the fast path (and, on request, instruction by instruction to compare); CPU
-segments run in onnxruntime. Results are kept by the digest of the inputs, so that frames with the
-same inputs are computed once. What is kept is never handed out: callers get read-only views, one
-set each, so that nothing they do to an array, its shape included, reaches another caller.
+An engine runs the network (and, on request, its BPU parts run instruction by instruction to
+compare). Results are kept by the digest of the inputs, so that frames with the same inputs are
+computed once. What is kept is never handed out: callers get read-only views, one set each, so that
+nothing they do to an array, its shape included, reaches another caller.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from bpu_board.device import Inputs, SegmentValues
-from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_board.device import Inputs, PartValues
+from bpu_common.errors import DeviceFault
 from bpu_common.image import network_input
-from bpu_common.model import BpuModel, BpuSegment, CpuSegment
-from bpu_common.tensor import AnyArray, ModelInput
+from bpu_common.model import BpuModel
+from bpu_common.network import Part, Place
+from bpu_common.tensor import AnyArray
 
 if TYPE_CHECKING:
-    import onnxruntime
-
-    from bpu_sim.machine import ExactSegment
+    from bpu_sim.machine import ExactPart
 
 Arrays: TypeAlias = dict[str, AnyArray]
 
@@ -38,30 +36,28 @@ class ModelNumbers:
 
     Args:
         threads: onnxruntime's threads within one operator.
+        digest: identity of the model in its file; empty: it has none.
+
+    Attributes:
+        engine_note: which engine runs it, and why.
 
     Raises:
-        ModelFormatError: a graph in the model may not be run.
+        ModelFormatError: an operator of a CPU part may not be run.
     """
 
-    def __init__(self, model: BpuModel, threads: int) -> None:
-        from bpu_sim.fastpath import FastSegment  # loads onnxruntime
+    def __init__(self, model: BpuModel, threads: int, digest: str = "") -> None:
+        from bpu_sim.engines import open_engine  # loads onnxruntime
 
         self._model = model
-        self._images = {each.tensor.name: each for each in model.inputs}
-        self._segments: list[_Segment] = []
-        for segment in model.segments:
-            if isinstance(segment, BpuSegment):
-                fast = FastSegment(segment, self._images, threads)
-                self._segments.append(_Segment(segment, fast.run, None))
-            else:
-                session = _cpu_session(segment, threads)
-                self._segments.append(_Segment(segment, None, session))
-        self._exact: dict[str, ExactSegment] = {}
+        self._engine, self.engine_note = open_engine(
+            model.network, hints=model.hints, digest=digest, threads=threads
+        )
+        self._exact: dict[str, ExactPart] = {}
         self._exact_lock = threading.Lock()
         self._cache = _Cache(CACHE_BYTES)
 
     def outputs(self, inputs: Inputs) -> Arrays:
-        """Outputs of the model for checked inputs; the arrays are read-only.
+        """Outputs of the model for checked inputs, by output name; the arrays are read-only.
 
         Raises:
             DeviceFault: the computation failed.
@@ -69,98 +65,59 @@ class ModelNumbers:
         key = _digest(inputs)
         known = self._cache.get(key)
         if known is None:
-            known = self._kept(key, self._run(inputs, None), inputs)
+            known = self._kept(key, self._engine.run(self._as_network_sees(inputs)), inputs)
         return _views(known)
 
-    def inspect(self, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
-        """All arrays at segment boundaries, in execution order, read-only; see `Device.inspect`."""
-        found: list[SegmentValues] = []
-
-        def visit(segment: _Segment, given: Arrays, made: Arrays) -> None:
-            on_bpu = segment.fast is not None
-            compared = self._compare(segment.source, given, made) if exact and on_bpu else 0
-            on = "BPU" if on_bpu else "CPU"
-            name, tensors = segment.source.name, self._model.tensors
-            specs = {each: tensors[each] for each in made if on_bpu and each in tensors}
-            found.append(SegmentValues(name, on, _views(given), _views(made), specs, compared))
-
-        self._kept(_digest(inputs), self._run(inputs, visit), inputs)
+    def inspect(self, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
+        """All arrays between parts, in execution order, read-only; see `Device.inspect`."""
+        network = self._model.network
+        raw: Arrays = {name: each.array for name, each in inputs.items()}
+        between = list(dict.fromkeys(n for p in network.parts for n in (*p.inputs, *p.outputs)))
+        values = self._engine.run(self._as_network_sees(inputs), keep=between)
+        found: list[PartValues] = []
+        for part in network.parts:
+            made = {name: values[name] for name in part.outputs}
+            if part.place is Place.CPU:
+                given = {name: values[name] for name in part.inputs}
+                found.append(PartValues(part.name, "CPU", _views(given), _views(made)))
+                continue
+            given = {name: raw.get(name, values[name]) for name in part.inputs}
+            specs = {name: network.tensors[name] for name in part.outputs}
+            compared = self._compare(part, given, made) if exact else 0
+            found.append(PartValues(part.name, "BPU", _views(given), _views(made), specs, compared))
+        self._kept(_digest(inputs), values, inputs)
         return tuple(found)
 
     def _kept(self, key: bytes, values: Arrays, inputs: Inputs) -> Arrays:
         """The outputs among all values, now in the cache; an input handed through is copied."""
         made: Arrays = {}
-        for spec in self._model.outputs:
-            array = np.ascontiguousarray(values[spec.name]).reshape(spec.shape)
+        for output in self._model.network.outputs:
+            array = np.ascontiguousarray(values[output.tensor])
             if any(np.may_share_memory(array, each.array) for each in inputs.values()):
                 array = array.copy()
-            made[spec.name] = _frozen(array)
+            made[output.name] = _frozen(array)
         self._cache.put(key, made)
         return made
 
-    def _run(self, inputs: Inputs, visit: _Visit | None) -> Arrays:
-        values: Arrays = {name: each.array for name, each in inputs.items()}
-        for segment in self._segments:
-            given = {name: values[name] for name in segment.source.inputs}
-            if segment.fast is not None:
-                made = segment.fast(given)
-            else:
-                made = self._run_cpu(segment, given)
-            if visit is not None:
-                visit(segment, given, made)
-            values.update(made)
-        return values
+    def _as_network_sees(self, inputs: Inputs) -> Arrays:
+        """Raw pictures become int8 NHWC; everything else stays as it is."""
+        return {
+            item.tensor.name: network_input(inputs[item.tensor.name].array, item)
+            if item.input_type.is_image
+            else inputs[item.tensor.name].array
+            for item in self._model.inputs
+        }
 
-    def _run_cpu(self, segment: _Segment, given: Arrays) -> Arrays:
-        session = segment.session
-        assert session is not None
-        feeds = {name: self._as_network_sees(name, array) for name, array in given.items()}
-        names = list(segment.source.outputs)
-        try:
-            return dict(zip(names, session.run(names, feeds), strict=True))
-        except Exception as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise DeviceFault(
-                f"CPU segment {segment.source.name} of model {self._model.name} failed: {reason}"
-            ) from error
+    def _compare(self, part: Part, given: Arrays, made: Arrays) -> int:
+        from bpu_sim.machine import ExactPart
 
-    def _as_network_sees(self, name: str, array: AnyArray) -> AnyArray:
-        """Raw pictures become int8 NHWC for a CPU segment; everything else stays as it is."""
-        spec = self._images.get(name)
-        if spec is None or not spec.input_type.is_image:
-            return array
-        return network_input(array, spec)
-
-    def _compare(self, segment: BpuSegment | CpuSegment, given: Arrays, made: Arrays) -> int:
-        assert isinstance(segment, BpuSegment)
         with self._exact_lock:
-            machine = self._exact.get(segment.name)
+            machine = self._exact.get(part.name)
             if machine is None:
-                machine = self._exact[segment.name] = _exact_segment(segment, self._images)
+                program, images = self._model.programs[part.name], self._model.network.images
+                machine = self._exact[part.name] = ExactPart(part.name, program, images)
             wanted = machine.run(given)
-        compared = 0
-        for name in segment.outputs:
-            compared += _check_equal(segment.name, name, made[name], wanted[name])
-        return compared
-
-
-class _Segment:
-    """One segment and what runs it: exactly one of `fast` and `session` is given."""
-
-    __slots__ = ("fast", "session", "source")
-
-    def __init__(
-        self,
-        source: BpuSegment | CpuSegment,
-        fast: Callable[[Arrays], Arrays] | None,
-        session: onnxruntime.InferenceSession | None,
-    ) -> None:
-        self.source = source
-        self.fast = fast
-        self.session = session
-
-
-_Visit: TypeAlias = Callable[[_Segment, Arrays, Arrays], None]
+        return sum(_check_equal(part.name, name, made[name], wanted[name]) for name in part.outputs)
 
 
 class _Cache:
@@ -219,26 +176,7 @@ def _digest(inputs: Inputs) -> bytes:
     return state.digest()
 
 
-def _cpu_session(segment: CpuSegment, threads: int) -> onnxruntime.InferenceSession:
-    from bpu_sim.engines.onnx.check import check_graph
-    from bpu_sim.engines.onnx.session import make_session, session_options
-
-    info = check_graph(segment.graph)
-    if set(info.inputs) != set(segment.inputs) or set(info.outputs) != set(segment.outputs):
-        raise ModelFormatError(
-            f"segment {segment.name}: inputs or outputs of its graph are not its own",
-            hint="convert the model again with this version",
-        )
-    return make_session(segment.graph, session_options(threads), segment.name)
-
-
-def _exact_segment(segment: BpuSegment, images: Mapping[str, ModelInput]) -> ExactSegment:
-    from bpu_sim.machine import ExactSegment
-
-    return ExactSegment(segment, images)
-
-
-def _check_equal(segment: str, tensor: str, fast: AnyArray, exact: AnyArray) -> int:
+def _check_equal(part: str, tensor: str, fast: AnyArray, exact: AnyArray) -> int:
     """Number of elements, all equal.
 
     Raises:
@@ -246,7 +184,7 @@ def _check_equal(segment: str, tensor: str, fast: AnyArray, exact: AnyArray) -> 
     """
     if fast.shape != exact.shape or fast.dtype != exact.dtype:
         raise DeviceFault(
-            f"output {tensor} of {segment} is {fast.dtype} {fast.shape} on the fast path and "
+            f"output {tensor} of {part} is {fast.dtype} {fast.shape} by the engine and "
             f"{exact.dtype} {exact.shape} by the instructions"
         )
     different = fast != exact
@@ -254,8 +192,8 @@ def _check_equal(segment: str, tensor: str, fast: AnyArray, exact: AnyArray) -> 
     if count:
         where = tuple(int(axis[0]) for axis in np.nonzero(different))
         raise DeviceFault(
-            f"output {tensor} of {segment}: {count} of {fast.size} values differ between the fast "
-            f"path and the instructions, first at {where}: {fast[where]} and {exact[where]}",
+            f"output {tensor} of {part}: {count} of {fast.size} values differ between the "
+            f"engine and the instructions, first at {where}: {fast[where]} and {exact[where]}",
             hint="the model file is damaged or was made by a faulty compiler: convert it again",
         )
     return int(fast.size)

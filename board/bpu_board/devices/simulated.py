@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, SegmentValues
+from bpu_board.device import Activity, Capabilities, CoreState, Inputs, OnEvent, PartValues
 from bpu_board.devices.binary import read_models
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container
@@ -122,11 +122,17 @@ class SimDevice:
     def open(self, path: Path, model: str) -> int:
         for each in container.load(path):
             if each.name == model:
-                return self.load(each)
+                identity = f"{container.digest(path)}/{model}".encode()
+                return self.load(each, container.digest(identity))
         raise ModelFormatError(f"the file holds no model {model!r}", where=str(path))
 
-    def load(self, model: BpuModel) -> int:
-        """As `open`, for a model that is in memory."""
+    def load(self, model: BpuModel, digest: str = "") -> int:
+        """As `open`, for a model that is in memory.
+
+        Args:
+            digest: identity of the model in its file, under which the engine remembers what it
+                proved of it; empty: nothing is remembered.
+        """
         for each in model.inputs:
             if each.source is InputSource.RESIZER:
                 raise ModelFormatError(
@@ -134,7 +140,7 @@ class SimDevice:
                     "which the simulated chip does not have",
                     hint="compile the model with another input_source",
                 )
-        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads))
+        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads, digest))
         with self._lock:
             handle = self._next_handle
             self._next_handle += 1
@@ -241,7 +247,7 @@ class SimDevice:
             for core, running in enumerate(sample.running)
         )
 
-    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[SegmentValues, ...]:
+    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
         return self._loaded(handle).numbers.inspect(inputs, exact)
 
     def close(self) -> None:

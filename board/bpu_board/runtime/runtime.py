@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from bpu_board.device import Device, Inspects, Plans, SegmentValues
+from bpu_board.device import Device, Inspects, PartValues, Plans
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
 from bpu_board.runtime.dispatcher import Dispatcher, Frame
@@ -124,7 +124,7 @@ class Runtime:
         """Run one frame and wait for it: `submit` and `Frame.result` in one."""
         return self.submit(model, inputs, control).result(timeout_s)
 
-    def inspect(self, model: str, inputs: Given, exact: bool = False) -> tuple[SegmentValues, ...]:
+    def inspect(self, model: str, inputs: Given, exact: bool = False) -> tuple[PartValues, ...]:
         """Run one frame outside of time; returns the arrays between the segments.
 
         Raises:

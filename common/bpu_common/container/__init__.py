@@ -1,7 +1,7 @@
 """The `.bin`: compiled models as bytes, and back. Format: docs/bin-format.md.
 
 The same models give the same bytes. A file is checked completely before anything of it is used; its
-weights and graphs stay views of the mapped file.
+weights stay views of the mapped file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bpu_common.container.check_model import check_models
 from bpu_common.container.layout import MAX_FILE_BYTES, Section, pack, unpack
+from bpu_common.container.sections import read_models, write_models
 from bpu_common.errors import InputError, ModelFormatError
-from bpu_common.model import BpuModel
-from bpu_common.wire.messages.model import Bytes, SectionKind, decode_models, encode_models
+from bpu_common.manifest import SectionKind
+from bpu_common.model import BpuModel, Bytes
 
 __all__ = ["digest", "dump", "load", "loads"]
 
@@ -41,7 +42,7 @@ def dump(models: Sequence[BpuModel]) -> bytes:
             sections.append(Section(kind, data))
         return known[key]
 
-    sections[0] = Section(SectionKind.MANIFEST, encode_models(models, put))
+    sections[0] = Section(SectionKind.MANIFEST, write_models(models, put))
     return pack(sections)
 
 
@@ -77,7 +78,7 @@ def load(path: str | Path) -> tuple[BpuModel, ...]:
 
 
 def loads(data: bytes | memoryview) -> tuple[BpuModel, ...]:
-    """The models in `data`; their weights and graphs are views of it.
+    """The models in `data`; their weights are views of it.
 
     Raises:
         ModelFormatError: not a valid file; `where` names the section or the part of the model.
@@ -91,7 +92,7 @@ def loads(data: bytes | memoryview) -> tuple[BpuModel, ...]:
         used.add(index)
         return memoryview(sections[index].data)
 
-    models = decode_models(sections[0].data, get)
+    models = read_models(sections[0].data, get)
     if len(used) != len(sections):
         stray = min(set(range(len(sections))) - used)
         raise ModelFormatError("no model refers to this section", where=f"section[{stray}]")

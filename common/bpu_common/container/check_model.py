@@ -1,230 +1,79 @@
-"""The rules every model in a `.bin` keeps: names resolve, shapes hold, values are in range."""
+"""The rules every model in a `.bin` keeps: its network, and that the programs are its parts'."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bpu_common.container.check_program import check_program
-from bpu_common.errors import ModelFormatError
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, BpuSegment, ExternalConstant
-from bpu_common.tensor import DType, Layout, ModelInput, TensorSpec
+from bpu_common.model import BpuModel, PartProgram
+from bpu_common.network import Part, Place
+from bpu_common.network.check import check_network
+from bpu_common.require import placed, require, unique
 
 MAX_MODELS = 1024
-MAX_NAME = 4096
-MAX_RANK = 8
-MAX_DIMENSION = 1 << 24
-MAX_TENSOR_BYTES = 1 << 30
 
 
 def check_models(models: Sequence[BpuModel]) -> None:
     """Check each model and that their names differ.
 
     Raises:
-        ModelFormatError: `where` is `model[i].segment[k].call[m].instruction[n]` or a part of it.
+        ModelFormatError: `where` is `model[i].part[k].op[m]`, `model[i].program 'p'.call[m]`, or a
+            part of it.
     """
-    if not 1 <= len(models) <= MAX_MODELS:
-        raise ModelFormatError(f"{len(models)} models in one file; 1 to {MAX_MODELS} are allowed")
-    _unique("model", [model.name for model in models], "")
+    with placed(""):
+        count = len(models)
+        require(
+            1 <= count <= MAX_MODELS, f"{count} models in one file; 1 to {MAX_MODELS} are allowed"
+        )
+        unique("model", [model.name for model in models])
     for index, model in enumerate(models):
         check_model(model, f"model[{index}]")
 
 
 def check_model(model: BpuModel, where: str) -> None:
     """Check one model completely."""
-    _name(model.name, "model", where)
-    if model.machine not in MACHINES:
-        raise ModelFormatError(
-            f"machine {model.machine!r} is not known; known are {', '.join(sorted(MACHINES))}",
-            where=where,
+    with placed(where):
+        known = ", ".join(sorted(MACHINES))
+        require(
+            model.machine in MACHINES,
+            f"machine {model.machine!r} is not known; known are {known}",
         )
-    if model.march != MACHINES[model.machine].march:
-        raise ModelFormatError(
-            f"march {model.march!r} is not that of machine {model.machine!r}", where=where
+        require(
+            model.march == MACHINES[model.machine].march,
+            f"march {model.march!r} is not that of machine {model.machine!r}",
         )
-    for name, spec in model.tensors.items():
-        place = f"{where}.tensor {name!r}"
-        if name != spec.name:
-            raise ModelFormatError(f"the tensor calls itself {spec.name!r}", where=place)
-        check_tensor(spec, place)
-    _unique("input", [value.tensor.name for value in model.inputs], where)
-    _unique("output", [spec.name for spec in model.outputs], where)
-    if not model.inputs or not model.outputs or not model.segments:
-        raise ModelFormatError("a model needs inputs, outputs and segments", where=where)
-    for value in model.inputs:
-        _check_input(value, f"{where}.input {value.tensor.name!r}")
-        _same_spec(model, value.tensor, where)
-    for spec in model.outputs:
-        check_tensor(spec, f"{where}.output {spec.name!r}")
-        _same_spec(model, spec, where)
-    _check_flow(model, where)
-    for index, segment in enumerate(model.segments):
-        if isinstance(segment, BpuSegment):
-            _check_bpu_segment(model, segment, f"{where}.segment[{index}]")
-    for node in model.nodes:
-        if node.on not in {"BPU", "CPU"}:
-            raise ModelFormatError(f"node {node.name!r} runs on {node.on!r}", where=where)
+    check_network(model.network, where)
+    bpu = {part.name: part for part in model.network.parts if part.place is Place.BPU}
+    with placed(where):
+        for name in model.programs:
+            require(name in bpu, f"a program of {name!r}, which is no BPU part")
+        for node in model.nodes:
+            require(node.on in {"BPU", "CPU"}, f"node {node.name!r} runs on {node.on!r}")
+    for name, part in bpu.items():
+        place = f"{where}.program {name!r}"
+        with placed(place):
+            require(name in model.programs, "the program of a BPU part is missing")
+        _check_program(model, part, model.programs[name], place)
 
 
-def check_tensor(spec: TensorSpec, where: str) -> None:
-    """Check name, shapes and scales of a tensor."""
-    _name(spec.name, "tensor", where)
-    _check_shape(spec.shape, where)
-    _check_shape(spec.aligned_shape, where)
-    if len(spec.aligned_shape) != len(spec.shape) or any(
-        aligned < valid for aligned, valid in zip(spec.aligned_shape, spec.shape, strict=True)
-    ):
-        raise ModelFormatError(
-            f"aligned shape {spec.aligned_shape} does not hold the shape {spec.shape}", where=where
-        )
-    if spec.aligned_size_bytes > MAX_TENSOR_BYTES:
-        raise ModelFormatError(f"a tensor of {spec.aligned_size_bytes} bytes", where=where)
-    if spec.layout is not Layout.NONE and len(spec.shape) != 4:
-        raise ModelFormatError(
-            f"layout {spec.layout.value} with {len(spec.shape)} axes", where=where
-        )
-    _check_scale(spec, where)
-
-
-def _check_scale(spec: TensorSpec, where: str) -> None:
-    scale, count = spec.scale, len(spec.scale.values)
-    if not all(math.isfinite(value) and value > 0 for value in scale.values):
-        raise ModelFormatError("a scale that is not a positive number", where=where)
-    if len(scale.zero_points) not in (0, count):
-        raise ModelFormatError(
-            f"{len(scale.zero_points)} zero points for {count} scales", where=where
-        )
-    if not all(-128 <= zero <= 255 for zero in scale.zero_points):
-        raise ModelFormatError("a zero point outside -128..255", where=where)
-    if scale.axis < 0:
-        if count > 1:
-            raise ModelFormatError(f"{count} scales without an axis", where=where)
-    elif not scale.axis < len(spec.shape) or spec.shape[scale.axis] != count:
-        raise ModelFormatError(
-            f"{count} scales do not fit axis {scale.axis} of {spec.shape}", where=where
-        )
-
-
-def _check_input(value: ModelInput, where: str) -> None:
-    spec = value.tensor
-    check_tensor(spec, where)
-    if not value.input_type.is_image:
-        return
-    if len(spec.shape) != 4 or spec.dtype is not DType.INT8 or spec.layout is not Layout.NHWC:
-        raise ModelFormatError("an image input is an int8 NHWC tensor of 4 axes", where=where)
-    if spec.shape[3] != value.input_type.channels:
-        raise ModelFormatError(
-            f"{spec.shape[3]} channels in a {value.input_type.value} input", where=where
-        )
-    if value.input_type.is_nv12 and (spec.shape[1] % 2 or spec.shape[2] % 2):
-        raise ModelFormatError("an nv12 input of odd height or width", where=where)
-    if value.layout is Layout.NONE:
-        raise ModelFormatError("an image input needs layout NHWC or NCHW", where=where)
-
-
-def _check_flow(model: BpuModel, where: str) -> None:
-    """Every name a segment or the model reads was made before, once."""
-    _unique("segment", [segment.name for segment in model.segments], where)
-    made = {value.tensor.name for value in model.inputs}
-    for index, segment in enumerate(model.segments):
-        place = f"{where}.segment[{index}]"
-        _name(segment.name, "segment", place)
-        _unique("input", segment.inputs, place)
-        _unique("output", segment.outputs, place)
-        if not segment.outputs:
-            raise ModelFormatError("a segment without outputs", where=place)
-        for name in segment.inputs:
-            if name not in made:
-                raise ModelFormatError(
-                    f"reads tensor {name!r}, which no segment before it makes", where=place
-                )
-        for name in (*segment.inputs, *segment.outputs):
-            if name not in model.tensors:
-                raise ModelFormatError(f"tensor {name!r} is not described", where=place)
-        for name in segment.outputs:
-            if name in made:
-                raise ModelFormatError(f"tensor {name!r} is made twice", where=place)
-            made.add(name)
-    for spec in model.outputs:
-        if spec.name not in made:
-            raise ModelFormatError(f"output {spec.name!r} is made by no segment", where=where)
-
-
-def _check_bpu_segment(model: BpuModel, segment: BpuSegment, where: str) -> None:
-    images = {value.tensor.name: value for value in model.inputs if value.input_type.is_image}
-    for name in segment.inputs:
-        if name not in images:
-            _bpu_tensor(model.tensors[name], {DType.INT8}, where)
-    for name in segment.outputs:
-        _bpu_tensor(model.tensors[name], {DType.INT8, DType.INT32}, where)
-    _unique("constant", [constant.name for constant in segment.constants], where)
-    for constant in segment.constants:
-        _check_constant(constant, len(segment.weights), f"{where}.constant {constant.name!r}")
-    check_program(segment.program, len(segment.weights), f"{where}.program")
-    program = segment.program
-    for names, slots, what in (
-        (segment.inputs, program.inputs, "inputs"),
-        (segment.outputs, program.outputs, "outputs"),
-    ):
-        if sorted(names) != sorted(slot.tensor for slot in slots):
-            raise ModelFormatError(
-                f"the program's {what} are not those of the segment", where=f"{where}.program"
+def _check_program(model: BpuModel, part: Part, made: PartProgram, where: str) -> None:
+    program, network = made.program, model.network
+    check_program(program, len(made.weights), where)
+    images = network.images
+    with placed(where):
+        for names, slots, what in (
+            (part.inputs, program.inputs, "inputs"),
+            (part.outputs, program.outputs, "outputs"),
+        ):
+            require(
+                sorted(names) == sorted(slot.tensor for slot in slots),
+                f"the program's {what} are not those of the part",
             )
-    for slot in (*program.inputs, *program.outputs):
-        image = images.get(slot.tensor)
-        needed = model.tensors[slot.tensor].size_bytes if image is None else image.caller_size_bytes
-        if slot.size_bytes < needed:
-            raise ModelFormatError(
+        for slot in (*program.inputs, *program.outputs):
+            spec, image = network.tensors[slot.tensor], images.get(slot.tensor)
+            needed = spec.size_bytes if image is None else image.caller_size_bytes
+            require(
+                slot.size_bytes >= needed,
                 f"the slot of {slot.tensor!r} has {slot.size_bytes} bytes, {needed} are needed",
-                where=f"{where}.program",
             )
-
-
-def _check_constant(constant: ExternalConstant, weights_bytes: int, where: str) -> None:
-    _check_shape(constant.shape, where)
-    size = math.prod(constant.shape) * constant.dtype.size_bytes
-    if constant.offset_bytes + size > weights_bytes:
-        raise ModelFormatError(
-            f"bytes {constant.offset_bytes} to {constant.offset_bytes + size} of weights that "
-            f"have {weights_bytes}",
-            where=where,
-        )
-    if constant.offset_bytes % constant.dtype.size_bytes:
-        raise ModelFormatError(f"offset {constant.offset_bytes} is not aligned", where=where)
-
-
-def _bpu_tensor(spec: TensorSpec, dtypes: set[DType], where: str) -> None:
-    if spec.dtype not in dtypes or len(spec.shape) != 4 or spec.layout is not Layout.NHWC:
-        raise ModelFormatError(
-            f"tensor {spec.name!r} ({spec.dtype.value} {spec.shape} {spec.layout.value}) is not "
-            "one that a BPU segment reads or writes",
-            where=where,
-        )
-
-
-def _same_spec(model: BpuModel, spec: TensorSpec, where: str) -> None:
-    if model.tensors.get(spec.name) != spec:
-        raise ModelFormatError(
-            f"tensor {spec.name!r} of the model's inputs or outputs is described otherwise, or not "
-            "at all, among its tensors",
-            where=where,
-        )
-
-
-def _check_shape(shape: tuple[int, ...], where: str) -> None:
-    if len(shape) > MAX_RANK or any(not 1 <= size <= MAX_DIMENSION for size in shape):
-        raise ModelFormatError(f"shape {shape} is not possible", where=where)
-
-
-def _name(name: str, what: str, where: str) -> None:
-    if not 1 <= len(name) <= MAX_NAME or "\0" in name:
-        raise ModelFormatError(f"a {what} needs a name of 1 to {MAX_NAME} characters", where=where)
-
-
-def _unique(what: str, names: Iterable[str], where: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ModelFormatError(f"two {what}s are called {name!r}", where=where)
-        seen.add(name)

@@ -14,18 +14,21 @@ from dataclasses import dataclass
 
 from bpu_common.container.foreign import refuse_foreign
 from bpu_common.errors import CapacityError, ModelFormatError
+from bpu_common.manifest import SectionKind
+from bpu_common.model import Bytes
 from bpu_common.tensor import align_up
-from bpu_common.wire.messages.model import Bytes, SectionKind
 
 MAGIC = b"\x89BPU\r\n\x1a\n"
 """Not text, not ELF; damaged by any transfer that rewrites line ends or strips the eighth bit."""
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 2, 0
 ALIGN = 64
 MAX_FILE_BYTES = 1 << 30
 MAX_SECTIONS = 4096
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_PROGRAM_BYTES = 64 << 20
+MAX_NETWORK_BYTES = 64 << 20
+MAX_HINTS_BYTES = 64 << 20
 
 _HEADER = struct.Struct("<8sHHIQI32x")  # magic, major, minor, sections, file size, table crc
 _CRC = struct.Struct("<I")  # of the header before it and the table behind it
@@ -135,7 +138,9 @@ def _read_header(data: memoryview) -> int:
     if major != MAJOR:
         raise ModelFormatError(
             f"format version {major}.{minor}, this program reads {MAJOR}.x",
-            hint="use the OpenBPU version that made the model, or convert it again",
+            hint="convert the model again with this version"
+            if major < MAJOR
+            else "use the OpenBPU version that made the model",
         )
     if file_bytes != len(data):
         raise ModelFormatError(
@@ -160,6 +165,8 @@ def _check_section_size(kind: SectionKind, size: int, index: int) -> None:
     most = {
         SectionKind.MANIFEST: MAX_MANIFEST_BYTES,
         SectionKind.PROGRAM: MAX_PROGRAM_BYTES,
+        SectionKind.NETWORK: MAX_NETWORK_BYTES,
+        SectionKind.HINTS: MAX_HINTS_BYTES,
     }.get(kind, MAX_FILE_BYTES)
     if size > most:
         raise ModelFormatError(

@@ -55,7 +55,7 @@ def info_to_json(info: ModelInfo) -> dict[str, Any]:
             }
             for spec in info.outputs
         ],
-        "segments": [asdict(segment) for segment in info.segments],
+        "parts": [asdict(part) for part in info.parts],
         "nodes": [
             {key: _plain(value) for key, value in asdict(node).items()} for node in info.nodes
         ],

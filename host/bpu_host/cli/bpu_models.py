@@ -60,11 +60,11 @@ def _describe(info: ModelInfo, as_json: bool) -> None:
     click.echo(f"{info.name} ({info.march}, {info.machine})")
     for row in (*input_rows(info), *output_rows(info)):
         click.echo(f"  {row}")
-    for segment in info.segments:
+    for part in info.parts:
         detail = ""
-        if segment.on == "BPU":
+        if part.on == "BPU":
             detail = (
-                f": {segment.function_calls} function calls, {segment.predicted_cycles} cycles, "
-                f"{segment.macs / 1e6:.1f} M multiply-accumulates, {segment.weights_bytes} bytes"
+                f": {part.function_calls} function calls, {part.predicted_cycles} cycles, "
+                f"{part.macs / 1e6:.1f} M multiply-accumulates, {part.weights_bytes} bytes"
             )
-        click.echo(f"  segment {segment.name} on the {segment.on}{detail}")
+        click.echo(f"  part {part.name} on the {part.on}{detail}")

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from bpu_common import container
 from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, BpuSegment, NodeInfo
+from bpu_common.model import BpuModel, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
@@ -28,6 +28,7 @@ from bpu_host.compiler.products import ProductNames, Products
 from bpu_host.compiler.provenance import provenance
 from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
 from bpu_sim.engines.ort import Plans
+from bpu_sim.engines.ort.hints import ENGINE, write_hints
 from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ _SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentEstimate:
-    """What one BPU segment is predicted to cost, alone on one core."""
+class PartEstimate:
+    """What one BPU part is predicted to cost, alone on one core."""
 
     name: str
     latency_us: float
@@ -68,7 +69,7 @@ class Compiled:
     verdicts: dict[str, rules.Verdict]
     network: Network
     calibration: Calibration
-    estimates: tuple[SegmentEstimate, ...]
+    estimates: tuple[PartEstimate, ...]
     provenance: Provenance
 
 
@@ -261,16 +262,16 @@ class _Job:
         for part in network.parts:
             if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
-        return emit.build_model(network, spec, options, nodes, facts.parameters(), plans)
+        hints = {ENGINE: write_hints(network, plans)}
+        return emit.build_model(network, spec, options, nodes, facts, hints)
 
-    def estimates(self, model: BpuModel) -> tuple[SegmentEstimate, ...]:
-        """The predicted cost of every BPU segment."""
+    def estimates(self, model: BpuModel) -> tuple[PartEstimate, ...]:
+        """The predicted cost of every BPU part."""
         found = []
-        for segment in model.segments:
-            if isinstance(segment, BpuSegment):
-                timing = predict(segment.program, self._spec)
-                traffic = timing.load_bytes + timing.store_bytes
-                found.append(SegmentEstimate(segment.name, timing.duration_ns / 1e3, traffic))
+        for part, made in model.bpu_parts:
+            timing = predict(made.program, self._spec)
+            traffic = timing.load_bytes + timing.store_bytes
+            found.append(PartEstimate(part.name, timing.duration_ns / 1e3, traffic))
         return tuple(found)
 
 

@@ -6,6 +6,7 @@ the positions and weights of a resize. docs/arithmetic.md is the text to it and 
 the chip's public ones and which are ours.
 """
 
+from bpu_common.params import accumulator_bound
 from bpu_sim.arith.operations import (
     conv,
     eltwise,
@@ -21,7 +22,6 @@ from bpu_sim.arith.sampling import NEAREST_MODES, resize_axis
 from bpu_sim.arith.scales import (
     MAX_RATIO,
     MIN_RATIO,
-    accumulator_bound,
     channel_params,
     choose_requant,
     dead_channels,

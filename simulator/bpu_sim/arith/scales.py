@@ -17,7 +17,7 @@ from bpu_common.errors import ModelUnsupported
 from bpu_common.limits import BIAS_SHIFT, RIGHT_SHIFT
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, Pair, Requant
-from bpu_common.tensor import F32, F64, I8, I32, I64
+from bpu_common.tensor import F32, F64, I8, I32
 
 _INT16_MAX = (1 << 15) - 1
 
@@ -122,27 +122,6 @@ def _bias_codes(steps: F64) -> tuple[I32, I32]:
                 "the parameter table holds at most 2^31",
                 hint="the channel's weights are tiny beside its bias: see least_weight_scale",
             )
-
-
-def accumulator_bound(weights: I8, params: ChannelParams, x_range: Pair = (-128, 127)) -> I64:
-    """Greatest magnitude any partial sum of each channel's accumulator (with bias) can take.
-
-    Holds for every order of summation and with padding, for inputs in the inclusive `x_range`.
-    A layer is possible on the BPU if all values are <= INT32_LIMIT.
-
-    Args:
-        weights: OHWI int8.
-
-    Returns:
-        (O,) int64.
-    """
-    flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
-    least, most = x_range
-    highest = np.maximum(np.maximum(flat * most, flat * least), 0).sum(axis=1)
-    lowest = np.minimum(np.minimum(flat * most, flat * least), 0).sum(axis=1)
-    bias = params.bias
-    bound: I64 = np.maximum(highest + np.maximum(bias, 0), -(lowest + np.minimum(bias, 0)))
-    return bound
 
 
 def weight_scales(weights: F32 | F64, least: F64 | float = 0.0) -> F64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import onnxruntime
 
@@ -10,7 +11,7 @@ from bpu_common.errors import UsageError
 from bpu_common.network import Network
 from bpu_sim.engines.engine import CustomLoader, Engine
 from bpu_sim.engines.ort import Plans
-from bpu_sim.engines.ort.hints import read_hints, write_hints
+from bpu_sim.engines.ort.hints import ENGINE, read_hints, write_hints
 from bpu_sim.engines.ort_engine import OrtEngine
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.reference import ReferenceEngine
@@ -23,7 +24,7 @@ def open_engine(
     network: Network,
     *,
     prefer: str = "auto",
-    hints: bytes | memoryview | None = None,
+    hints: Mapping[str, bytes | memoryview] | None = None,
     digest: str = "",
     threads: int = 1,
     load_custom: CustomLoader | None = None,
@@ -33,7 +34,7 @@ def open_engine(
 
     Args:
         prefer: one of `CHOICES`; `BPU_KERNELS` in the environment overrules it.
-        hints: the file's constants (`hints["ort"]` of a model); never believed, only proved.
+        hints: those of the model, by engine; never believed, only proved.
         digest: SHA-256 of the file, for remembering the proof; empty: it is not remembered.
         threads: onnxruntime's threads within an operator.
         load_custom: finds what computes custom operators.
@@ -55,7 +56,9 @@ def open_engine(
     if wanted == "reference":
         engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
         return engine, f"reference arithmetic: {why}"
-    fast, constants = _open_ort(network, hints, digest, threads, load_custom, proofs or Proofs())
+    fast, constants = _open_ort(
+        network, (hints or {}).get(ENGINE), digest, threads, load_custom, proofs or Proofs()
+    )
     slow = "".join(f"; {name} by the reference: {text}" for name, text in fast.slow_parts.items())
     return fast, f"onnxruntime {onnxruntime.__version__}: {why}; {constants}{slow}"
 

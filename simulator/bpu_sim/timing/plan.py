@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from bpu_common.machine import CpuSpec, MachineSpec
-from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.model import BpuModel
+from bpu_common.network import Place
+from bpu_common.network.rules import result_elements
+from bpu_common.program import Program
 from bpu_common.task import BpuStep, CallCost, CpuStep, Step, TaskPlan
 from bpu_sim.timing.pipeline import simulate_call
 
@@ -43,24 +46,18 @@ def cpu_step_ns(op_type: str, element_count: int, cpu: CpuSpec) -> int:
 def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
     """The steps of one frame of `model` on `spec`, with all costs."""
     steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
-    for segment in model.segments:
-        match segment:
-            case BpuSegment():
-                steps.append(BpuStep(segment.name, _calls(segment, spec)))
-            case CpuSegment():
-                steps.extend(
-                    CpuStep(
-                        node.name,
-                        node.op_type,
-                        cpu_step_ns(node.op_type, node.element_count, spec.cpu),
-                    )
-                    for node in segment.nodes
-                )
+    for part in model.network.parts:
+        if part.place is Place.BPU:
+            steps.append(BpuStep(part.name, _calls(model.programs[part.name].program, spec)))
+            continue
+        for op in part.ops:
+            elements = result_elements(op, model.network.tensors)
+            steps.append(CpuStep(op.name, op.op_type, cpu_step_ns(op.op_type, elements, spec.cpu)))
     return TaskPlan(model.name, tuple(steps))
 
 
-def _calls(segment: BpuSegment, spec: MachineSpec) -> tuple[CallCost, ...]:
-    timings = (simulate_call(call, spec) for call in segment.program.calls)
+def _calls(program: Program, spec: MachineSpec) -> tuple[CallCost, ...]:
+    timings = (simulate_call(call, spec) for call in program.calls)
     return tuple(
         CallCost(t.name, t.cycles, t.ddr_cycles, t.load_bytes + t.store_bytes) for t in timings
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bpu_board.cli.hrt_model_exec.options import Options
-from bpu_board.device import SegmentValues
+from bpu_board.device import PartValues
 from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
 from bpu_common.files import write_atomic
@@ -91,7 +91,7 @@ def dump_frame(
     return written
 
 
-def dump_segments(segments: Sequence[SegmentValues], options: Options) -> list[Path]:
+def dump_segments(segments: Sequence[PartValues], options: Options) -> list[Path]:
     """Write what goes in and out of every segment to the current folder (`dump_intermediate`)."""
     kinds = (_BIN,) if options.dump_intermediate == 1 else (_BIN, _TXT)
     padded = options.dump_intermediate != 3

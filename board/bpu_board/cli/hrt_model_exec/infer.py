@@ -13,7 +13,7 @@ from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.cli.hrt_model_exec.regions import with_regions
-from bpu_board.device import SegmentValues
+from bpu_board.device import PartValues
 from bpu_board.runtime import Runtime
 from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
@@ -83,7 +83,7 @@ class _Printer:
 
 def _inspect(
     runtime: Runtime, model: ModelInfo, inputs: Given, options: Options
-) -> Sequence[SegmentValues]:
+) -> Sequence[PartValues]:
     if not (options.exact or options.dump_intermediate):
         return ()
     return runtime.inspect(model.name, inputs, exact=options.exact)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from bpu_common.container.check_model import MAX_DIMENSION, MAX_TENSOR_BYTES
 from bpu_common.errors import ModelUnsupported
+from bpu_common.network.check_tensor import MAX_DIMENSION, MAX_TENSOR_BYTES
 
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _WITH_WEIGHTS = _LINEAR | {"BatchNormalization", "PRelu"}

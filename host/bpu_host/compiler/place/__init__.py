@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from bpu_common.errors import ConfigError
 from bpu_common.limits import LEAST_CALL_US
 from bpu_common.machine import MachineSpec
+from bpu_common.model import ConstantPlace
 from bpu_common.network import BPU_OPS, Network, Part, tensors_made, tensors_read
 from bpu_common.program import Program
 from bpu_host.compiler.place.emitter import Overlap
 from bpu_host.compiler.place.evaluate import Policy
-from bpu_host.compiler.place.graph import ConstantPlace, PartGraph, build_graph
+from bpu_host.compiler.place.graph import PartGraph, build_graph
 from bpu_host.compiler.place.planner import Planner
 from bpu_host.compiler.place.program import make_program
 
-__all__ = ["ConstantPlace", "EmitOptions", "place"]
+__all__ = ["EmitOptions", "place"]
 
 LEVELS = ("O0", "O1", "O2", "O3")
 MODES = ("latency", "bandwidth")

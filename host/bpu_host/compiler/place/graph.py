@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bpu_common.errors import CompilerBug
+from bpu_common.model import ConstantPlace
 from bpu_common.network import (
     BpuOp,
     QConcat,
@@ -25,15 +26,6 @@ class Alias:
 
     root: str
     affine: Affine
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantPlace:
-    """Offsets of an operation's constants in the weights section, -1 where it has none."""
-
-    weights: int = -1
-    params: int = -1
-    tables: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

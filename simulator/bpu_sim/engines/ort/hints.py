@@ -21,6 +21,8 @@ from bpu_common.tensor import F32, DType
 from bpu_sim.engines.ort.plans import Plans, eltwise_numbers
 from bpu_sim.engines.ort.stage import Requants, Stage, requants_of, split_stage
 
+ENGINE = "ort"
+"""Under this name a model carries them."""
 VERSION = 1
 _HEADER = struct.Struct("<4sHI")
 _MAGIC = b"BPUH"

@@ -79,7 +79,7 @@ class GetModelInfoRequest(_message.Message):
     model: str
     def __init__(self, model: _Optional[str] = ...) -> None: ...
 
-class SegmentInfo(_message.Message):
+class PartInfo(_message.Message):
     __slots__ = ("name", "on", "inputs", "outputs", "weights_bytes", "macs", "function_calls", "predicted_cycles")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ON_FIELD_NUMBER: _ClassVar[int]
@@ -100,13 +100,13 @@ class SegmentInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., on: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., weights_bytes: _Optional[int] = ..., macs: _Optional[int] = ..., function_calls: _Optional[int] = ..., predicted_cycles: _Optional[int] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "march", "machine", "inputs", "outputs", "segments", "nodes", "parameters")
+    __slots__ = ("name", "march", "machine", "inputs", "outputs", "parts", "nodes", "parameters")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MARCH_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -114,10 +114,10 @@ class ModelInfo(_message.Message):
     machine: str
     inputs: _containers.RepeatedCompositeFieldContainer[_model_pb2.ModelInput]
     outputs: _containers.RepeatedCompositeFieldContainer[_model_pb2.TensorSpec]
-    segments: _containers.RepeatedCompositeFieldContainer[SegmentInfo]
+    parts: _containers.RepeatedCompositeFieldContainer[PartInfo]
     nodes: _containers.RepeatedCompositeFieldContainer[_model_pb2.NodeInfo]
     parameters: _containers.RepeatedCompositeFieldContainer[_model_pb2.Parameter]
-    def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_model_pb2.ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_model_pb2.TensorSpec, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentInfo, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[_model_pb2.NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[_model_pb2.Parameter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_model_pb2.ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_model_pb2.TensorSpec, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[PartInfo, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[_model_pb2.NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[_model_pb2.Parameter, _Mapping]]] = ...) -> None: ...
 
 class Roi(_message.Message):
     __slots__ = ("left", "top", "right", "bottom")

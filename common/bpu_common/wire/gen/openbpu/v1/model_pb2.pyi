@@ -46,6 +46,11 @@ class InputSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_SOURCE_PYRAMID: _ClassVar[InputSource]
     INPUT_SOURCE_RESIZER: _ClassVar[InputSource]
 
+class Place(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLACE_BPU: _ClassVar[Place]
+    PLACE_CPU: _ClassVar[Place]
+
 class Space(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SPACE_SRAM: _ClassVar[Space]
@@ -90,6 +95,8 @@ INPUT_TYPE_NV12_SEPARATE: InputType
 INPUT_SOURCE_DDR: InputSource
 INPUT_SOURCE_PYRAMID: InputSource
 INPUT_SOURCE_RESIZER: InputSource
+PLACE_BPU: Place
+PLACE_CPU: Place
 SPACE_SRAM: Space
 SPACE_WEIGHTS: Space
 SPACE_SCRATCH: Space
@@ -142,70 +149,6 @@ class ModelInput(_message.Message):
     video_range: bool
     def __init__(self, tensor: _Optional[_Union[TensorSpec, _Mapping]] = ..., input_type: _Optional[_Union[InputType, str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., source: _Optional[_Union[InputSource, str]] = ..., video_range: _Optional[bool] = ...) -> None: ...
 
-class ExternalConstant(_message.Message):
-    __slots__ = ("name", "offset_bytes", "dtype", "shape")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
-    DTYPE_FIELD_NUMBER: _ClassVar[int]
-    SHAPE_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    offset_bytes: int
-    dtype: DType
-    shape: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
-
-class BpuSegment(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "program_section", "fast_path_section", "weights_section", "constants", "macs")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    PROGRAM_SECTION_FIELD_NUMBER: _ClassVar[int]
-    FAST_PATH_SECTION_FIELD_NUMBER: _ClassVar[int]
-    WEIGHTS_SECTION_FIELD_NUMBER: _ClassVar[int]
-    CONSTANTS_FIELD_NUMBER: _ClassVar[int]
-    MACS_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    inputs: _containers.RepeatedScalarFieldContainer[str]
-    outputs: _containers.RepeatedScalarFieldContainer[str]
-    program_section: int
-    fast_path_section: int
-    weights_section: int
-    constants: _containers.RepeatedCompositeFieldContainer[ExternalConstant]
-    macs: int
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., program_section: _Optional[int] = ..., fast_path_section: _Optional[int] = ..., weights_section: _Optional[int] = ..., constants: _Optional[_Iterable[_Union[ExternalConstant, _Mapping]]] = ..., macs: _Optional[int] = ...) -> None: ...
-
-class CpuNode(_message.Message):
-    __slots__ = ("name", "op_type", "element_count")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    OP_TYPE_FIELD_NUMBER: _ClassVar[int]
-    ELEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    op_type: str
-    element_count: int
-    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., element_count: _Optional[int] = ...) -> None: ...
-
-class CpuSegment(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "graph_section", "nodes")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    GRAPH_SECTION_FIELD_NUMBER: _ClassVar[int]
-    NODES_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    inputs: _containers.RepeatedScalarFieldContainer[str]
-    outputs: _containers.RepeatedScalarFieldContainer[str]
-    graph_section: int
-    nodes: _containers.RepeatedCompositeFieldContainer[CpuNode]
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ..., graph_section: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[CpuNode, _Mapping]]] = ...) -> None: ...
-
-class Segment(_message.Message):
-    __slots__ = ("bpu_segment", "cpu_segment")
-    BPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
-    CPU_SEGMENT_FIELD_NUMBER: _ClassVar[int]
-    bpu_segment: BpuSegment
-    cpu_segment: CpuSegment
-    def __init__(self, bpu_segment: _Optional[_Union[BpuSegment, _Mapping]] = ..., cpu_segment: _Optional[_Union[CpuSegment, _Mapping]] = ...) -> None: ...
-
 class NodeInfo(_message.Message):
     __slots__ = ("name", "on", "subgraph", "op_type", "cosine", "threshold", "in_dtype", "out_dtype")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -234,33 +177,411 @@ class Parameter(_message.Message):
     value: str
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
-class Model(_message.Message):
-    __slots__ = ("name", "march", "machine", "inputs", "outputs", "segments", "tensors", "nodes", "parameters")
+class ProgramSections(_message.Message):
+    __slots__ = ("part", "program_section", "weights_section")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_SECTION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_SECTION_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    program_section: int
+    weights_section: int
+    def __init__(self, part: _Optional[str] = ..., program_section: _Optional[int] = ..., weights_section: _Optional[int] = ...) -> None: ...
+
+class HintSection(_message.Message):
+    __slots__ = ("name", "value")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: int
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+
+class ModelSections(_message.Message):
+    __slots__ = ("march", "machine", "features", "network_section", "constants_section", "programs", "nodes", "parameters", "provenance", "hints")
     MARCH_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
-    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_SECTION_FIELD_NUMBER: _ClassVar[int]
+    CONSTANTS_SECTION_FIELD_NUMBER: _ClassVar[int]
+    PROGRAMS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
-    name: str
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
     march: str
     machine: str
-    inputs: _containers.RepeatedCompositeFieldContainer[ModelInput]
-    outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
-    segments: _containers.RepeatedCompositeFieldContainer[Segment]
-    tensors: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    features: _containers.RepeatedScalarFieldContainer[str]
+    network_section: int
+    constants_section: int
+    programs: _containers.RepeatedCompositeFieldContainer[ProgramSections]
     nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
-    def __init__(self, name: _Optional[str] = ..., march: _Optional[str] = ..., machine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
+    provenance: Provenance
+    hints: _containers.RepeatedCompositeFieldContainer[HintSection]
+    def __init__(self, march: _Optional[str] = ..., machine: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., network_section: _Optional[int] = ..., constants_section: _Optional[int] = ..., programs: _Optional[_Iterable[_Union[ProgramSections, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., hints: _Optional[_Iterable[_Union[HintSection, _Mapping]]] = ...) -> None: ...
 
 class Manifest(_message.Message):
     __slots__ = ("models",)
     MODELS_FIELD_NUMBER: _ClassVar[int]
-    models: _containers.RepeatedCompositeFieldContainer[Model]
-    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+    models: _containers.RepeatedCompositeFieldContainer[ModelSections]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSections, _Mapping]]] = ...) -> None: ...
+
+class StoredArray(_message.Message):
+    __slots__ = ("offset_bytes", "shape")
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    offset_bytes: int
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, offset_bytes: _Optional[int] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Addend(_message.Message):
+    __slots__ = ("x", "factors")
+    X_FIELD_NUMBER: _ClassVar[int]
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    factors: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[str] = ..., factors: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class QConv(_message.Message):
+    __slots__ = ("x", "y", "weights", "params_offset_bytes", "stride_hw", "dilation_hw", "pads_tlbr", "groups", "upsample_hw", "clamp", "pad_code", "addend")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_HW_FIELD_NUMBER: _ClassVar[int]
+    DILATION_HW_FIELD_NUMBER: _ClassVar[int]
+    PADS_TLBR_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    UPSAMPLE_HW_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
+    PAD_CODE_FIELD_NUMBER: _ClassVar[int]
+    ADDEND_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    weights: StoredArray
+    params_offset_bytes: int
+    stride_hw: _containers.RepeatedScalarFieldContainer[int]
+    dilation_hw: _containers.RepeatedScalarFieldContainer[int]
+    pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
+    groups: int
+    upsample_hw: _containers.RepeatedScalarFieldContainer[int]
+    clamp: _containers.RepeatedScalarFieldContainer[int]
+    pad_code: int
+    addend: Addend
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., weights: _Optional[_Union[StoredArray, _Mapping]] = ..., params_offset_bytes: _Optional[int] = ..., stride_hw: _Optional[_Iterable[int]] = ..., dilation_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., upsample_hw: _Optional[_Iterable[int]] = ..., clamp: _Optional[_Iterable[int]] = ..., pad_code: _Optional[int] = ..., addend: _Optional[_Union[Addend, _Mapping]] = ...) -> None: ...
+
+class QMaxPool(_message.Message):
+    __slots__ = ("x", "y", "kernel_hw", "stride_hw", "pads_tlbr")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_HW_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_HW_FIELD_NUMBER: _ClassVar[int]
+    PADS_TLBR_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    kernel_hw: _containers.RepeatedScalarFieldContainer[int]
+    stride_hw: _containers.RepeatedScalarFieldContainer[int]
+    pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class QEltwise(_message.Message):
+    __slots__ = ("kind", "a", "b", "y", "entries", "clamp", "zeros")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    A_FIELD_NUMBER: _ClassVar[int]
+    B_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
+    kind: EltwiseKind
+    a: str
+    b: str
+    y: str
+    entries: _containers.RepeatedCompositeFieldContainer[EltwiseEntry]
+    clamp: _containers.RepeatedScalarFieldContainer[int]
+    zeros: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[str] = ..., b: _Optional[str] = ..., y: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[EltwiseEntry, _Mapping]]] = ..., clamp: _Optional[_Iterable[int]] = ..., zeros: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class QLut(_message.Message):
+    __slots__ = ("x", "y", "tables")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    tables: StoredArray
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., tables: _Optional[_Union[StoredArray, _Mapping]] = ...) -> None: ...
+
+class QResize(_message.Message):
+    __slots__ = ("x", "y", "mode", "rows", "columns")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    mode: ResizeMode
+    rows: Axis
+    columns: Axis
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., mode: _Optional[_Union[ResizeMode, str]] = ..., rows: _Optional[_Union[Axis, _Mapping]] = ..., columns: _Optional[_Union[Axis, _Mapping]] = ...) -> None: ...
+
+class QConcat(_message.Message):
+    __slots__ = ("xs", "y", "axis")
+    XS_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    xs: _containers.RepeatedScalarFieldContainer[str]
+    y: str
+    axis: int
+    def __init__(self, xs: _Optional[_Iterable[str]] = ..., y: _Optional[str] = ..., axis: _Optional[int] = ...) -> None: ...
+
+class QSlice(_message.Message):
+    __slots__ = ("x", "y", "start_hwc", "step_hwc")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    START_HWC_FIELD_NUMBER: _ClassVar[int]
+    STEP_HWC_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    start_hwc: _containers.RepeatedScalarFieldContainer[int]
+    step_hwc: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., start_hwc: _Optional[_Iterable[int]] = ..., step_hwc: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class QPad(_message.Message):
+    __slots__ = ("x", "y", "pads_tlbr", "value")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    PADS_TLBR_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    pads_tlbr: _containers.RepeatedScalarFieldContainer[int]
+    value: int
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., pads_tlbr: _Optional[_Iterable[int]] = ..., value: _Optional[int] = ...) -> None: ...
+
+class QDepthToSpace(_message.Message):
+    __slots__ = ("x", "y", "block", "to_space", "dcr")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    TO_SPACE_FIELD_NUMBER: _ClassVar[int]
+    DCR_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    block: int
+    to_space: bool
+    dcr: bool
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., block: _Optional[int] = ..., to_space: _Optional[bool] = ..., dcr: _Optional[bool] = ...) -> None: ...
+
+class Quantize(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ...) -> None: ...
+
+class Dequantize(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ...) -> None: ...
+
+class Transpose(_message.Message):
+    __slots__ = ("x", "y", "perm")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    PERM_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    perm: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., perm: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Cast(_message.Message):
+    __slots__ = ("x", "y", "to")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    to: DType
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., to: _Optional[_Union[DType, str]] = ...) -> None: ...
+
+class Reshape(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ...) -> None: ...
+
+class Softmax(_message.Message):
+    __slots__ = ("x", "y", "axis")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    x: str
+    y: str
+    axis: int
+    def __init__(self, x: _Optional[str] = ..., y: _Optional[str] = ..., axis: _Optional[int] = ...) -> None: ...
+
+class OnnxOp(_message.Message):
+    __slots__ = ("xs", "ys", "node")
+    XS_FIELD_NUMBER: _ClassVar[int]
+    YS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    xs: _containers.RepeatedScalarFieldContainer[str]
+    ys: _containers.RepeatedScalarFieldContainer[str]
+    node: bytes
+    def __init__(self, xs: _Optional[_Iterable[str]] = ..., ys: _Optional[_Iterable[str]] = ..., node: _Optional[bytes] = ...) -> None: ...
+
+class CustomOp(_message.Message):
+    __slots__ = ("xs", "ys", "module", "class_name", "attributes", "source_sha256")
+    XS_FIELD_NUMBER: _ClassVar[int]
+    YS_FIELD_NUMBER: _ClassVar[int]
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    xs: _containers.RepeatedScalarFieldContainer[str]
+    ys: _containers.RepeatedScalarFieldContainer[str]
+    module: str
+    class_name: str
+    attributes: _containers.RepeatedCompositeFieldContainer[Parameter]
+    source_sha256: str
+    def __init__(self, xs: _Optional[_Iterable[str]] = ..., ys: _Optional[_Iterable[str]] = ..., module: _Optional[str] = ..., class_name: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., source_sha256: _Optional[str] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("name", "op_type", "sources", "qconv", "qmax_pool", "qeltwise", "qlut", "qresize", "qconcat", "qslice", "qpad", "qdepth_to_space", "quantize", "dequantize", "transpose", "cast", "reshape", "softmax", "onnx_op", "custom_op")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    QCONV_FIELD_NUMBER: _ClassVar[int]
+    QMAX_POOL_FIELD_NUMBER: _ClassVar[int]
+    QELTWISE_FIELD_NUMBER: _ClassVar[int]
+    QLUT_FIELD_NUMBER: _ClassVar[int]
+    QRESIZE_FIELD_NUMBER: _ClassVar[int]
+    QCONCAT_FIELD_NUMBER: _ClassVar[int]
+    QSLICE_FIELD_NUMBER: _ClassVar[int]
+    QPAD_FIELD_NUMBER: _ClassVar[int]
+    QDEPTH_TO_SPACE_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZE_FIELD_NUMBER: _ClassVar[int]
+    DEQUANTIZE_FIELD_NUMBER: _ClassVar[int]
+    TRANSPOSE_FIELD_NUMBER: _ClassVar[int]
+    CAST_FIELD_NUMBER: _ClassVar[int]
+    RESHAPE_FIELD_NUMBER: _ClassVar[int]
+    SOFTMAX_FIELD_NUMBER: _ClassVar[int]
+    ONNX_OP_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_OP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    op_type: str
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    qconv: QConv
+    qmax_pool: QMaxPool
+    qeltwise: QEltwise
+    qlut: QLut
+    qresize: QResize
+    qconcat: QConcat
+    qslice: QSlice
+    qpad: QPad
+    qdepth_to_space: QDepthToSpace
+    quantize: Quantize
+    dequantize: Dequantize
+    transpose: Transpose
+    cast: Cast
+    reshape: Reshape
+    softmax: Softmax
+    onnx_op: OnnxOp
+    custom_op: CustomOp
+    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., qconv: _Optional[_Union[QConv, _Mapping]] = ..., qmax_pool: _Optional[_Union[QMaxPool, _Mapping]] = ..., qeltwise: _Optional[_Union[QEltwise, _Mapping]] = ..., qlut: _Optional[_Union[QLut, _Mapping]] = ..., qresize: _Optional[_Union[QResize, _Mapping]] = ..., qconcat: _Optional[_Union[QConcat, _Mapping]] = ..., qslice: _Optional[_Union[QSlice, _Mapping]] = ..., qpad: _Optional[_Union[QPad, _Mapping]] = ..., qdepth_to_space: _Optional[_Union[QDepthToSpace, _Mapping]] = ..., quantize: _Optional[_Union[Quantize, _Mapping]] = ..., dequantize: _Optional[_Union[Dequantize, _Mapping]] = ..., transpose: _Optional[_Union[Transpose, _Mapping]] = ..., cast: _Optional[_Union[Cast, _Mapping]] = ..., reshape: _Optional[_Union[Reshape, _Mapping]] = ..., softmax: _Optional[_Union[Softmax, _Mapping]] = ..., onnx_op: _Optional[_Union[OnnxOp, _Mapping]] = ..., custom_op: _Optional[_Union[CustomOp, _Mapping]] = ...) -> None: ...
+
+class Part(_message.Message):
+    __slots__ = ("name", "place", "ops", "inputs", "outputs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    OPS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    place: Place
+    ops: _containers.RepeatedCompositeFieldContainer[Operation]
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., place: _Optional[_Union[Place, str]] = ..., ops: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ModelOutput(_message.Message):
+    __slots__ = ("name", "tensor", "layer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tensor: str
+    layer: str
+    def __init__(self, name: _Optional[str] = ..., tensor: _Optional[str] = ..., layer: _Optional[str] = ...) -> None: ...
+
+class RemovedNode(_message.Message):
+    __slots__ = ("op", "at_input", "x", "y", "mean", "factor")
+    OP_FIELD_NUMBER: _ClassVar[int]
+    AT_INPUT_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    op: Operation
+    at_input: bool
+    x: TensorSpec
+    y: TensorSpec
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    factor: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, op: _Optional[_Union[Operation, _Mapping]] = ..., at_input: _Optional[bool] = ..., x: _Optional[_Union[TensorSpec, _Mapping]] = ..., y: _Optional[_Union[TensorSpec, _Mapping]] = ..., mean: _Optional[_Iterable[float]] = ..., factor: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Constant(_message.Message):
+    __slots__ = ("name", "dtype", "shape", "offset_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dtype: DType
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    offset_bytes: int
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., offset_bytes: _Optional[int] = ...) -> None: ...
+
+class Network(_message.Message):
+    __slots__ = ("name", "tensors", "inputs", "outputs", "parts", "constants", "removed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    CONSTANTS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tensors: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    inputs: _containers.RepeatedCompositeFieldContainer[ModelInput]
+    outputs: _containers.RepeatedCompositeFieldContainer[ModelOutput]
+    parts: _containers.RepeatedCompositeFieldContainer[Part]
+    constants: _containers.RepeatedCompositeFieldContainer[Constant]
+    removed: _containers.RepeatedCompositeFieldContainer[RemovedNode]
+    def __init__(self, name: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[ModelOutput, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., constants: _Optional[_Iterable[_Union[Constant, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[RemovedNode, _Mapping]]] = ...) -> None: ...
+
+class Provenance(_message.Message):
+    __slots__ = ("source_sha256", "source_files", "samples_sha256", "configuration", "versions", "custom_files")
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FILES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_FILES_FIELD_NUMBER: _ClassVar[int]
+    source_sha256: str
+    source_files: _containers.RepeatedCompositeFieldContainer[Parameter]
+    samples_sha256: str
+    configuration: _containers.RepeatedCompositeFieldContainer[Parameter]
+    versions: _containers.RepeatedCompositeFieldContainer[Parameter]
+    custom_files: _containers.RepeatedCompositeFieldContainer[Parameter]
+    def __init__(self, source_sha256: _Optional[str] = ..., source_files: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., samples_sha256: _Optional[str] = ..., configuration: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., custom_files: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
 
 class Tile(_message.Message):
     __slots__ = ("space", "offset_bytes", "height", "width", "channels", "row_pitch_bytes", "pixel_pitch_bytes", "dtype")

@@ -1,4 +1,4 @@
-"""A BPU segment run by its instructions: arrays in, arrays out, the signature of the fast path."""
+"""A BPU part run by its instructions: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from bpu_common.caller import canonical
 from bpu_common.errors import DeviceFault, InputError
-from bpu_common.model import BpuSegment
+from bpu_common.model import PartProgram
 from bpu_common.program import IoSlot, Program, Space, Store, Tile
 from bpu_common.tensor import (
     DDR_WIDTH_ALIGN,
@@ -21,24 +21,25 @@ from bpu_common.tensor import (
 from bpu_sim.machine.executor import Executor
 
 
-class ExactSegment:
-    """Executes a segment's program instruction by instruction.
+class ExactPart:
+    """Executes a part's program instruction by instruction.
 
     Args:
-        inputs: the model's image inputs among the segment's inputs, by tensor name; they are fed
-            with raw uint8 in the caller's form.
+        name: of the part.
+        inputs: the model's image inputs among the part's inputs, by tensor name; they are fed with
+            raw uint8 in the caller's form.
     """
 
-    def __init__(self, segment: BpuSegment, inputs: Mapping[str, ModelInput]) -> None:
-        self._segment = segment
+    def __init__(self, name: str, made: PartProgram, inputs: Mapping[str, ModelInput]) -> None:
+        self._name, self._program = name, made.program
         self._images = {
             name: model_input
             for name, model_input in inputs.items()
             if model_input.input_type.is_image
         }
-        self._executor = Executor(segment.program, segment.weights)
+        self._executor = Executor(made.program, made.weights)
         self._outputs = {
-            slot.tensor: output_tile(slot, segment) for slot in segment.program.outputs
+            slot.tensor: output_tile(slot, name, made.program) for slot in made.program.outputs
         }
 
     def run(self, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
@@ -50,9 +51,9 @@ class ExactSegment:
             DeviceFault: the program reads or writes where it must not.
         """
         self._executor.begin_frame()
-        for slot in self._segment.program.inputs:
+        for slot in self._program.inputs:
             if slot.tensor not in arrays:
-                raise InputError(f"no value for input '{slot.tensor}' of {self._segment.name}")
+                raise InputError(f"no value for input '{slot.tensor}' of {self._name}")
             for tile, values in self._placed(slot, np.asarray(arrays[slot.tensor])):
                 self._executor.write(tile, values)
         self._executor.run()
@@ -65,7 +66,7 @@ class ExactSegment:
             if array.ndim != 4 or array.shape[0] != 1 or array.dtype != np.int8:
                 raise InputError(
                     f"input '{slot.tensor}' is {array.dtype} {array.shape}, "
-                    "not int8 (1, H, W, C) as another segment makes it"
+                    "not int8 (1, H, W, C) as another part makes it"
                 )
             return [(_io_tile(slot, array[0]), array[0])]
         array = canonical(array, image)
@@ -92,22 +93,20 @@ def _io_tile(slot: IoSlot, values: AnyArray) -> Tile:
     return Tile(Space.IO, slot.offset_bytes, shape, row, pixel, DType(values.dtype.name))
 
 
-def output_tile(slot: IoSlot, segment: BpuSegment) -> Tile:
+def output_tile(slot: IoSlot, part: str, program: Program) -> Tile:
     """The whole valid tensor in an output's slot, as the program's stores span it.
 
     Raises:
         DeviceFault: no store reaches the slot, or they disagree about its form.
     """
-    tiles = [tile for tile in _stores(segment.program) if _inside(tile, slot)]
+    tiles = [tile for tile in _stores(program) if _inside(tile, slot)]
     if not tiles:
-        raise DeviceFault(
-            f"nothing stores output '{slot.tensor}'", where=f"segment '{segment.name}'"
-        )
+        raise DeviceFault(f"nothing stores output '{slot.tensor}'", where=f"part '{part}'")
     forms = {(tile.row_pitch_bytes, tile.pixel_pitch_bytes, tile.dtype) for tile in tiles}
     if len(forms) > 1:
         raise DeviceFault(
             f"stores of output '{slot.tensor}' differ in pitch or type",
-            where=f"segment '{segment.name}'",
+            where=f"part '{part}'",
         )
     row, pixel, dtype = forms.pop()
     height = width = 0
