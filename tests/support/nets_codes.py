@@ -1,4 +1,4 @@
-"""Quantized networks built directly, with random weights: what the ONNX bodies are tested on."""
+"""Quantized networks built directly, with random weights: what the engines are tested on."""
 
 from __future__ import annotations
 
