@@ -20,7 +20,7 @@ from bpu_sim.engines.ort.hints import ENGINE, VERSION, read_hints, write_hints
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.select import VARIABLE
 from tests.engines.test_engines import feeds_of
-from tests.support.nets_onnx_out import NetBuilder, mixed_network
+from tests.support.nets_codes import NetBuilder, mixed_network
 
 DIGEST = "a" * 64
 

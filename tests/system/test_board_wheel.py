@@ -62,7 +62,7 @@ def test_content(wheel):
 
 
 def test_imports(scripts):
-    good = python(scripts, "import bpu_board.runtime, bpu_board.agent.server, bpu_sim.fastpath")
+    good = python(scripts, "import bpu_board.runtime, bpu_board.agent.server, bpu_sim.engines")
     assert good.returncode == 0, good.stderr
     for name in ("bpu_host", "onnx", "PIL"):
         assert "ModuleNotFoundError" in python(scripts, f"import {name}").stderr
