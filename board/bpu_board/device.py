@@ -211,7 +211,7 @@ class Inspects(Protocol):
     """A device that shows the arrays inside a model."""
 
     def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
-        """Run one frame outside of time and return the arrays between its segments.
+        """Run one frame outside of time and return the arrays between its parts.
 
         Args:
             exact: run the instructions too and compare with the fast path.

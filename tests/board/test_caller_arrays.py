@@ -15,11 +15,10 @@ from bpu_common import container
 from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
 from bpu_common.machine import X3M
-from bpu_common.model import BpuModel, BpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.tensor import InputType
 from bpu_host.remote import Board
 from bpu_host.remote.inputs import frames_of
-from bpu_sim.fastpath import FastSegment
 from bpu_sim.machine import ExactPart
 from tests.support.agent_remote import Agent
 from tests.support.models_board import HEIGHT, WIDTH, feature_model, install, tiny_model
@@ -135,23 +134,18 @@ def doors(runtime: Runtime, board: Board, tmp_path: Path) -> dict[str, Door]:
         "Board": lambda model, array: next(iter(board.infer(model.name, array).outputs.values())),
         "bpu run": by_bpu_run,
         "hrt_model_exec": by_hrt_model_exec,
-        "instructions": lambda model, array: by_segment(ExactPart, model, array),
-        "fast path": lambda model, array: by_segment(FastSegment, model, array),
+        "instructions": by_instructions,
     }
 
 
-def by_segment(
-    kind: type[ExactPart | FastSegment], model: BpuModel, array: np.ndarray
-) -> np.ndarray:
-    [segment] = model.segments
-    assert isinstance(segment, BpuSegment)
-    images = {each.tensor.name: each for each in model.inputs}
-    return kind(segment, images).run({"data": array})["codes"]
+def by_instructions(model: BpuModel, array: np.ndarray) -> np.ndarray:
+    [(part, made)] = model.bpu_parts
+    return ExactPart(part.name, made, model.network.images).run({"data": array})["codes"]
 
 
 def ways_in(doors: dict[str, Door], kind: str) -> dict[str, Door]:
-    """Segments of the BPU have no featuremaps of callers."""
-    inner = {"instructions", "fast path"} if kind == "feature" else set()
+    """Parts of the BPU have no featuremaps of callers."""
+    inner = {"instructions"} if kind == "feature" else set()
     return {name: door for name, door in doors.items() if name not in inner}
 
 

@@ -25,6 +25,8 @@ from tests.support.models_board import (
     feature_model,
     image_input,
     tiny_model,
+    with_inputs,
+    with_program,
 )
 
 FLOAT = r"\d+\.\d{6}"
@@ -95,7 +97,7 @@ def test_model_info_of_other_inputs(folder, capsys):
     )
     from bpu_board.cli.hrt_model_exec.info import info_text
 
-    text = info_text(replace(model, inputs=(gray, feature)))
+    text = info_text(with_inputs(model, gray, feature))
     assert "tensor type: HB_DNN_IMG_TYPE_Y\n" in text
     assert "aligned shape: (1,1,8,32,)\naligned byte size: 256\n" in text
     assert "tensor type: HB_DNN_TENSOR_TYPE_F32\ntensor layout: HB_DNN_LAYOUT_NCHW\n" in text
@@ -225,9 +227,12 @@ def test_exact(folder, capsys):
 
 def test_exact_finds_a_faulty_program(folder, capsys):
     model = tiny_model("net")
-    segment = model.segments[0]
-    broken = replace(segment, weights=bytes([segment.weights[0] ^ 3]) + bytes(segment.weights[1:]))
-    write(folder / "broken.bin", replace(model, segments=(broken,)))
+    [(_, made)] = model.bpu_parts
+    program = made.program
+    load, *others = program.calls[1].instructions
+    again = replace(program.calls[1], instructions=(replace(load, row0=0), *others))
+    program = replace(program, calls=(program.calls[0], again))  # the picture's upper half, twice
+    write(folder / "broken.bin", with_program(model, program))
     err = fail(capsys, "perf", "--model_file=broken.bin", "--exact")
     assert re.search(r"output codes of net_subgraph_0: \d+ of 1024 values differ", err)
 

@@ -17,7 +17,7 @@ from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
 from bpu_common.tensor import InputSource, InputType
 from bpu_common.wire.messages import inference
-from tests.support.models_board import HEIGHT, WIDTH, image_input, install, tiny_model
+from tests.support.models_board import HEIGHT, WIDTH, image_input, install, tiny_model, with_inputs
 
 ARRAY = np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)
 RESIZER = replace(image_input(InputType.NV12), source=InputSource.RESIZER)
@@ -52,7 +52,7 @@ def test_an_input_that_is_not_from_the_resizer_takes_no_region(runtime):
 
 
 def test_a_chip_without_resizer_refuses_the_model():
-    model = replace(tiny_model(), inputs=(replace(image_input(), source=InputSource.RESIZER),))
+    model = with_inputs(tiny_model(), replace(image_input(), source=InputSource.RESIZER))
     with pytest.raises(ModelFormatError, match="resizer"):
         SimDevice(X3M).load(model)
 

@@ -77,7 +77,7 @@ def test_measuring_works_without_what_it_cannot_tell(runtime: Runtime) -> None:
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (lambda r: r.inspect("double", {"x": X}), "arrays between the segments"),
+        (lambda r: r.inspect("double", {"x": X}), "arrays between the parts"),
         (lambda r: r.perf(PerfRequest("double", exact=True)), "what the instructions"),
         (lambda r: r.perf(PerfRequest("double", profile=True)), "times of a model's nodes"),
     ],
@@ -153,4 +153,4 @@ def test_hrt_model_exec_says_what_it_cannot_tell(
     option: str,
 ) -> None:
     assert main(["infer", *FILES, option]) == 2
-    assert "cannot tell the arrays between the segments" in capsys.readouterr().err
+    assert "cannot tell the arrays between the parts" in capsys.readouterr().err

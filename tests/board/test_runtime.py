@@ -25,10 +25,12 @@ from bpu_common.errors import (
     UsageError,
 )
 from bpu_common.machine import X3M
-from bpu_common.model import BpuModel, CpuSegment
+from bpu_common.model import BpuModel
+from bpu_common.network import OnnxOp
 from bpu_common.task import TaskControl
 from bpu_common.tensor import InputType
 from bpu_sim.device import PacedClock
+from bpu_sim.engines import OrtEngine
 from tests.support.models_board import (
     HEIGHT,
     WIDTH,
@@ -60,11 +62,11 @@ def test_outputs_are_those_of_the_network(kind):
     raw = picture(1, source.caller_shape)
     result = runtime.infer("net", {"data": raw})
     np.testing.assert_array_equal(result.outputs["codes"], expected_codes(raw, source, 3))
-    segments = runtime.inspect("net", {"data": raw}, exact=True)
-    assert [segment.compared for segment in segments] == [HEIGHT * WIDTH * 8]
+    parts = runtime.inspect("net", {"data": raw}, exact=True)
+    assert [part.compared for part in parts] == [HEIGHT * WIDTH * 8]
 
 
-def test_cpu_segment_runs_behind_the_bpu(runtime):
+def test_cpu_part_runs_behind_the_bpu(runtime):
     raw = picture()
     result = runtime.infer("classes", {"data": raw})
     codes = expected_codes(raw, image_input()).astype(np.float64)
@@ -82,13 +84,9 @@ def test_times_are_consistent_and_repeat(runtime):
 
 
 def test_numbers_are_computed_once_per_input(runtime, monkeypatch):
-    from bpu_board.devices.numbers import ModelNumbers
-
     calls = []
-    original = ModelNumbers._run
-    monkeypatch.setattr(
-        ModelNumbers, "_run", lambda self, *a: calls.append(1) or original(self, *a)
-    )
+    original = OrtEngine.run
+    monkeypatch.setattr(OrtEngine, "run", lambda self, *a: calls.append(1) or original(self, *a))
     for seed in (0, 0, 1, 0, 1):
         runtime.infer("tiny", {"data": picture(seed)})
     assert len(calls) == 2
@@ -245,30 +243,33 @@ def test_many_threads_share_one_runtime(runtime):
     assert (sample.done, sample.alive) == (90, 0)
 
 
-def cpu_model(graph_bytes: bytes) -> BpuModel:
+def cpu_model(node: bytes) -> BpuModel:
+    """A model whose operator between dequantizing and softmax is given as ONNX bytes."""
     model = tiny_model("classes", classify=True)
-    bpu, cpu = model.segments
-    return replace(model, segments=(bpu, replace(cpu, graph=graph_bytes)))
+    bpu, cpu = model.network.parts
+    first, pool, *others = cpu.ops
+    cpu = replace(cpu, ops=(first, replace(pool, node=node), *others))
+    return replace(model, network=replace(model.network, parts=(bpu, cpu)))
 
 
-def test_graphs_of_a_file_are_checked_before_they_run():
-    cpu = tiny_model("classes", classify=True).segments[1]
-    assert isinstance(cpu, CpuSegment)
-    forbidden = onnx.load_from_string(bytes(cpu.graph))
-    forbidden.graph.node[-1].op_type = "Loop"
-    external = onnx.load_from_string(bytes(cpu.graph))
-    tensor = external.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    renamed = onnx.load_from_string(bytes(cpu.graph))
-    renamed.graph.node[-1].output[0] = renamed.graph.output[0].name = "other"
-    broken = bytes(cpu.graph)[:-20]
-    graphs = [each.SerializeToString() for each in (forbidden, external, renamed)]
-    for graph in (*graphs, broken):
+def test_operators_of_a_file_are_checked_before_they_run():
+    pool = tiny_model("classes", classify=True).network.parts[1].ops[1]
+    assert isinstance(pool, OnnxOp)
+    forbidden = onnx.NodeProto.FromString(pool.node)
+    forbidden.op_type = "Loop"
+    external = onnx.NodeProto.FromString(pool.node)
+    attribute = external.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    attribute.t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(3, np.float32)))
+    attribute.t.ClearField("raw_data")
+    attribute.t.data_location = onnx.TensorProto.EXTERNAL
+    attribute.t.external_data.add(key="location", value="/etc/passwd")
+    renamed = onnx.NodeProto.FromString(pool.node)
+    renamed.output[0] = "other"
+    nodes = [each.SerializeToString() for each in (forbidden, external, renamed)]
+    for node in (*nodes, pool.node[:-5]):
         runtime = Runtime(SimDevice(X3M))
         with pytest.raises(ModelFormatError):
-            install(runtime, cpu_model(graph))
+            install(runtime, cpu_model(node))
         assert runtime.list() == ()
 
 

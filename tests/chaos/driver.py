@@ -20,7 +20,14 @@ from bpu_common.errors import BoardUnreachable
 from bpu_common.model import BpuModel
 from bpu_common.telemetry import TelemetryFrame
 from tests.chaos.scene import Client, Scene, kill
-from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, slow_model
+from tests.support.models_board import (
+    HEIGHT,
+    WIDTH,
+    expected_codes,
+    heavy_model,
+    image_input,
+    slow_model,
+)
 from tests.support.models_board import tiny_model as _tiny
 
 HANG_S = 60
@@ -342,12 +349,9 @@ class Chaos:
             time.sleep(0.02)
 
     def _heavy(self, size_bytes: int) -> Path:
-        """A model of its own, with ballast behind its weights."""
-        model = _tiny(f"heavy{self._count}")
-        segment = model.segments[0]
-        weights = bytes(segment.weights) + self._random.bytes(size_bytes)  # type: ignore[union-attr]
-        segment = replace(segment, weights=weights)  # type: ignore[call-arg]
-        return self._write(replace(model, segments=(segment,)))
+        """A model of its own, with random bytes in it."""
+        seed = int(self._random.integers(1 << 32))
+        return self._write(heavy_model(size_bytes, f"heavy{self._count}", seed))
 
     def _write(self, model: BpuModel) -> Path:
         path = self.scene.root / f"{model.name}.bin"

@@ -32,8 +32,8 @@ from bpu_common.program import (
     Store,
 )
 from bpu_common.tensor import DType, InputType
-from bpu_sim.machine import ExactPart, Executor
-from tests.support.programs_machine import io_tile, program_of, segment_of, sram_tile
+from bpu_sim.machine import Executor
+from tests.support.programs_machine import exact_part, io_tile, program_of, sram_tile
 
 SHAPE = (2, 4, 8)
 X, Y = sram_tile(0, SHAPE), sram_tile(512, SHAPE)
@@ -148,26 +148,26 @@ def test_output_that_is_not_wholly_stored_faults() -> None:
                                                              shape_hwc=(1, 4, 8)))]  # fmt: skip
     program = program_of(body, outputs=[IoSlot("y", 0, 2 * y.row_pitch_bytes)])
     with pytest.raises(DeviceFault, match="never written"):
-        ExactPart(segment_of(program), {}).run({})
+        exact_part(program).run({})
 
 
 def test_output_that_nothing_stores_faults() -> None:
     program = program_of([FILL], outputs=[IoSlot("y", 0, 512)])
     with pytest.raises(DeviceFault, match="nothing stores output 'y'"):
-        ExactPart(segment_of(program), {})
+        exact_part(program)
 
 
 def test_wrong_inputs_are_input_errors() -> None:
     source, target = io_tile(0, SHAPE), io_tile(512, SHAPE)
     body = [Load(0, (), source, X), Store(0, (0,), X, target)]
     program = program_of(body, inputs=[IoSlot("x", 0, 512)], outputs=[IoSlot("y", 512, 512)])
-    segment = ExactPart(segment_of(program), {})
+    part = exact_part(program)
     good = np.ones((1, *SHAPE), np.int8)
-    assert (segment.run({"x": good})["y"] == good).all()
+    assert (part.run({"x": good})["y"] == good).all()
     for bad in (good[0], good.astype(np.float32), np.ones((2, *SHAPE), np.int8)):
         with pytest.raises(InputError, match="'x'"):
-            segment.run({"x": bad})
+            part.run({"x": bad})
     with pytest.raises(InputError, match="does not fit"):
-        segment.run({"x": np.ones((1, 40, 4, 8), np.int8)})
+        part.run({"x": np.ones((1, 40, 4, 8), np.int8)})
     with pytest.raises(InputError, match="no value"):
-        segment.run({})
+        part.run({})

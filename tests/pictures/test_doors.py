@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from bpu_host.compiler.calibrate import open_samples
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
 from bpu_host.remote.inputs import frames_of
 from tests.support import picture_files as files
-from tests.support.models_board import tiny_model
+from tests.support.models_board import tiny_model, with_inputs
 
 Size = tuple[int, int]
 Door = Callable[[Path, InputType, Size], np.ndarray]
@@ -36,12 +35,12 @@ def target(kind: InputType, size_hw: Size) -> ModelInput:
 
 
 def by_hrt_model_exec(path: Path, kind: InputType, size_hw: Size) -> np.ndarray:
-    model = replace(tiny_model(), inputs=(target(kind, size_hw),))
+    model = with_inputs(tiny_model(), target(kind, size_hw))
     return read_inputs(model, str(path))["data"][0]
 
 
 def by_bpu_run(path: Path, kind: InputType, size_hw: Size, crop: bool = False) -> np.ndarray:
-    info = ModelInfo("net", "bernoulli2", "x3m", (target(kind, size_hw),), outputs=(), segments=())
+    info = ModelInfo("net", "bernoulli2", "x3m", (target(kind, size_hw),), outputs=(), parts=())
     [frame] = frames_of(info, [str(path)], crop=crop)
     return frame.arrays()["data"][0]
 

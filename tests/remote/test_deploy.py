@@ -9,10 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bpu_common import container
@@ -27,20 +25,10 @@ from bpu_common.errors import (
     ModelNotFound,
     UsageError,
 )
-from bpu_common.model import BpuModel
 from bpu_common.wire.rpc.limits import CHUNK_BYTES
 from bpu_host.remote import Board
 from tests.support.agent_remote import Agent, wait_until
-from tests.support.models_board import tiny_model
-
-
-def heavy_model(megabytes: int, name: str = "heavy") -> BpuModel:
-    """The tiny model with ballast behind its weights."""
-    model = tiny_model(name)
-    ballast = np.random.default_rng(1).integers(0, 256, megabytes << 20, np.uint8).tobytes()
-    segment = model.segments[0]
-    heavy = replace(segment, weights=bytes(segment.weights) + ballast)  # type: ignore[call-arg, union-attr]
-    return replace(model, segments=(heavy, *model.segments[1:]))
+from tests.support.models_board import heavy_model, tiny_model
 
 
 @pytest.fixture
@@ -52,7 +40,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("heavy") / "heavy.bin"
-    path.write_bytes(container.dump([heavy_model(12)]))
+    path.write_bytes(container.dump([heavy_model(12 << 20)]))
     return path
 
 

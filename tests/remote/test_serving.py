@@ -65,7 +65,7 @@ def test_models_and_what_they_are(board: Board) -> None:
     info = board.model("camera")
     assert info.inputs[0].input_type is InputType.NV12
     assert [spec.name for spec in info.outputs] == ["prob"]
-    assert [segment.on for segment in info.segments] == ["BPU", "CPU"]
+    assert [part.on for part in info.parts] == ["BPU", "CPU"]
     assert info == replace(info, parameters=dict(tiny_model("x", InputType.NV12).parameters))
     digest = next(entry.digest for entry in board.models() if entry.name == "camera")
     assert board.model(digest) == info

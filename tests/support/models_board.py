@@ -11,15 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from bpu_board.runtime import Runtime
 from bpu_common import container
+from bpu_common.container.weights import pack_weights
 from bpu_common.image import network_input
-from bpu_common.model import BpuModel, BpuSegment, CpuNode, CpuSegment, NodeInfo
+from bpu_common.model import BpuModel, ConstantPlace, NodeInfo, PartProgram
+from bpu_common.network import (
+    Dequantize,
+    ModelOutput,
+    Network,
+    OnnxOp,
+    Part,
+    Place,
+    QConv,
+    Reshape,
+    Softmax,
+)
 from bpu_common.params import ChannelParams
 from bpu_common.program import (
+    CHANNEL_PARAM_BYTES,
     Conv,
     FunctionCall,
     Image,
@@ -36,7 +48,6 @@ from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, Tenso
 
 HEIGHT, WIDTH, CHANNELS = 8, 16, 8
 _CALLS = 2
-_PARAMS_AT = 64
 
 
 def weights(seed: int = 0) -> np.ndarray:
@@ -63,28 +74,15 @@ def tiny_model(
     name: str = "tiny", input_type: InputType = InputType.RGB, seed: int = 0, classify: bool = False
 ) -> BpuModel:
     """The model; with `classify` it ends in a softmax over 8 classes, else it gives int32 codes."""
-    source = image_input(input_type)
-    codes = TensorSpec(
-        "codes",
-        (1, HEIGHT, WIDTH, CHANNELS),
-        DType.INT32,
-        Layout.NHWC,
-        (1, HEIGHT, WIDTH, CHANNELS),
-        Scale.per_channel(0.001 * (index + 1) for index in range(CHANNELS)),
-    )
-    segments: list[BpuSegment | CpuSegment] = [_bpu_segment(name, input_type, seed)]
-    outputs = (codes,)
-    if classify:
-        segments.append(_cpu_segment(name))
-        outputs = (TensorSpec("prob", (1, CHANNELS), DType.FLOAT32),)
+    network = _network(name, input_type, seed, classify)
+    bpu = network.parts[0]
+    packed = pack_weights(bpu.ops)
+    program = _program(input_type, packed.places[0])
     return BpuModel(
-        name=name,
+        network=network,
         march="bernoulli2",
         machine="x3m",
-        inputs=(source,),
-        outputs=outputs,
-        segments=tuple(segments),
-        tensors={spec.name: spec for spec in (source.tensor, codes, *outputs)},
+        programs={bpu.name: PartProgram(program, packed.data)},
         nodes=(NodeInfo("conv", "BPU", 0, "HzSQuantizedConv", 0.99, 1.0, "int8", "int32"),),
         parameters={"input_type_rt": input_type.value},
     )
@@ -94,20 +92,33 @@ def feature_model() -> BpuModel:
     """A softmax of 8 values on the CPU, nothing on the BPU."""
     given = TensorSpec("x", (1, 8), DType.FLOAT32)
     made = TensorSpec("y", (1, 8), DType.FLOAT32)
-    graph = _onnx(
-        [helper.make_node("Softmax", ["x"], ["y"], axis=1)],
-        [("x", TensorProto.FLOAT, given.shape)],
-        [("y", TensorProto.FLOAT, made.shape)],
-        {},
-    )
-    return replace(
-        tiny_model("feature"),
-        inputs=(ModelInput(given, InputType.FEATUREMAP, Layout.NONE),),
-        outputs=(made,),
-        segments=(CpuSegment("feature_cpu_0", ("x",), ("y",), graph, ()),),
+    network = Network(
+        name="feature",
         tensors={"x": given, "y": made},
-        nodes=(),
+        inputs=(ModelInput(given, InputType.FEATUREMAP, Layout.NONE),),
+        outputs=(ModelOutput("y", "y"),),
+        parts=(Part("feature_cpu_0", Place.CPU, (Softmax("y", "x", "y", 1),), ("x",), ("y",)),),
     )
+    return replace(tiny_model(), network=network, programs={}, nodes=())
+
+
+def heavy_model(size_bytes: int, name: str = "heavy", seed: int = 1) -> BpuModel:
+    """The tiny model with a constant of random bytes that nothing reads."""
+    model = tiny_model(name)
+    ballast = np.random.default_rng(seed).integers(0, 256, size_bytes, np.uint8)
+    return replace(model, network=replace(model.network, constants={"ballast": ballast}))
+
+
+def with_program(model: BpuModel, program: Program) -> BpuModel:
+    """The model with another program of its one BPU part."""
+    [(name, made)] = model.programs.items()
+    return replace(model, programs={name: replace(made, program=program)})
+
+
+def with_inputs(model: BpuModel, *inputs: ModelInput) -> BpuModel:
+    """The model with other inputs; what follows them stays."""
+    tensors = {**model.network.tensors, **{item.tensor.name: item.tensor for item in inputs}}
+    return replace(model, network=replace(model.network, inputs=inputs, tensors=tensors))
 
 
 def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
@@ -117,12 +128,10 @@ def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
         work: convolutions in a call, each taking some 6 us on X3.
     """
     model = tiny_model(name)
-    segment = model.segments[0]
-    assert isinstance(segment, BpuSegment)
-    heavier = tuple(_heavier(call, work) for call in segment.program.calls)
+    [(_, made)] = model.bpu_parts
+    heavier = tuple(_heavier(call, work) for call in made.program.calls)
     repeated = tuple(heavier[index % _CALLS] for index in range(calls))
-    program = replace(segment.program, calls=repeated, layers=("conv", "again"))
-    return replace(model, segments=(replace(segment, program=program),))
+    return with_program(model, replace(made.program, calls=repeated, layers=("conv", "again")))
 
 
 def _heavier(call: FunctionCall, times: int) -> FunctionCall:
@@ -133,17 +142,51 @@ def _heavier(call: FunctionCall, times: int) -> FunctionCall:
     return replace(call, instructions=(*loads, *convs, replace(store, waits=waits)))
 
 
-def _bpu_segment(name: str, input_type: InputType, seed: int) -> BpuSegment:
+def _network(name: str, input_type: InputType, seed: int, classify: bool) -> Network:
+    source = image_input(input_type)
+    shape = (1, HEIGHT, WIDTH, CHANNELS)
+    each = Scale.per_channel(0.001 * (index + 1) for index in range(CHANNELS))
+    specs = [source.tensor, TensorSpec("codes", shape, DType.INT32, Layout.NHWC, scale=each)]
     zeros = np.zeros(CHANNELS, np.int32)
-    shifts = np.zeros(CHANNELS, np.int32)
-    params = ChannelParams(biases(seed), shifts, zeros, zeros, zeros)
+    params = ChannelParams(biases(seed), zeros, zeros, zeros, zeros)
+    one = (1, 1)
+    conv = QConv("conv", "data", "codes", weights(seed), params, one, one, (0, 0, 0, 0), 1)
+    parts = [Part(f"{name}_subgraph_0", Place.BPU, (conv,), ("data",), ("codes",))]
+    if classify:
+        parts.append(_cpu_part(name))
+        specs += [
+            TensorSpec("values", (1, CHANNELS, HEIGHT, WIDTH), DType.FLOAT32),
+            TensorSpec("mean", (1, CHANNELS, 1, 1), DType.FLOAT32),
+            TensorSpec("flat", (1, CHANNELS), DType.FLOAT32),
+            TensorSpec("prob", (1, CHANNELS), DType.FLOAT32),
+        ]
+    return Network(
+        name=name,
+        tensors={spec.name: spec for spec in specs},
+        inputs=(source,),
+        outputs=(ModelOutput(specs[-1].name, specs[-1].name),),
+        parts=tuple(parts),
+    )
+
+
+def _cpu_part(name: str) -> Part:
+    pool = helper.make_node("GlobalAveragePool", ["values"], ["mean"])
+    ops = (
+        Dequantize("codes_HzDequantize", "codes", "values"),
+        OnnxOp("mean", pool.op_type, ("values",), ("mean",), pool.SerializeToString()),
+        Reshape("flat", "mean", "flat"),
+        Softmax("prob", "flat", "prob", 1),
+    )
+    return Part(f"{name}_cpu_0", Place.CPU, ops, ("codes",), ("prob",))
+
+
+def _program(input_type: InputType, place: ConstantPlace) -> Program:
     rows = HEIGHT * 3 // 2 if input_type is InputType.NV12 else HEIGHT * 3
     image_bytes = rows * WIDTH
     out_at = -(-image_bytes // 64) * 64
     out_bytes = HEIGHT * WIDTH * CHANNELS * 4
-    const = weights(seed).tobytes().ljust(_PARAMS_AT, b"\0") + params.to_bytes()
-    program = Program(
-        calls=tuple(_call(index, input_type, out_at) for index in range(_CALLS)),
+    return Program(
+        calls=tuple(_call(index, input_type, out_at, place) for index in range(_CALLS)),
         layers=("conv",),
         inputs=(IoSlot("data", 0, image_bytes),),
         outputs=(IoSlot("codes", out_at, out_bytes),),
@@ -151,19 +194,9 @@ def _bpu_segment(name: str, input_type: InputType, seed: int) -> BpuSegment:
         scratch_bytes=0,
         io_bytes=out_at + out_bytes,
     )
-    return BpuSegment(
-        name=f"{name}_subgraph_0",
-        inputs=("data",),
-        outputs=("codes",),
-        program=program,
-        fast_path=_fast_path(seed),
-        constants=(),
-        weights=const,
-        macs=HEIGHT * WIDTH * CHANNELS * 3,
-    )
 
 
-def _call(index: int, input_type: InputType, out_at: int) -> FunctionCall:
+def _call(index: int, input_type: InputType, out_at: int, place: ConstantPlace) -> FunctionCall:
     """Half of the rows."""
     height = HEIGHT // _CALLS
     row0 = index * height
@@ -181,11 +214,10 @@ def _call(index: int, input_type: InputType, out_at: int) -> FunctionCall:
         DType.INT32,
     )
     const_at = 2048
+    weights_at, params_at = const_at + place.weights, const_at + place.params
     one = (1, 1)
-    conv = Conv(
-        0, (0, 1), x, y, const_at, const_at + _PARAMS_AT, one, one, one, (0, 0, 0, 0), 1, one
-    )
-    size_bytes = _PARAMS_AT + CHANNELS * 8
+    conv = Conv(0, (0, 1), x, y, weights_at, params_at, one, one, one, (0, 0, 0, 0), 1, one)
+    size_bytes = place.params + CHANNELS * CHANNEL_PARAM_BYTES
     instructions: tuple[Instruction, ...] = (
         LoadImage(0, (), image, row0, x),
         LoadConst(0, (), 0, const_at, size_bytes),
@@ -193,64 +225,6 @@ def _call(index: int, input_type: InputType, out_at: int) -> FunctionCall:
         Store(0, (2,), y, out),
     )
     return FunctionCall(f"call_{index}", instructions)
-
-
-def _fast_path(seed: int) -> bytes:
-    kernel = weights(seed).transpose(0, 3, 1, 2).astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", ["data"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["real"], ["x"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["x", "w", "b"], ["y"]),
-        helper.make_node("Transpose", ["y"], ["t"], perm=[0, 2, 3, 1]),
-        helper.make_node("Cast", ["t"], ["codes"], to=TensorProto.INT32),
-    ]
-    return _onnx(
-        nodes,
-        [("data", TensorProto.INT8, (1, HEIGHT, WIDTH, 3))],
-        [("codes", TensorProto.INT32, (1, HEIGHT, WIDTH, CHANNELS))],
-        {"w": kernel, "b": biases(seed).astype(np.float32)},
-    )
-
-
-def _cpu_segment(name: str) -> CpuSegment:
-    scale = np.array([0.001 * (index + 1) for index in range(CHANNELS)], np.float32)
-    nodes = [
-        helper.make_node("Cast", ["codes"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["real", "scale"], ["values"]),
-        helper.make_node("Transpose", ["values"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("GlobalAveragePool", ["planes"], ["mean"]),
-        helper.make_node("Flatten", ["mean"], ["flat"], axis=1),
-        helper.make_node("Softmax", ["flat"], ["prob"], axis=1),
-    ]
-    graph = _onnx(
-        nodes,
-        [("codes", TensorProto.INT32, (1, HEIGHT, WIDTH, CHANNELS))],
-        [("prob", TensorProto.FLOAT, (1, CHANNELS))],
-        {"scale": scale},
-    )
-    return CpuSegment(
-        name=f"{name}_cpu_0",
-        inputs=("codes",),
-        outputs=("prob",),
-        graph=graph,
-        nodes=(
-            CpuNode("codes_HzDequantize", "HzDequantize", HEIGHT * WIDTH * CHANNELS),
-            CpuNode("prob", "Softmax", CHANNELS),
-        ),
-    )
-
-
-def _onnx(nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> bytes:
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info(*each) for each in inputs],
-        [helper.make_tensor_value_info(*each) for each in outputs],
-        initializer=[numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
 
 
 def stored_in(folder: Path, *models: BpuModel) -> Path:

@@ -1,20 +1,13 @@
-"""Small compiled models with every kind of instruction, for tests of files and messages.
+"""Small compiled models with every kind of operation and instruction, for tests of files.
 
-They are well-formed (the container accepts them) but their graphs are not real: do not run them.
+They are well-formed (the container accepts them) but their programs are not those of their
+networks: do not run them.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from bpu_common.model import (
-    BpuModel,
-    BpuSegment,
-    CpuNode,
-    CpuSegment,
-    ExternalConstant,
-    NodeInfo,
-)
+from bpu_common.container.weights import pack_weights
+from bpu_common.model import BpuModel, NodeInfo, PartProgram
 from bpu_common.program import (
     Axis,
     Conv,
@@ -40,7 +33,13 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, TensorSpec
+from bpu_common.provenance import Provenance
+from bpu_common.tensor import DType, InputType
+from tests.support.networks_format import every_op_network
+
+PROVENANCE = Provenance(
+    "0a" * 32, {"net.onnx": "0b" * 32}, "0c" * 32, {"calibration.type": "max"}, {"openbpu": "1"}
+)
 
 
 def tile(space: Space, offset: int, shape: tuple[int, int, int], dtype: DType = DType.INT8) -> Tile:
@@ -116,7 +115,7 @@ def _output_tile() -> Tile:
 
 
 def every_kind_program() -> Program:
-    """nv12 8x8 in, int32 (1, 3, 7, 8) out."""
+    """The inputs and outputs are those of `every_op_network`."""
     return Program(
         calls=(
             FunctionCall("first", all_instructions(), 12_345),
@@ -124,54 +123,28 @@ def every_kind_program() -> Program:
         ),
         layers=("preprocess", "conv", "pool", "tail"),
         inputs=(IoSlot("image", 0, 16 * 12),),
-        outputs=(IoSlot("features", 256, 3 * 16 * 8 * 4),),
+        outputs=(IoSlot("a", 2624, 128), IoSlot("h", 256, 2304), IoSlot("n", 2752, 128)),
         sram_bytes=4096,
         scratch_bytes=512,
-        io_bytes=2048,
+        io_bytes=4096,
     )
 
 
 def small_model(name: str = "net", seed: int = 0) -> BpuModel:
-    """A BPU segment with every instruction and a CPU segment behind it."""
-    image = TensorSpec("image", (1, 8, 8, 3), DType.INT8, Layout.NHWC, (1, 8, 16, 3))
-    features = TensorSpec(
-        "features",
-        (1, 3, 7, 8),
-        DType.INT32,
-        Layout.NHWC,
-        (1, 3, 16, 8),
-        Scale(tuple(0.125 * (index + 1) for index in range(8)), tuple(range(-4, 4)), 3),
-    )
-    scores = TensorSpec("scores", (1, 8), DType.FLOAT32)
-    weights = np.random.default_rng(seed).integers(0, 256, 1000, np.uint8).tobytes()
-    bpu = BpuSegment(
-        name=f"{name}_subgraph_0",
-        inputs=("image",),
-        outputs=("features",),
-        program=every_kind_program(),
-        fast_path=b"fast path of " + name.encode(),
-        constants=(ExternalConstant("conv/weights", 64, DType.INT8, (8, 3, 3, 3)),),
-        weights=weights,
-        macs=123_456,
-    )
-    cpu = CpuSegment(
-        name=f"{name}_cpu_0",
-        inputs=("features",),
-        outputs=("scores",),
-        graph=b"graph of " + name.encode(),
-        nodes=(CpuNode("deq", "HzDequantize", 168), CpuNode("prob", "Softmax", 8)),
-    )
+    """A BPU part with every instruction and a CPU part behind it."""
+    network = every_op_network(name, seed)
+    bpu = network.parts[0]
+    made = PartProgram(every_kind_program(), pack_weights(bpu.ops).data)
     return BpuModel(
-        name=name,
+        network=network,
         march="bernoulli2",
         machine="x3m",
-        inputs=(ModelInput(image, InputType.NV12, Layout.NHWC),),
-        outputs=(scores,),
-        segments=(bpu, cpu),
-        tensors={spec.name: spec for spec in (image, features, scores)},
+        programs={bpu.name: made},
         nodes=(
             NodeInfo("conv", "BPU", 0, "HzSQuantizedConv", 0.9987, 2.5, "int8", "int32"),
             NodeInfo("prob", "CPU", -1, "Softmax", float("nan"), float("nan"), "float", "float"),
         ),
         parameters={"calibration_type": "max", "input_type_rt": "nv12"},
+        provenance=PROVENANCE,
+        hints={"ort": b"hints of " + name.encode()},
     )

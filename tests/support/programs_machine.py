@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from bpu_common.model import BpuSegment
+from bpu_common.model import PartProgram
 from bpu_common.program import (
     FunctionCall,
     Instruction,
@@ -18,7 +18,7 @@ from bpu_common.program import (
     Store,
     Tile,
 )
-from bpu_common.tensor import DType, align_up
+from bpu_common.tensor import DType, ModelInput, align_up
 from bpu_sim.machine import ExactPart
 
 
@@ -64,16 +64,10 @@ def program_of(
     )
 
 
-def segment_of(program: Program, weights: bytes = b"") -> BpuSegment:
-    return BpuSegment(
-        name="g_subgraph_0",
-        inputs=tuple(slot.tensor for slot in program.inputs),
-        outputs=tuple(slot.tensor for slot in program.outputs),
-        program=program,
-        fast_path=b"",
-        constants=(),
-        weights=weights,
-    )
+def exact_part(
+    program: Program, weights: bytes = b"", images: Mapping[str, ModelInput] | None = None
+) -> ExactPart:
+    return ExactPart("g_subgraph_0", PartProgram(program, weights), images or {})
 
 
 def run_one(
@@ -106,4 +100,4 @@ def run_one(
         sram=1 << 16,
         io=offset + slot_bytes(target),
     )
-    return ExactPart(segment_of(program, weights), {}).run(arrays)["y"][0]
+    return exact_part(program, weights).run(arrays)["y"][0]

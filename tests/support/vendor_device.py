@@ -122,4 +122,4 @@ def _models(path: Path) -> dict[str, float]:
 def _info(name: str) -> ModelInfo:
     x = ModelInput(TensorSpec("x", SHAPE, DType.FLOAT32), InputType.FEATUREMAP, Layout.NONE)
     y = TensorSpec("y", SHAPE, DType.FLOAT32)
-    return ModelInfo(name, "vendor-march", "vendor", (x,), (y,), segments=())
+    return ModelInfo(name, "vendor-march", "vendor", (x,), (y,), parts=())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bpu_common import container
 from bpu_host.boards.inventory import Inventory
 from bpu_host.cli.bpu import main
-from tests.support.models_board import tiny_model
+from tests.support.models_board import heavy_model, tiny_model
 from tests.support.sshd_ssh import SshBoard
 
 
@@ -62,15 +60,12 @@ def tiny(place: Path) -> Path:
 
 @pytest.fixture
 def heavy(place: Path) -> Callable[[int, int], Path]:
-    """`heavy(megabytes, seed)`: a model file with ballast behind its weights."""
+    """`heavy(megabytes, seed)`: a model file with random bytes in it."""
 
     def make(megabytes: int, seed: int) -> Path:
-        model = tiny_model(f"heavy{seed}")
-        ballast = np.random.default_rng(seed).integers(0, 256, megabytes << 20, np.uint8).tobytes()
-        segment = model.segments[0]
-        segment = replace(segment, weights=bytes(segment.weights) + ballast)  # type: ignore[call-arg, union-attr]
+        model = heavy_model(megabytes << 20, f"heavy{seed}", seed)
         path = place / f"heavy{seed}.bin"
-        path.write_bytes(container.dump([replace(model, segments=(segment, *model.segments[1:]))]))
+        path.write_bytes(container.dump([model]))
         return path
 
     return make

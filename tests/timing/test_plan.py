@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bpu_common.machine import MACHINES, X3E, X3M
-from bpu_common.model import BpuModel, BpuSegment, CpuNode, CpuSegment
+from bpu_common.model import BpuModel, PartProgram
+from bpu_common.network import Dequantize, Network, Part, Place, Softmax
 from bpu_common.program import FunctionCall
 from bpu_common.task import BpuStep, CpuStep
+from bpu_common.tensor import DType, TensorSpec
 from bpu_sim.timing import PREPROCESS, cpu_step_ns, cycles_to_ns, predict, simulate_call, task_plan
 from tests.support.timing_calls import conv, program
 
@@ -41,27 +43,17 @@ def test_plan_lists_preprocess_calls_and_operators() -> None:
     code = program(
         FunctionCall("first", (conv((8, 8, 8), 8),)), FunctionCall("second", (conv((9, 8, 8), 8),))
     )
-    model = BpuModel(
-        name="net",
-        march="bernoulli2",
-        machine="x3m",
-        inputs=(),
-        outputs=(),
-        segments=(
-            BpuSegment("net_subgraph_0", (), (), code, b"", (), b""),
-            CpuSegment(
-                "tail",
-                (),
-                (),
-                b"",
-                (
-                    CpuNode("fc", "HzDequantize", 1000),
-                    CpuNode("prob", "Softmax", 1000),
-                ),
-            ),
-        ),
-        tensors={},
+    tail = (Dequantize("fc", "codes", "real"), Softmax("prob", "real", "y", 1))
+    parts = (
+        Part("net_subgraph_0", Place.BPU, (), (), ("codes",)),
+        Part("net_cpu_0", Place.CPU, tail, ("codes",), ("y",)),
     )
+    tensors = {
+        name: TensorSpec(name, (1, 1000), dtype)
+        for name, dtype in (("codes", DType.INT8), ("real", DType.FLOAT32), ("y", DType.FLOAT32))
+    }
+    network = Network("net", tensors, (), (), parts)
+    model = BpuModel(network, "bernoulli2", "x3m", {"net_subgraph_0": PartProgram(code, b"")})
     plan = task_plan(model, X3M)
     assert [step.name for step in plan.steps] == [
         PREPROCESS,
@@ -69,10 +61,10 @@ def test_plan_lists_preprocess_calls_and_operators() -> None:
         "fc",
         "prob",
     ]
-    segment = plan.steps[1]
-    assert isinstance(segment, BpuStep)
-    assert [c.cycles for c in segment.calls] == [simulate_call(c, X3M).cycles for c in code.calls]
-    assert all(c.ddr_cycles <= c.cycles for c in segment.calls)
+    bpu = plan.steps[1]
+    assert isinstance(bpu, BpuStep)
+    assert [c.cycles for c in bpu.calls] == [simulate_call(c, X3M).cycles for c in code.calls]
+    assert all(c.ddr_cycles <= c.cycles for c in bpu.calls)
     softmax = plan.steps[-1]
     assert isinstance(softmax, CpuStep)
     assert softmax.duration_ns == 46_000

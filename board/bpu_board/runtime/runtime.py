@@ -125,7 +125,7 @@ class Runtime:
         return self.submit(model, inputs, control).result(timeout_s)
 
     def inspect(self, model: str, inputs: Given, exact: bool = False) -> tuple[PartValues, ...]:
-        """Run one frame outside of time; returns the arrays between the segments.
+        """Run one frame outside of time; returns the arrays between the parts.
 
         Raises:
             InputError: an array does not fit.
@@ -135,7 +135,7 @@ class Runtime:
         session = self._sessions.get(model)
         checked = check_inputs(session.info, inputs)
         if not isinstance(self.device, Inspects):
-            raise _cannot_tell("the arrays between the segments of a model")
+            raise _cannot_tell("the arrays between the parts of a model")
         return self.device.inspect(session.handle, checked, exact)
 
     def perf(

@@ -1,4 +1,4 @@
-"""Inputs and outputs of a segment: pictures of every type, padded rows, int32 results."""
+"""Inputs and outputs of a part: pictures of every type, padded rows, int32 results."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bpu_common.program import (
     Store,
 )
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec, align_up
-from bpu_sim.machine import ExactPart, check_hazards
-from tests.support.programs_machine import io_tile, program_of, segment_of, slot_bytes, sram_tile
+from bpu_sim.machine import check_hazards
+from tests.support.programs_machine import exact_part, io_tile, program_of, slot_bytes, sram_tile
 
 HEIGHT, WIDTH = 10, 22
 IMAGE_TYPES = [kind for kind in InputType if kind.is_image]
@@ -61,19 +61,19 @@ def test_picture_is_what_the_network_sees(kind: InputType, layout: Layout, strip
     target = model_input(kind, channels, layout)
     rng = np.random.default_rng(strip)
     raw = rng.integers(0, 256, target.caller_shape).astype(np.uint8)
-    segment = segment_of(picture_program(kind, channels, strip))
-    codes = ExactPart(segment, {"picture": target}).run({"picture": raw})["codes"]
+    part = exact_part(picture_program(kind, channels, strip), images={"picture": target})
+    codes = part.run({"picture": raw})["codes"]
     assert codes.dtype == np.int8
     assert (codes == pictures.network_input(raw, target)).all()
 
 
 def test_picture_of_the_wrong_size_is_an_input_error() -> None:
     target = model_input(InputType.NV12, 3, Layout.NHWC)
-    segment = ExactPart(segment_of(picture_program(InputType.NV12, 3, 5)), {"picture": target})
+    part = exact_part(picture_program(InputType.NV12, 3, 5), images={"picture": target})
     with pytest.raises(InputError, match="330"):
-        segment.run({"picture": np.zeros(331, np.uint8)})
+        part.run({"picture": np.zeros(331, np.uint8)})
     with pytest.raises(InputError, match="uint8"):
-        segment.run({"picture": np.zeros(330, np.int8)})
+        part.run({"picture": np.zeros(330, np.int8)})
 
 
 @pytest.mark.parametrize("dtype", [DType.INT8, DType.INT32])
@@ -102,20 +102,20 @@ def test_rows_are_padded_in_ddr_and_unpadded_outside(dtype: DType) -> None:
         io=slot_bytes(x) + slot_bytes(y),
     )
     check_hazards(program)
-    segment = ExactPart(segment_of(program), {})
+    part = exact_part(program)
     values = np.random.default_rng(0).integers(-128, 128, (1, *shape)).astype(dtype.value)
     if dtype is DType.INT8:
-        assert (segment.run({"x": values})["y"] == values).all()
+        assert (part.run({"x": values})["y"] == values).all()
         return
     with pytest.raises(InputError, match="int8"):
-        segment.run({"x": values})
+        part.run({"x": values})
 
 
 def test_frames_are_independent() -> None:
     """Nothing of an earlier frame is visible; the same input gives the same output."""
     target = model_input(InputType.GRAY, 1, Layout.NHWC)
-    segment = ExactPart(segment_of(picture_program(InputType.GRAY, 1, 4)), {"picture": target})
+    part = exact_part(picture_program(InputType.GRAY, 1, 4), images={"picture": target})
     frames = np.random.default_rng(3).integers(0, 256, (2, *target.caller_shape)).astype(np.uint8)
-    results = [segment.run({"picture": frames[k]})["codes"] for k in (0, 1, 0)]
+    results = [part.run({"picture": frames[k]})["codes"] for k in (0, 1, 0)]
     assert (results[0] == results[2]).all()
     assert (results[0] != results[1]).any()
