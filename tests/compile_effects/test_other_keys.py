@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bpu_common.errors import ConfigError
-from bpu_common.model import CpuSegment
+from bpu_common.network import Place
 from bpu_common.tensor import InputSource
 from bpu_host.compiler.config import load_config
 from tests.compile_effects.conftest import PICTURE, Convert
@@ -46,7 +46,7 @@ def test_input_source_is_written_into_the_model(convert: Convert, source: InputS
 def test_run_on_cpu_moves_work_from_the_bpu(convert: Convert) -> None:
     plain, moved = convert("residual"), convert("residual", run_on_cpu=("conv4",))
     assert _on_cpu(moved) > _on_cpu(plain)
-    assert len(moved.model.segments) > len(plain.model.segments)
+    assert len(moved.model.network.parts) > len(plain.model.network.parts)
 
 
 def test_run_on_bpu_moves_work_to_it(convert: Convert) -> None:
@@ -70,6 +70,6 @@ def test_a_percentile_lowers_thresholds(convert: Convert) -> None:
 
 
 def _on_cpu(effect) -> int:
-    """Operators that CPU segments hold, apart from quantizing and dequantizing."""
-    nodes = [n for s in effect.model.segments if isinstance(s, CpuSegment) for n in s.nodes]
-    return sum(not node.op_type.startswith("Hz") for node in nodes)
+    """Operators that CPU parts hold, apart from quantizing and dequantizing."""
+    parts = [part for part in effect.model.network.parts if part.place is Place.CPU]
+    return sum(not op.op_type.startswith("Hz") for part in parts for op in part.ops)
