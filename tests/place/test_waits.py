@@ -15,8 +15,7 @@ def _program() -> Program:
     x = net.codes((12, 12, 8))
     y = net.eltwise(EltwiseKind.ADD, net.conv(net.conv(x, 16), 8), x)
     network = net.graph(net.conv(net.concat([y, x]), 8))
-    program, _ = place_whole(network, small_machine(6_144), EmitOptions())
-    return program
+    return place_whole(network, small_machine(6_144), EmitOptions()).program
 
 
 def _without(program: Program, index: int, wait: int) -> Program:
@@ -48,7 +47,7 @@ def _three_tiles() -> tuple[Instruction, ...]:
     """One layer in at least three tiles, with room for two of them."""
     net = LoweredNet(8)
     network = net.graph(net.conv(net.codes((64, 64, 16)), 16))
-    program, _ = place_whole(network, small_machine(49_152), EmitOptions())
+    program = place_whole(network, small_machine(49_152), EmitOptions()).program
     return program.calls[0].instructions
 
 
