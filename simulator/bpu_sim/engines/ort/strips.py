@@ -4,6 +4,13 @@ A requantization reads and writes its tensor several times; where tensors are la
 cache, memory decides. A chain of convolutions whose inner tensors nobody else reads is therefore
 written once per strip of output rows, on just the input rows the strip needs. Rows at the seams
 are computed twice; the bits are the same.
+
+The graph is unrolled, one copy of the chain's nodes a strip, because onnxruntime runs node after
+node over whole tensors; the weights are prepared once for all strips. Rows are halved until the
+largest tensor of a strip fits, which keeps the strips few: each costs its seams and its nodes.
+Where a depthwise convolution follows, slices of channels (`slices`) do better than strips, because
+it needs no other channels and slices have no seams; strips then only have to keep what is joined
+from the slices within the cache behind.
 """
 
 from __future__ import annotations
