@@ -1,4 +1,4 @@
-"""The requantization as float32 constants, found and proved at compile time.
+"""The requantization as float32 constants, searched and proved.
 
 y(A) = clamp((saturate_int16(A >> r) * m) >> s) is a monotone staircase of the accumulator A with at
 most 256 steps. The ONNX bodies compute it in float32 as
@@ -10,9 +10,23 @@ most 256 steps. The ONNX bodies compute it in float32 as
     t = a * slope + offset                  two roundings, or one where a kernel fuses them
     y = round(t)                            second rounding, by adding and subtracting 2^24 - hi
 
-Each of these is monotone in A, so they equal the staircase for every accumulator if and only if
-they agree with it on both sides of each step and at the ends of the reachable range.
-`find_stage` chooses slope and offset and checks exactly that, with and without fused multiply-add.
+The proof. Rounding to float32 is monotone, and so is all else above while the slope is not
+negative: where A rises, a, t and y never fall. Between two steps the staircase is level. If
+the float32 form agrees with it at both ends of such a stretch, it has no room to differ inside.
+So the two are equal for every accumulator if and only if they agree on both sides of each step and
+at the ends of the reachable range: at most 512 accumulators a channel instead of 2^24. `proved`
+looks at these, once for each way a kernel may compute: multiply-add fused or not, the magic sum
+clamped (the depthwise form) or not. It asks nothing of where constants come from.
+
+The search (`find_stage`), cheapest form first; from 1 to 2 go only the channels that have failed:
+
+1. without a clip to int16, which saves an operator wherever saturation does not show in y: the
+   slope m / 2^s, with the offset in the middle of all that its steps allow, then elsewhere in it.
+   The middle is the farthest from both bounds, so that roundings of t seldom cross one: most
+   channels end here;
+2. neighbouring float32 slopes, those first whose steps leave the offset the widest interval;
+3. both again, for all channels, with the clip.
+
 Where no constants pass (a few channels in ten thousand), the layer splits the multiplier instead:
 
     y = floor((a * hi + floor(a * lo / 2^8)) / 2^(s - 8))     m = 2^8 * hi + lo
@@ -166,7 +180,10 @@ def first_offset(right_shift: I64) -> F64:
 
 
 def find_stage(channels: Channels) -> Stage | None:
-    """A form exact for every reachable accumulator; None only with an out shift below 8."""
+    """A form exact for every reachable accumulator; None only with an out shift below 8.
+
+    All channels of a layer take the same form, because it decides which operators are written.
+    """
     first_rounding = _needs_first_rounding(channels.right_shift, channels.bias)
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
