@@ -177,7 +177,10 @@ def first_offset(right_shift: I64) -> F64:
 
 
 def find_stage(channels: Channels) -> Stage | None:
-    """A form exact for every reachable accumulator; None only with an out shift below 8."""
+    """A form exact for every reachable accumulator; None only with an out shift below 8.
+
+    All channels of a layer take the same form, because it decides which operators are written.
+    """
     first_rounding = _needs_first_rounding(channels.right_shift, channels.bias)
     for saturates in (False, True):
         found = _search(channels, first_rounding, saturates)
