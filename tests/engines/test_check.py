@@ -16,7 +16,7 @@ from bpu_sim.engines.onnx import check_graph
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.caches import machine_sizes
 from bpu_sim.engines.ort.graph import write_graph
-from tests.support.nets_onnx_out import NetBuilder
+from tests.support.nets_codes import NetBuilder
 
 
 def graph_of(*nodes: onnx.NodeProto, initializers=()) -> onnx.GraphProto:

@@ -16,6 +16,7 @@ from bpu_common.network import Network, OnnxOp, QConv
 from bpu_common.params import ChannelParams
 from bpu_common.tensor import InputType
 from bpu_sim.engines import OrtEngine, PartsEngine, ReferenceEngine
+from tests.support.nets_codes import NetBuilder, mixed_network, mobilenet_v2
 from tests.support.nets_engines import (
     cpu_network,
     custom_op,
@@ -23,7 +24,6 @@ from tests.support.nets_engines import (
     mixed_cpu_network,
     onnx_op,
 )
-from tests.support.nets_onnx_out import NetBuilder, mixed_network, mobilenet_v2
 
 ENGINES = [ReferenceEngine, OrtEngine]
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from bpu_common.errors import UsageError
 from bpu_common.network import Network
+from bpu_host.compiler.export import quantized_model
 from bpu_sim.engines import OrtEngine, ReferenceEngine, open_engine, proofs
 from bpu_sim.engines.ort import Plans, stage
 from bpu_sim.engines.ort.hints import ENGINE, VERSION, read_hints, write_hints
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.select import VARIABLE
 from tests.engines.test_engines import feeds_of
-from tests.support.nets_onnx_out import NetBuilder, mixed_network
+from tests.support.nets_codes import NetBuilder, mixed_network
 
 DIGEST = "a" * 64
 
@@ -67,6 +68,16 @@ def test_good_hints_spare_the_search(network: Network, hints: bytes, searches: l
     wanted = ReferenceEngine(network).run(feeds, network.tensors)
     for name, array in engine.run(feeds, network.tensors).items():
         np.testing.assert_array_equal(array, wanted[name], name)
+
+
+def test_a_conversion_searches_once(network: Network, searches: list[str]) -> None:
+    """The quantized ONNX and the hints of the file share their plans."""
+    plans = Plans.of(network)
+    quantized_model(network, plans)
+    once = len(searches)
+    assert once
+    write_hints(network, plans)
+    assert len(searches) == once
 
 
 def test_hints_are_the_same_bytes_each_time(network: Network, hints: bytes) -> None:

@@ -1,4 +1,12 @@
-"""Placement: one BPU part of the quantized network becomes a `Program`."""
+"""Placement: one BPU part of the quantized network becomes a `Program`.
+
+    graph -> planner <-> evaluate -> emitter -> allocate -> waits -> Program
+                ^                                  |          |
+                +---- no address: less room -------+          |
+                +---- a function call too long: cuts ---------+
+
+docs/placement.md has the way, the words and the invariants on one page.
+"""
 
 from __future__ import annotations
 

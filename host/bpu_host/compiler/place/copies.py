@@ -1,4 +1,9 @@
-"""Instructions of the operations that only copy: concat, slice, pad, depth to space."""
+"""Instructions of the operations that only copy: concat, slice, pad, depth to space.
+
+DMA moves between DDR and SRAM only, so a copy is one instruction where at least one end is in SRAM,
+and two through a temporary buffer where both are in DDR. DMA pays whole bursts for every run of
+bytes: pieces as fine as a channel or a pixel are gathered in SRAM and stored as one box.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Instructions while their addresses are still open."""
+"""Instructions while their addresses are still open.
+
+The same code drafts a unit alone, to price it, and as a piece of the program, so that what is
+priced is what will run. Order is decided here, addresses later: the life of a buffer is known only
+when everything is drafted.
+"""
 
 from __future__ import annotations
 

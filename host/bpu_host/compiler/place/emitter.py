@@ -1,4 +1,15 @@
-"""Write the instructions of a unit, tile by tile, with temporary buffers in SRAM."""
+"""Write the instructions of a unit, tile by tile, with temporary buffers in SRAM.
+
+A tile loads what it reads, computes, and stores its result; in a chain the inner tiles are computed
+between, backwards from what the last operation needs. Instructions stand in the order in which one
+queue would run them. How far the queues run apart is decided by the lives of buffers: one that is
+reserved before its load stands in the list lets that load run ahead. Such lives are wishes:
+
+- a load may begin with the tile before its own, a store may last until the end of the next tile:
+  two buffers take turns (O2);
+- constants that are loaded once may begin one unit earlier, and up to `PREFETCH_UNITS` where there
+  is room (O3); those of channel blocks take turns as tiles do.
+"""
 
 from __future__ import annotations
 
@@ -113,6 +124,7 @@ class Emitter:
         needs = input_needs(op, out, self.graph.tensors)
         names = tensors_read(op)
         views: dict[int, View] = {}
+        # inner tiles first: a buffer that is loaded before them would live through all of them
         for i in sorted(range(len(names)), key=lambda i: names[i] not in self._made_inside):
             if names[i] in self._made_inside:
                 views[i] = self._make(self._made_inside[names[i]], needs[i].box)
@@ -165,12 +177,16 @@ class Emitter:
             home = self.homes.ddr[root].derive(self.graph.affine(tensor), box)
             self.drafter.load(operation, home.part(box), view.part(box))
         if self._overlap.tiles:
-            view.buffer.early = self.drafter.tile_starts[-2]
+            view.buffer.early = self.drafter.tile_starts[-2]  # where the tile before begins
         self._tile_inputs.append((tensor, box, view))
         return view
 
     def _load_resident_rows(self, operation: int, tensor: str, box: Box) -> None:
-        """Bring the rows of a resident input that have not been needed before."""
+        """Bring the rows of a resident input that have not been needed before.
+
+        So computation begins with the first rows of an input, not behind the last. Rows are brought
+        from the top without gaps: one number says what is there.
+        """
         root = self.graph.root(tensor)
         if root in self.graph.maker:
             return

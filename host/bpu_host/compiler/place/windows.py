@@ -1,4 +1,8 @@
-"""Which part of its inputs an operation needs for a part of its output."""
+"""Which part of its inputs an operation needs for a part of its output.
+
+A tile at the edge of a tensor keeps the padding of that edge; elsewhere the real neighbours take
+its place. So each tile's instruction has paddings of its own, and the bits are those of the whole.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,7 @@ class Sliding:
 
     def window(self, out: Range, in_size: int) -> Window:
         """The window of outputs `out` over an input of `in_size` positions."""
+        # [low, high): positions of the spread input, where pixel i stands at i * upsample
         low = out[0] * self.stride - self.pad
         high = (out[1] - 1) * self.stride - self.pad + (self.kernel - 1) * self.dilation + 1
         up = self.upsample

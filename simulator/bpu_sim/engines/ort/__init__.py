@@ -2,6 +2,14 @@
 
 Every tensor holds integers (or multiples of a power of two) that float32 or float64 keeps without
 loss, so the bits are the same on every CPU and in every order of addition.
+
+    ranges -> plans <- stage     how each operation is computed: its constants, searched and proved
+                |      hints     the same constants out of a file, proved and never believed
+                v
+    graph -> strips -> slices    which tensors are cut for the caches of this machine
+          -> dispatch -> bodies  one operation as ONNX nodes, with `requant`, `phases`, `edges`
+
+Plans depend on the network alone; how tensors are cut depends on the machine too (`caches`).
 """
 
 from bpu_sim.engines.ort.part import OrtPart

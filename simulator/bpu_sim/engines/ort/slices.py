@@ -1,7 +1,9 @@
 """A convolution and the depthwise one behind it, computed for a few channels at a time.
 
 The tensor between them never exists as a whole: for each slice of channels both convolutions and
-their requantizations run while the slice is in the cache. Nothing is computed twice.
+their requantizations run while the slice is in the cache. Nothing is computed twice, unlike in
+strips of rows, but the first convolution reads its whole input once for each slice; it is the
+narrow side of an inverted bottleneck, which is what makes that cheap.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from bpu_sim.engines import OrtEngine, ReferenceEngine
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.caches import machine_sizes
 from bpu_sim.engines.ort.graph import write_graph
-from tests.support.nets_onnx_out import NetBuilder, reference
+from tests.support.nets_codes import NetBuilder, reference
 
 SIZES = st.integers(1, 9)
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 16, 20, 32])
