@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, model, perf, program, provenance, tensor
+from bpu_common import inference, load, manifest, model, perf, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
 from bpu_common.frame import FrameInput
 from bpu_common.network import graph, ops
 from bpu_common.params import ChannelParams
-from bpu_common.program import Image
+from bpu_common.program import Image, calls, instructions
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
 from bpu_common.telemetry import frame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
@@ -48,7 +48,7 @@ RECORDS = {
 }
 BY_HAND = {
     # sections of the file, tests/container
-    model.BpuModel, model.BpuSegment, model.CpuSegment, model.ConstantPlace,
+    model.BpuModel, model.PartProgram, model.ConstantPlace,
     # another protocol's messages, tests/oip
     inference.NamedInference, inference.ModelState, inference.ModelTotals,
     # made on the host of several answers
@@ -65,10 +65,8 @@ NO_VALUES = {
     "ResolveBoardRequest", "ResolveBoardResponse", "ListJobsRequest", "ListJobsResponse",
     "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest", "Roi",
     "StopDaemonResponse",
-    # by hand, with their sections
-    "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
     # the entries of a dict[str, scalar]; arrays, with what they hold
-    "Parameter", "Temperature", "Tensor",
+    "Parameter", "HintSection", "Temperature", "Tensor",
     # in the place of an array
     "StoredArray",
 }  # fmt: skip
@@ -80,9 +78,11 @@ def test_every_class_and_every_message_is_converted() -> None:
         daemon_values,
         inference,
         load,
+        manifest,
         model,
         perf,
-        program,
+        calls,
+        instructions,
         frame,
         tensor,
         graph,

@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from bpu_common import container
 from bpu_common.container.layout import Section, pack, unpack
 from bpu_common.errors import ModelFormatError
+from bpu_common.manifest import SectionKind
+from bpu_common.program import Program
 from bpu_common.structure import form_of
 from bpu_common.wire.gen.openbpu.v1 import board_pb2
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as pb
 from bpu_common.wire.messages import board, budget
-from bpu_common.wire.messages.model import PROGRAM, SectionKind
+from bpu_common.wire.messages.rules import WIRE
 from bpu_common.wire.messages.strict import parse
 from tests.support.models_wire import small_model
 from tests.support.values_wire import values
 
+PROGRAM = next(made for made in WIRE.converters if made.kind is Program)
 UNKNOWN = (
     (b"\x88\x3e\x05", 993),  # a number
     (b"\x8a\x3e\x00", 993),  # an empty string
@@ -69,17 +72,17 @@ def test_a_known_field_of_another_wire_type_is_not_known() -> None:
 
 def test_an_encoding_that_hides_its_length() -> None:
     """A single number is a byte longer packed: it could make up for a field that is dropped."""
-    raw = b"\x0a\x10" + b"\x12\x02\x10\x07" * 4  # instructions of one wait each, not packed
-    assert len(pb.Program.FromString(raw).SerializeToString()) == len(raw) + 4
-    hidden = b"\x0a\x14" + raw[2:] + b"\xa2\x3e\x01\x00"
-    known = pb.Program.FromString(hidden)
+    raw = b"\x0a\x02\x10\x07" * 4  # instructions of one wait each, not packed
+    assert len(pb.Stream.FromString(raw).SerializeToString()) == len(raw) + 4
+    hidden = raw + b"\xa2\x3e\x01\x00"
+    known = pb.Stream.FromString(hidden)
     known.DiscardUnknownFields()
     assert len(known.SerializeToString()) == len(hidden)
-    with pytest.raises(ModelFormatError, match="field 996 of FunctionCall"):
-        parse(pb.Program, hidden, "program")
+    with pytest.raises(ModelFormatError, match="field 996 of Stream"):
+        parse(pb.Stream, hidden, "stream")
 
 
-@pytest.mark.parametrize("kind", [SectionKind.MANIFEST, SectionKind.PROGRAM])
+@pytest.mark.parametrize("kind", [SectionKind.MANIFEST, SectionKind.NETWORK, SectionKind.PROGRAM])
 def test_a_file_with_a_field_that_is_not_known_is_refused(kind: SectionKind) -> None:
     sections = unpack(memoryview(container.dump([small_model()])))
     changed = [
