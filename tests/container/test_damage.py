@@ -178,8 +178,11 @@ def test_a_file_over_the_limit_is_refused_without_reading_it(tmp_path: Path) -> 
     ("kind", "unit"),
     [
         ("PROGRAM", b"\x0a\x00"),  # empty function calls
-        ("PROGRAM", b"\x0a\x02\x12\x00"),  # each with an empty instruction
-        ("PROGRAM", b"\x0a\xeb\x07\x12\xe8\x07\x12\xe5\x07" + bytes(997)),  # full of waits
+        ("PROGRAM", b"\x0a\x02\x12\x00"),  # each with an empty stream
+        (
+            "PROGRAM",
+            b"\x0a\xee\x07\x12\xeb\x07\x0a\xe8\x07\x12\xe5\x07" + bytes(997),
+        ),  # full of waits
         ("MANIFEST", b"\x0a\x00"),  # empty models
         ("MANIFEST", b"\x0a\x02\x3a\x00"),  # each with an empty tensor
     ],

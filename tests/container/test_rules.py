@@ -15,6 +15,7 @@ from bpu_common.program import (
     Conv,
     Eltwise,
     Fill,
+    FunctionCall,
     Image,
     Instruction,
     IoSlot,
@@ -53,7 +54,7 @@ def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]
     listed[index] = change(listed[index])
 
     def swap(program: Program) -> Program:
-        first = replace(program.calls[0], instructions=tuple(listed))
+        first = FunctionCall.on_one_core(program.calls[0].name, listed)
         return replace(program, calls=(first, *program.calls[1:]))
 
     return with_program(swap)
@@ -67,7 +68,7 @@ def entry(instruction: Eltwise, **changed: object) -> Eltwise:
 
 
 BROKEN_INSTRUCTIONS = [
-    (Fill, lambda i: replace(i, layer=4), "layer 4"),
+    (Fill, lambda i: replace(i, operation=1 << 16), "operation 65536"),
     (Fill, lambda i: replace(i, waits=(2,)), "waits"),
     (Fill, lambda i: replace(i, waits=(0, 0)), "waits"),
     (Fill, lambda i: replace(i, value=128), "value 128"),
@@ -122,13 +123,13 @@ def test_broken_instruction(kind: type, change: Callable[..., Instruction], says
     error = refused(with_instruction(kind, change))
     assert says in error.message
     index = next(i for i, each in enumerate(all_instructions()) if isinstance(each, kind))
-    assert error.where == f"model[0].segment[0].program.call[0].instruction[{index}]"
+    assert error.where == f"model[0].segment[0].program.call[0].stream[0].instruction[{index}]"
     assert kind.__name__ in error.message
 
 
 BROKEN_PROGRAMS = [
     (lambda p: replace(p, calls=()), "without function calls"),
-    (lambda p: replace(p, calls=(replace(p.calls[0], instructions=()),)), "without instructions"),
+    (lambda p: replace(p, calls=(FunctionCall.on_one_core("c", ()),)), "without instructions"),
     (lambda p: replace(p, sram_bytes=1 << 40), "on-chip memory"),
     (lambda p: replace(p, io_bytes=1 << 40), "input and output memory"),
     (lambda p: replace(p, inputs=(IoSlot("image", 32, 192),)), "not aligned"),

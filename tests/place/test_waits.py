@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bpu_common.program import EltwiseKind, Engine, Instruction, Program, engine_of
+from bpu_common.program import (
+    EltwiseKind,
+    Engine,
+    FunctionCall,
+    Instruction,
+    Program,
+    engine_of,
+)
 from bpu_host.compiler.place import EmitOptions
 from bpu_sim.machine import find_hazards
 from tests.support.nets_place import LoweredNet, place_whole, small_machine
@@ -23,7 +30,7 @@ def _without(program: Program, index: int, wait: int) -> Program:
     changed = list(call.instructions)
     kept = tuple(w for w in changed[index].waits if w != wait)
     changed[index] = replace(changed[index], waits=kept)
-    return replace(program, calls=(replace(call, instructions=tuple(changed)),))
+    return replace(program, calls=(FunctionCall.on_one_core(call.name, changed),))
 
 
 def test_no_wait_can_be_left_out() -> None:

@@ -118,10 +118,9 @@ def every_kind_program() -> Program:
     """The inputs and outputs are those of `every_op_network`."""
     return Program(
         calls=(
-            FunctionCall("first", all_instructions(), 12_345),
-            FunctionCall("second", (Fill(0, (), sram(0, 1, 1, 1), 5),), 100),
+            FunctionCall.on_one_core("first", all_instructions(), 12_345),
+            FunctionCall.on_one_core("second", (Fill(0, (), sram(0, 1, 1, 1), 5),), 100),
         ),
-        layers=("preprocess", "conv", "pool", "tail"),
         inputs=(IoSlot("image", 0, 16 * 12),),
         outputs=(IoSlot("a", 2624, 128), IoSlot("h", 256, 2304), IoSlot("n", 2752, 128)),
         sram_bytes=4096,

@@ -12,6 +12,7 @@ from bpu_common.machine import X3M, MachineSpec
 from bpu_common.model import PartProgram
 from bpu_common.network import (
     FULL_RANGE,
+    Addend,
     BpuOp,
     ModelOutput,
     Network,
@@ -108,6 +109,8 @@ class LoweredNet:
         upsample: tuple[int, int] = (1, 1),
         int32: bool = False,
         clamp: tuple[int, int] = FULL_RANGE,
+        pad_code: int = 0,
+        addend: Addend | None = None,
     ) -> str:
         name, y = self._name("conv")
         h, w, c = self.shape(x)
@@ -120,8 +123,11 @@ class LoweredNet:
         weights = self.random.integers(-127, 128, (channels, *kernel, c // groups)).astype(np.int8)
         params = self.params(channels, weights[0].size)
         self.ops.append(
-            QConv(name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp)
-        )
+            QConv(
+                name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp,
+                pad_code=pad_code, addend=addend,
+            )
+        )  # fmt: skip
         return self._tensor(y, (size[0], size[1], channels), DType.INT32 if int32 else DType.INT8)
 
     def depthwise(self, x: str, kernel: int = 3, stride: int = 1) -> str:
@@ -226,8 +232,8 @@ def place_whole(network: Network, spec: MachineSpec, options: EmitOptions) -> Pa
     """The program and the weights of a graph that is one BPU part."""
     part = only_part(network)
     packed = pack_weights(part.ops)
-    places = {op.name: where for op, where in zip(part.ops, packed.places, strict=True)}
-    return PartProgram(place(part, network, places, spec, options), packed.data)
+    program = place(part, network, packed.places, spec, options)
+    return PartProgram(program, packed.data, packed.places)
 
 
 def random_feeds(network: Network, seed: int) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:

@@ -115,7 +115,9 @@ class ModelNumbers:
             machine = self._exact.get(part.name)
             if machine is None:
                 program, images = self._model.programs[part.name], self._model.network.images
-                machine = self._exact[part.name] = ExactPart(part.name, program, images)
+                machine = self._exact[part.name] = ExactPart(
+                    part.name, program, images, [op.name for op in part.ops]
+                )
             wanted = machine.run(given)
         return sum(_check_equal(part.name, name, made[name], wanted[name]) for name in part.outputs)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bpu_common.container.features import refuse_unknown
 from bpu_common.container.weights import (
     constant_array,
     pack_constants,
-    pack_weights,
     with_arrays,
 )
 from bpu_common.errors import ModelFormatError
@@ -36,11 +36,7 @@ GetSection = Callable[[SectionKind, int], memoryview]
 
 
 def write_models(models: Sequence[BpuModel], put: PutSection) -> bytes:
-    """The manifest of `models`; everything else goes to `put`.
-
-    Raises:
-        ModelFormatError: a part's weights are not those of its operations.
-    """
+    """The manifest of `models`, which have been checked; everything else goes to `put`."""
     return encode_manifest(Manifest(tuple(_write(model, put) for model in models)))
 
 
@@ -51,7 +47,7 @@ def read_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
         ModelFormatError: with `where` as `model[i].part[k]...`.
     """
     models = []
-    for index, entry in enumerate(decode_manifest(manifest).models):
+    for index, entry in enumerate(decode_manifest(manifest, refuse_unknown).models):
         try:
             models.append(_read(entry, get))
         except ModelFormatError as error:
@@ -68,12 +64,8 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
         if part.place is Place.CPU:
             places.append(next(cpu_places))
             continue
-        made, weights = model.programs[part.name], pack_weights(part.ops)
-        if bytes(made.weights) != weights.data:
-            raise ModelFormatError(
-                "the weights of the program are not those of the operations", where=part.name
-            )
-        places.append(weights.places)
+        made = model.programs[part.name]
+        places.append(made.places)
         programs.append(
             ProgramSections(
                 part.name,
@@ -99,7 +91,10 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
 def _read(entry: ModelSections, get: GetSection) -> BpuModel:
     network, stored = decode_network(get(SectionKind.NETWORK, entry.network_section))
     constants = get(SectionKind.WEIGHTS, entry.constants_section)
-    programs = {each.part: _read_program(each, get) for each in entry.programs}
+    of_part = {part.name: at for part, at in zip(network.parts, stored.parts, strict=True)}
+    programs = {
+        each.part: _read_program(each, of_part.get(each.part, ()), get) for each in entry.programs
+    }
     if len(programs) != len(entry.programs):
         raise ModelFormatError("two programs of one part")
     parts = tuple(
@@ -119,12 +114,12 @@ def _read(entry: ModelSections, get: GetSection) -> BpuModel:
     )
 
 
-def _read_program(sections: ProgramSections, get: GetSection) -> PartProgram:
+def _read_program(sections: ProgramSections, places: Places, get: GetSection) -> PartProgram:
     try:
         program = decode_program(get(SectionKind.PROGRAM, sections.program_section))
     except ModelFormatError as error:
         raise prefixed(error, f"program of {sections.part!r}") from None
-    return PartProgram(program, get(SectionKind.WEIGHTS, sections.weights_section))
+    return PartProgram(program, get(SectionKind.WEIGHTS, sections.weights_section), places)
 
 
 def _with_arrays(

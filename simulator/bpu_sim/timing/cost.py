@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
 from bpu_common.program import (
+    AwaitStream,
     Conv,
     Eltwise,
     EltwiseKind,
@@ -22,6 +23,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -56,6 +58,10 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _dma(tile_bytes(tile, spec), 0, spec)
         case LoadImage():
             return _dma(_image_bytes(instruction), 0, spec)
+        case LoadRoi(dst=dst):
+            # An interpolation reads two rows for each it makes; the picture's size is not known.
+            height, width, channels = dst.shape_hwc
+            return _dma(2 * height * width * channels, 0, spec)
         case LoadConst(size_bytes=size_bytes):
             return _dma(align_up(size_bytes, spec.ddr_burst_bytes), 0, spec)
         case Store(dst=tile):
@@ -68,6 +74,8 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _compute(_eltwise_cycles(instruction, spec), spec)
         case Lut(y=y) | Resize(y=y) | Move(y=y) | Fill(y=y):
             return _compute(_vector_cycles(y, 1, spec), spec)
+        case AwaitStream():
+            return Cost(0)
 
 
 def conv_cycles(conv: Conv, spec: MachineSpec) -> int:

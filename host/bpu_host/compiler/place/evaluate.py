@@ -299,7 +299,7 @@ class Evaluator:
         """
         busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
         head = tail = ddr_bytes = latency = 0
-        layer = -1
+        operation = -1
         for draft in emitter.drafter.drafts:
             cost = instruction_cost(draft.instruction, self.spec)
             engine = engine_of(draft.instruction)
@@ -308,12 +308,12 @@ class Evaluator:
             latency += cost.latency_cycles
             if engine is Engine.COMPUTE:
                 tail = 0
-                if draft.instruction.layer != layer:
-                    layer = draft.instruction.layer
+                if draft.instruction.operation != operation:
+                    operation = draft.instruction.operation
                     busy[engine] += self.spec.layer_setup_cycles
             elif engine is Engine.STORE:
                 tail += cost.cycles
-            elif layer < 0:
+            elif operation < 0:
                 head += cost.cycles
         bus = int(ddr_bytes / self.spec.ddr_total_bytes_per_cycle)
         serial = sum(busy.values()) + latency

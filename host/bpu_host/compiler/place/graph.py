@@ -8,7 +8,6 @@ SRAM or go to DDR, always with everything that lies in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bpu_common.errors import CompilerBug
@@ -42,6 +41,7 @@ class PartGraph:
     """One BPU part.
 
     Attributes:
+        constants: places in the weights section, one for each operation.
         images: model inputs that arrive as raw pictures, by tensor name.
         aliases: tensors that are views of a root; roots are absent.
         readers: indices into `ops` of the operations that read a tensor.
@@ -53,7 +53,7 @@ class PartGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     images: dict[str, ModelInput]
-    constants: Mapping[str, ConstantPlace]
+    constants: tuple[ConstantPlace, ...]
     width_align: int = DDR_WIDTH_ALIGN
     aliases: dict[str, Alias] = field(default_factory=dict)
     readers: dict[str, tuple[int, ...]] = field(default_factory=dict)

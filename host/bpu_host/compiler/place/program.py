@@ -144,12 +144,11 @@ def _assemble(name: str, planner: Planner, draughts: Draughts, sram_bytes: int) 
     calls: list[FunctionCall] = []
     for start, stop in zip(starts, [*starts[1:], len(draughts.drafts)], strict=True):
         instructions = add_waits([resolve(d) for d in draughts.drafts[start:stop]])
-        call = FunctionCall(f"{name}_fc_{len(calls)}", instructions)
+        call = FunctionCall.on_one_core(f"{name}_fc_{len(calls)}", instructions)
         timing = simulate_call(call, planner.spec)
         calls.append(replace(call, predicted_cycles=timing.cycles))
     return Program(
         calls=tuple(calls),
-        layers=tuple(op.name for op in planner.graph.ops),
         inputs=tuple(draughts.homes.inputs),
         outputs=tuple(draughts.homes.outputs),
         sram_bytes=sram_bytes,

@@ -98,7 +98,9 @@ def input_needs(op: BpuOp, out: Box, tensors: dict[str, TensorSpec]) -> tuple[Ne
             cols = _sliding(op, 1).window(out.cols, shape[1])
             pads = (rows.pad_low, cols.pad_low, rows.pad_high, cols.pad_high)
             box = Box(rows.span, cols.span, _input_channels(op, out.chans, shape[2]))
-            return (Need(box, pads, rows.empty or cols.empty),)
+            need = Need(box, pads, rows.empty or cols.empty)
+            rides = isinstance(op, QConv) and op.addend is not None
+            return (need, Need(out)) if rides else (need,)
         case QLut():
             return (Need(out),)
         case QEltwise():
