@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpu_common.container.check_program import check_program
+from bpu_common.container.weights import is_packed
 from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel, PartProgram
 from bpu_common.network import Part, Place
@@ -62,6 +63,10 @@ def _check_program(model: BpuModel, part: Part, made: PartProgram, where: str) -
     check_program(program, len(made.weights), where)
     images = network.images
     with placed(where):
+        require(
+            is_packed(part.ops, made.weights),
+            "the weights of the program are not those of the operations",
+        )
         for names, slots, what in (
             (part.inputs, program.inputs, "inputs"),
             (part.outputs, program.outputs, "outputs"),

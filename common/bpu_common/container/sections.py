@@ -36,11 +36,7 @@ GetSection = Callable[[SectionKind, int], memoryview]
 
 
 def write_models(models: Sequence[BpuModel], put: PutSection) -> bytes:
-    """The manifest of `models`; everything else goes to `put`.
-
-    Raises:
-        ModelFormatError: a part's weights are not those of its operations.
-    """
+    """The manifest of checked `models`; everything else goes to `put`."""
     return encode_manifest(Manifest(tuple(_write(model, put) for model in models)))
 
 
@@ -68,12 +64,8 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
         if part.place is Place.CPU:
             places.append(next(cpu_places))
             continue
-        made, weights = model.programs[part.name], pack_weights(part.ops)
-        if bytes(made.weights) != weights.data:
-            raise ModelFormatError(
-                "the weights of the program are not those of the operations", where=part.name
-            )
-        places.append(weights.places)
+        made = model.programs[part.name]
+        places.append(pack_weights(part.ops).places)
         programs.append(
             ProgramSections(
                 part.name,
