@@ -17,13 +17,14 @@ from bpu_common import container
 from bpu_common.container.layout import (
     ENTRY_BYTES,
     HEADER_BYTES,
+    MAJOR,
     MAX_FILE_BYTES,
     Section,
     pack,
     unpack,
 )
 from bpu_common.errors import InputError, ModelFormatError
-from bpu_common.wire.messages.model import SectionKind
+from bpu_common.manifest import SectionKind
 from tests.support.models_wire import small_model
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +100,7 @@ def test_a_forged_table_entry(index: int, field: int, value: int) -> None:
 @settings(max_examples=200)
 def test_a_forged_header(at: int, value: int) -> None:
     data = bytearray(DATA)
-    if struct.unpack_from("<I", data, at)[0] == value or (at == 8 and value & 0xFFFF == 1):
+    if struct.unpack_from("<I", data, at)[0] == value or (at == 8 and value & 0xFFFF == MAJOR):
         return
     struct.pack_into("<I", data, at, value)
     refused(sealed(data))
@@ -124,14 +125,14 @@ def survives(data: bytes) -> None:
 OPEN = [
     index
     for index, section in enumerate(SECTIONS)
-    if section.kind in {SectionKind.MANIFEST, SectionKind.PROGRAM}
+    if section.kind in {SectionKind.MANIFEST, SectionKind.PROGRAM, SectionKind.NETWORK}
 ]
 
 
 @given(st.data())
 @settings(max_examples=1200, deadline=None)
 def test_forged_messages(data: st.DataObject) -> None:
-    """A manifest or program changed in a few bytes, with right checksums."""
+    """A manifest, program or network changed in a few bytes, with right checksums."""
     index = data.draw(st.sampled_from(OPEN))
     content = bytearray(SECTIONS[index].data)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -153,17 +154,26 @@ def test_a_section_nobody_refers_to() -> None:
     assert error.where == f"section[{len(SECTIONS)}]"
 
 
+def test_bytes_of_no_operation_behind_the_weights() -> None:
+    [(_, made)] = small_model("a").bpu_parts
+    index = next(i for i, s in enumerate(SECTIONS) if bytes(s.data) == made.weights)
+    error = refused(swapped(index, made.weights + bytes(64)))
+    assert "not those of the operations" in error.message
+    assert error.where == "model[0].program 'a_subgraph_0'"
+
+
 def test_a_manifest_that_is_not_the_first() -> None:
     refused(pack([SECTIONS[1], *SECTIONS[2:], SECTIONS[0]]))
     refused(pack([*SECTIONS, SECTIONS[0]]))
 
 
-def test_a_future_version_says_so() -> None:
+@pytest.mark.parametrize(("version", "hint"), [(1, "convert the model again"), (3, "OpenBPU")])
+def test_another_version_says_so(version: int, hint: str) -> None:
     data = bytearray(DATA)
-    struct.pack_into("<H", data, 8, 2)
+    struct.pack_into("<H", data, 8, version)
     error = refused(sealed(data))
-    assert "version 2.0" in error.message
-    assert error.hint
+    assert f"version {version}.0" in error.message
+    assert hint in error.hint
 
 
 def test_a_file_over_the_limit_is_refused_without_reading_it(tmp_path: Path) -> None:
@@ -184,19 +194,17 @@ def test_a_file_over_the_limit_is_refused_without_reading_it(tmp_path: Path) -> 
             b"\x0a\xee\x07\x12\xeb\x07\x0a\xe8\x07\x12\xe5\x07" + bytes(997),
         ),  # full of waits
         ("MANIFEST", b"\x0a\x00"),  # empty models
-        ("MANIFEST", b"\x0a\x02\x3a\x00"),  # each with an empty tensor
+        ("MANIFEST", b"\x0a\x02\x3a\x00"),  # each with an empty node
+        ("NETWORK", b"\x12\x00"),  # empty tensors
+        ("NETWORK", b"\x2a\x02\x1a\x00"),  # parts, each with an empty operation
     ],
 )
 def test_a_small_file_cannot_ask_for_much_memory(kind: str, unit: bytes, tmp_path: Path) -> None:
     """16 MiB of empty messages would unfold to more than a gigabyte."""
     path = tmp_path / "bomb.bin"
     bomb = Section(SectionKind[kind], unit * ((16 << 20) // len(unit)))
-    if kind == "PROGRAM":
-        index = next(i for i, s in enumerate(SECTIONS) if s.kind is SectionKind.PROGRAM)
-        sections = [bomb if i == index else s for i, s in enumerate(SECTIONS)]
-    else:
-        sections = [bomb, *SECTIONS[1:]]
-    path.write_bytes(pack(sections))
+    index = next(i for i, s in enumerate(SECTIONS) if s.kind is bomb.kind)
+    path.write_bytes(pack([*SECTIONS[:index], bomb, *SECTIONS[index + 1 :]]))
     code = (
         "import resource, sys\n"
         "from bpu_common import container\n"

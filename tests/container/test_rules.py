@@ -9,7 +9,7 @@ import pytest
 
 from bpu_common import container
 from bpu_common.errors import ModelFormatError
-from bpu_common.model import BpuModel, BpuSegment, ExternalConstant
+from bpu_common.model import BpuModel
 from bpu_common.program import (
     Axis,
     Conv,
@@ -30,7 +30,7 @@ from bpu_common.program import (
     Space,
     Store,
 )
-from bpu_common.tensor import DType, InputType, Layout, Scale, TensorSpec
+from bpu_common.tensor import DType, InputType, Layout, Scale
 from tests.support.models_wire import all_instructions, small_model, sram, tile
 
 
@@ -42,9 +42,8 @@ def refused(model: BpuModel) -> ModelFormatError:
 
 def with_program(change: Callable[[Program], Program]) -> BpuModel:
     model = small_model()
-    bpu, cpu = model.segments
-    assert isinstance(bpu, BpuSegment)
-    return replace(model, segments=(replace(bpu, program=change(bpu.program)), cpu))
+    [(name, made)] = model.programs.items()
+    return replace(model, programs={name: replace(made, program=change(made.program))})
 
 
 def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]) -> BpuModel:
@@ -61,6 +60,7 @@ def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]
 
 
 SRAM_END = 4096
+WEIGHTS_END = len(small_model().programs["net_subgraph_0"].weights)
 
 
 def entry(instruction: Eltwise, **changed: object) -> Eltwise:
@@ -82,15 +82,15 @@ BROKEN_INSTRUCTIONS = [
     (Load, lambda i: replace(i, src=sram(0, 4, 8, 3)), "not in DDR"),
     (Load, lambda i: replace(i, dst=sram(256, 4, 8, 4)), "becomes"),
     (Load, lambda i: replace(i, src=tile(Space.SCRATCH, 500, (4, 8, 3))), "SCRATCH"),
-    (Load, lambda i: replace(i, src=tile(Space.WEIGHTS, 950, (4, 8, 3))), "WEIGHTS"),
+    (Load, lambda i: replace(i, src=tile(Space.WEIGHTS, WEIGHTS_END - 95, (4, 8, 3))), "WEIGHTS"),
     (Store, lambda i: replace(i, dst=tile(Space.WEIGHTS, 0, (3, 7, 8), DType.INT32)), "written"),
-    (Store, lambda i: replace(i, dst=tile(Space.IO, 2040, (3, 7, 8), DType.INT32)), "IO"),
+    (Store, lambda i: replace(i, dst=tile(Space.IO, 4088, (3, 7, 8), DType.INT32)), "IO"),
     (Store, lambda i: replace(i, dst=tile(Space.IO, 258, (3, 7, 8), DType.INT32)), "aligned"),
-    (LoadConst, lambda i: replace(i, size_bytes=1001), "source"),
+    (LoadConst, lambda i: replace(i, src_offset_bytes=WEIGHTS_END - 511), "source"),
     (LoadConst, lambda i: replace(i, dst_offset_bytes=4000), "destination"),
     (LoadImage, lambda i: replace(i, row0=5), "rows 5 to 9"),
     (LoadImage, lambda i: replace(i, image=replace(i.image, stride_bytes=7)), "stride"),
-    (LoadImage, lambda i: replace(i, image=replace(i.image, offset_bytes=2000)), "picture"),
+    (LoadImage, lambda i: replace(i, image=replace(i.image, offset_bytes=4000)), "picture"),
     (LoadImage, lambda i: replace(i, image=replace(i.image, height=7)), "odd"),
     (LoadImage, lambda i: replace(i, image=Image(0, 8, 8, 8, InputType.GRAY)), "rows"),
     (LoadImage, lambda i: replace(i, image=Image(0, 8, 8, 8, InputType.FEATUREMAP)), "picture"),
@@ -123,7 +123,9 @@ def test_broken_instruction(kind: type, change: Callable[..., Instruction], says
     error = refused(with_instruction(kind, change))
     assert says in error.message
     index = next(i for i, each in enumerate(all_instructions()) if isinstance(each, kind))
-    assert error.where == f"model[0].segment[0].program.call[0].stream[0].instruction[{index}]"
+    assert error.where == (
+        f"model[0].program 'net_subgraph_0'.call[0].stream[0].instruction[{index}]"
+    )
     assert kind.__name__ in error.message
 
 
@@ -133,11 +135,11 @@ BROKEN_PROGRAMS = [
     (lambda p: replace(p, sram_bytes=1 << 40), "on-chip memory"),
     (lambda p: replace(p, io_bytes=1 << 40), "input and output memory"),
     (lambda p: replace(p, inputs=(IoSlot("image", 32, 192),)), "not aligned"),
-    (lambda p: replace(p, inputs=(IoSlot("image", 1984, 192),)), "of 2048"),
+    (lambda p: replace(p, inputs=(IoSlot("image", 4032, 192),)), "of 4096"),
     (lambda p: replace(p, inputs=(IoSlot("image", 256, 192),)), "overlaps another"),
     (lambda p: replace(p, inputs=(IoSlot("image", 0, 95),)), "96 are needed"),
-    (lambda p: replace(p, inputs=(IoSlot("picture", 0, 192),)), "not those of the segment"),
-    (lambda p: replace(p, outputs=()), "not those of the segment"),
+    (lambda p: replace(p, inputs=(IoSlot("picture", 0, 192),)), "not those of the part"),
+    (lambda p: replace(p, outputs=()), "not those of the part"),
 ]
 
 
@@ -145,68 +147,75 @@ BROKEN_PROGRAMS = [
 def test_broken_program(change: Callable[[Program], Program], says: str) -> None:
     error = refused(with_program(change))
     assert says in error.message
-    assert error.where.startswith("model[0].segment[0].program")
+    assert error.where.startswith("model[0].program 'net_subgraph_0'")
 
 
-def renamed(model: BpuModel, **changes: TensorSpec) -> BpuModel:
-    return replace(model, tensors={**model.tensors, **changes})
-
-
-def with_segment(index: int, **changes: object) -> BpuModel:
+def with_network(**changes: object) -> BpuModel:
     model = small_model()
-    segments = list(model.segments)
-    segments[index] = replace(segments[index], **changes)  # type: ignore[arg-type]
-    return replace(model, segments=tuple(segments))
+    return replace(model, network=replace(model.network, **changes))  # type: ignore[arg-type]
+
+
+def with_tensor(name: str, /, **changes: object) -> BpuModel:
+    tensors = small_model().network.tensors
+    return with_network(tensors={**tensors, name: replace(tensors[name], **changes)})  # type: ignore[arg-type]
+
+
+def with_part(index: int, **changes: object) -> BpuModel:
+    parts = list(small_model().network.parts)
+    parts[index] = replace(parts[index], **changes)  # type: ignore[arg-type]
+    return with_network(parts=tuple(parts))
 
 
 def image_as(**changes: object) -> BpuModel:
-    model = small_model()
-    spec = replace(model.inputs[0].tensor, **changes)  # type: ignore[arg-type]
-    value = replace(model.inputs[0], tensor=spec)
-    return renamed(replace(model, inputs=(value,)), image=spec)
+    network = small_model().network
+    spec = replace(network.tensors["image"], **changes)  # type: ignore[arg-type]
+    value = replace(network.inputs[0], tensor=spec)
+    return with_network(inputs=(value,), tensors={**network.tensors, "image": spec})
 
 
-FEATURES = small_model().tensors["features"]
+def with_programs(**changes: object) -> BpuModel:
+    return replace(small_model(), programs={**small_model().programs, **changes})  # type: ignore[arg-type]
+
+
+MADE = small_model().programs["net_subgraph_0"]
+CPU_OPS = small_model().network.parts[1].ops
 BROKEN_MODELS = [
-    (lambda: replace(small_model(), name=""), "needs a name"),
-    (lambda: replace(small_model(), name="a\0b"), "needs a name"),
+    (lambda: with_network(name=""), "needs a name"),
+    (lambda: with_network(name="a\0b"), "needs a name"),
     (lambda: replace(small_model(), march="bayes"), "march"),
-    (lambda: replace(small_model(), segments=()), "needs inputs"),
-    (lambda: replace(small_model(), outputs=()), "needs inputs"),
-    (lambda: with_segment(1, inputs=("nowhere",)), "no segment before it"),
-    (lambda: with_segment(0, inputs=("image", "features")), "no segment before it"),
-    (lambda: with_segment(1, outputs=("elsewhere",)), "not described"),
-    (lambda: with_segment(1, outputs=("features",)), "made twice"),
-    (lambda: with_segment(1, outputs=()), "without outputs"),
-    (lambda: with_segment(1, name="net_subgraph_0"), "called"),
-    (lambda: with_segment(0, constants=(ExternalConstant("w", 990, DType.INT8, (11,)),)), "bytes"),
-    (lambda: with_segment(0, constants=(ExternalConstant("w", 2, DType.INT32, (1,)),)), "aligned"),
-    (lambda: renamed(small_model(), image=replace(FEATURES, name="image")), "otherwise"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, name="other")), "calls itself"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, dtype=DType.FLOAT32)), "not one"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, shape=(1, 0, 7, 8))), "possible"),
-    (lambda: renamed(small_model(), features=replace(FEATURES, shape=(9,) * 9)), "possible"),
+    (lambda: with_network(parts=()), "needs inputs"),
+    (lambda: with_network(outputs=()), "needs inputs"),
+    (lambda: with_part(1, inputs=("nowhere",)), "are not ('n', 'h')"),
+    (lambda: with_part(0, inputs=("image", "h")), "are not ('image',)"),
+    (lambda: with_part(1, outputs=("elsewhere",)), "are not what is made here"),
     (
-        lambda: renamed(small_model(), features=replace(FEATURES, aligned_shape=(1, 3, 4, 8))),
-        "does not hold",
+        lambda: with_part(1, ops=(CPU_OPS[0], replace(CPU_OPS[1], y="t"), *CPU_OPS[2:])),
+        "made twice",
     ),
+    (lambda: with_part(1, outputs=()), "are not what is made here"),
+    (lambda: with_part(1, name="net_subgraph_0"), "called"),
+    (lambda: replace(small_model(), programs={}), "program of a BPU part is missing"),
+    (lambda: with_programs(net_cpu_0=MADE), "no BPU part"),
+    (lambda: with_programs(net_subgraph_1=MADE), "no BPU part"),
     (
-        lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((1.0, 2.0), (), 3))),
-        "do not fit",
+        lambda: with_programs(net_subgraph_0=replace(MADE, weights=bytes(MADE.weights)[:-1])),
+        "those of",
     ),
-    (lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((-1.0,)))), "positive"),
-    (
-        lambda: renamed(small_model(), features=replace(FEATURES, scale=Scale((float("nan"),)))),
-        "positive",
-    ),
+    (lambda: with_tensor("image", name="other"), "calls itself"),
+    (lambda: with_tensor("image", dtype=DType.INT32), "otherwise"),
+    (lambda: with_tensor("h", dtype=DType.FLOAT32), "none that"),
+    (lambda: with_tensor("h", shape=(1, 0, 7, 8)), "possible"),
+    (lambda: with_tensor("h", shape=(9,) * 9), "possible"),
+    (lambda: with_tensor("h", aligned_shape=(1, 12, 11, 4)), "does not hold"),
+    (lambda: with_tensor("h", scale=Scale((1.0, 2.0), (), 3)), "do not fit"),
+    (lambda: with_tensor("h", scale=Scale((-1.0,))), "positive"),
+    (lambda: with_tensor("h", scale=Scale((float("nan"),))), "positive"),
     (lambda: image_as(shape=(1, 7, 8, 3), aligned_shape=(1, 7, 16, 3)), "odd"),
     (lambda: image_as(shape=(1, 8, 8, 1), aligned_shape=(1, 8, 16, 1)), "channels"),
     (lambda: image_as(dtype=DType.UINT8), "int8 NHWC"),
     (lambda: image_as(layout=Layout.NCHW), "int8 NHWC"),
     (
-        lambda: replace(
-            small_model(), inputs=(replace(small_model().inputs[0], layout=Layout.NONE),)
-        ),
+        lambda: with_network(inputs=(replace(small_model().inputs[0], layout=Layout.NONE),)),
         "layout",
     ),
     (

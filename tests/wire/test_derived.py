@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, model, perf, program, provenance, tensor
+from bpu_common import inference, load, manifest, model, perf, program, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
 from bpu_common.frame import FrameInput
@@ -48,7 +48,7 @@ RECORDS = {
 }
 BY_HAND = {
     # sections of the file, tests/container
-    model.BpuModel, model.BpuSegment, model.CpuSegment, model.ConstantPlace,
+    model.BpuModel, model.PartProgram, model.ConstantPlace,
     # another protocol's messages, tests/oip
     inference.NamedInference, inference.ModelState, inference.ModelTotals,
     # made on the host of several answers
@@ -65,10 +65,8 @@ NO_VALUES = {
     "ResolveBoardRequest", "ResolveBoardResponse", "ListJobsRequest", "ListJobsResponse",
     "CancelJobRequest", "HoldBoardRequest", "HoldBoardEvent", "StopDaemonRequest", "Roi",
     "StopDaemonResponse",
-    # by hand, with their sections
-    "Manifest", "Model", "Segment", "BpuSegment", "CpuSegment",
     # the entries of a dict[str, scalar]; arrays, with what they hold
-    "Parameter", "Temperature", "Tensor",
+    "Parameter", "HintSection", "Temperature", "Tensor",
     # in the place of an array
     "StoredArray",
 }  # fmt: skip
@@ -80,6 +78,7 @@ def test_every_class_and_every_message_is_converted() -> None:
         daemon_values,
         inference,
         load,
+        manifest,
         model,
         perf,
         program,

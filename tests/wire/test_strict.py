@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from bpu_common import container
 from bpu_common.container.layout import Section, pack, unpack
 from bpu_common.errors import ModelFormatError
+from bpu_common.manifest import SectionKind
+from bpu_common.program import Program
 from bpu_common.structure import form_of
 from bpu_common.wire.gen.openbpu.v1 import board_pb2
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as pb
 from bpu_common.wire.messages import board, budget
-from bpu_common.wire.messages.model import PROGRAM, SectionKind
+from bpu_common.wire.messages.rules import WIRE
 from bpu_common.wire.messages.strict import parse
 from tests.support.models_wire import small_model
 from tests.support.values_wire import values
 
+PROGRAM = next(made for made in WIRE.converters if made.kind is Program)
 UNKNOWN = (
     (b"\x88\x3e\x05", 993),  # a number
     (b"\x8a\x3e\x00", 993),  # an empty string
@@ -79,7 +82,7 @@ def test_an_encoding_that_hides_its_length() -> None:
         parse(pb.Program, hidden, "program")
 
 
-@pytest.mark.parametrize("kind", [SectionKind.MANIFEST, SectionKind.PROGRAM])
+@pytest.mark.parametrize("kind", [SectionKind.MANIFEST, SectionKind.NETWORK, SectionKind.PROGRAM])
 def test_a_file_with_a_field_that_is_not_known_is_refused(kind: SectionKind) -> None:
     sections = unpack(memoryview(container.dump([small_model()])))
     changed = [

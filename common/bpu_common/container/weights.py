@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bpu_common.errors import ModelFormatError
-from bpu_common.model import ConstantPlace, StoredConstant
+from bpu_common.model import Bytes, ConstantPlace, StoredConstant
 from bpu_common.network import Network, Operation, Place, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.program import CHANNEL_PARAM_BYTES
@@ -73,6 +73,19 @@ def pack_weights(ops: Iterable[Operation]) -> PackedWeights:
     section = _Section()
     places = tuple(section.place(op) for op in ops)
     return PackedWeights(bytes(section.data), places)
+
+
+def is_packed(ops: Iterable[Operation], section: Bytes) -> bool:
+    """Whether a section is what `pack_weights` makes of operations.
+
+    Arrays that overlap in the section could be many times as large together: it gives up early.
+    """
+    packed = _Section()
+    for op in ops:
+        packed.place(op)
+        if len(packed.data) > len(section):
+            return False
+    return packed.data == bytes(section)
 
 
 def pack_constants(network: Network) -> PackedConstants:
