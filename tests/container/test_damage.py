@@ -154,6 +154,14 @@ def test_a_section_nobody_refers_to() -> None:
     assert error.where == f"section[{len(SECTIONS)}]"
 
 
+def test_bytes_of_no_operation_behind_the_weights() -> None:
+    [(_, made)] = small_model("a").bpu_parts
+    index = next(i for i, s in enumerate(SECTIONS) if bytes(s.data) == made.weights)
+    error = refused(swapped(index, made.weights + bytes(64)))
+    assert "not those of the operations alone" in error.message
+    assert error.where == "model[0].program 'a_subgraph_0'"
+
+
 def test_a_manifest_that_is_not_the_first() -> None:
     refused(pack([SECTIONS[1], *SECTIONS[2:], SECTIONS[0]]))
     refused(pack([*SECTIONS, SECTIONS[0]]))

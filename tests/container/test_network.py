@@ -189,6 +189,7 @@ BROKEN_NETWORKS = [
     (lambda: with_tensor("w", strides_bytes=(4, 0)), "net.tensor 'w'.strides_bytes", "strides"),
     (lambda: with_tensor("w", scale=Scale((0.0,))), "net.tensor 'w'.scale", "positive"),
     (lambda: with_tensor("w", scale=Scale((1.0,), (1, 2))), "net.tensor 'w'.scale", "zero points"),
+    (lambda: with_tensor("w", scale=Scale((1.0,), (128,))), "net.tensor 'w'.scale", "zero point"),
     (lambda: with_tensor("w", scale=Scale((1.0,), (256,))), "net.tensor 'w'.scale", "256"),
     (lambda: with_tensor("image", scale=Scale()), "net.input 'image'", "otherwise"),
     (

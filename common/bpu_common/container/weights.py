@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from bpu_common.errors import ModelFormatError
-from bpu_common.model import ConstantPlace, StoredConstant
+from bpu_common.model import Bytes, ConstantPlace, StoredConstant
 from bpu_common.network import Network, Operation, Place, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.program import CHANNEL_PARAM_BYTES
@@ -22,6 +23,9 @@ from bpu_common.tensor import I8, AnyArray, DType, align_up
 
 ALIGN = 64
 """Of every array in its section: cache lines, vector loads, and any element type."""
+
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""[start, end) of arrays in their section, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +94,8 @@ def pack_constants(network: Network) -> PackedConstants:
     return PackedConstants(bytes(section.data), parts, constants)
 
 
-def spans(op: Operation, place: ConstantPlace) -> tuple[tuple[int, int], ...]:
-    """[start, end) of each array of an operation in its section."""
+def spans(op: Operation, place: ConstantPlace) -> Spans:
+    """Where the arrays of an operation lie in its section."""
     match op:
         case QConv():
             params_bytes = len(op.weights) * CHANNEL_PARAM_BYTES
@@ -103,6 +107,28 @@ def spans(op: Operation, place: ConstantPlace) -> tuple[tuple[int, int], ...]:
             return ((place.tables, place.tables + op.tables.size),)
         case _:
             return ()
+
+
+def constant_span(constant: StoredConstant) -> tuple[int, int]:
+    """Where a named constant lies in the constants section.
+
+    Raises:
+        ModelFormatError: it is of a type that no array has.
+    """
+    if constant.dtype.size_bits < 8:
+        raise ModelFormatError(f"a constant of {constant.dtype.value} elements")
+    size_bytes = math.prod(constant.shape) * constant.dtype.size_bytes
+    return constant.offset_bytes, constant.offset_bytes + size_bytes
+
+
+def covers(taken: Iterable[tuple[int, int]], section: Bytes) -> bool:
+    """Whether a section holds these arrays and nothing else but zeros that align them."""
+    end = 0
+    for first, last in sorted(taken):
+        if first > align_up(end, ALIGN) or any(section[end:first]):
+            return False
+        end = max(end, last)
+    return end == len(section)
 
 
 def with_arrays(op: Operation, place: ConstantPlace, section: memoryview) -> Operation:
@@ -134,11 +160,9 @@ def constant_array(constant: StoredConstant, section: memoryview) -> AnyArray:
     Raises:
         ModelFormatError: it does not lie within it, or is of a type that no array has.
     """
-    if constant.dtype.size_bits < 8:
-        raise ModelFormatError(f"a constant of {constant.dtype.value} elements")
-    size_bytes = math.prod(constant.shape) * constant.dtype.size_bytes
-    start, end = _span(section, constant.offset_bytes, size_bytes, "")
-    raw = np.frombuffer(section, np.uint8)[start:end] if size_bytes else np.zeros(0, np.uint8)
+    first, last = constant_span(constant)
+    start, end = _span(section, first, last - first, "")
+    raw = np.frombuffer(section, np.uint8)[start:end] if start < end else np.zeros(0, np.uint8)
     if constant.dtype is DType.BOOL and raw.max(initial=0) > 1:
         raise ModelFormatError("a boolean that is neither 0 nor 1")
     return raw.view(constant.dtype.numpy).reshape(constant.shape)

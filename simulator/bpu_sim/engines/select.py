@@ -56,30 +56,21 @@ def open_engine(
     if wanted == "reference":
         engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
         return engine, f"reference arithmetic: {why}"
-    fast, constants = _open_ort(
-        network, (hints or {}).get(ENGINE), digest, threads, load_custom, proofs or Proofs()
-    )
-    slow = "".join(f"; {name} by the reference: {text}" for name, text in fast.slow_parts.items())
-    return fast, f"onnxruntime {onnxruntime.__version__}: {why}; {constants}{slow}"
+    memory = proofs or Proofs()
+    plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)
+    fast = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
+    if digest and not plans.trusted:
+        memory.save(digest, write_hints(network, plans))
+    return fast, f"onnxruntime {onnxruntime.__version__}: {why}; its constants {source}"
 
 
-def _open_ort(
-    network: Network,
-    hints: bytes | memoryview | None,
-    digest: str,
-    threads: int,
-    load_custom: CustomLoader | None,
-    proofs: Proofs,
-) -> tuple[OrtEngine, str]:
-    """The engine, and where its constants come from."""
-    remembered = proofs.load(digest) if digest else None
+def _plans(
+    network: Network, hints: bytes | memoryview, digest: str, memory: Proofs
+) -> tuple[Plans, str]:
+    """The plans, and where their constants come from."""
+    remembered = memory.load(digest) if digest else None
     known = read_hints(network, remembered) if remembered is not None else {}
     if known:
-        plans, source = Plans.of(network, known, trusted=True), "its constants were proved before"
-    else:
-        plans = Plans.of(network, read_hints(network, hints or b""))
-        source = "its constants are proved now" if plans.known else "its constants are searched now"
-    engine = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
-    if digest and not plans.trusted and not engine.slow_parts:
-        proofs.save(digest, write_hints(network, plans))
-    return engine, source
+        return Plans.of(network, known, trusted=True), "were proved before"
+    known = read_hints(network, hints)
+    return Plans.of(network, known), "are proved now" if known else "are searched now"

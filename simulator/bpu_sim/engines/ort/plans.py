@@ -12,15 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import FULL_RANGE, Network, QConv, QEltwise
 from bpu_common.program import EltwiseKind, Pair
 from bpu_common.tensor import I8, I64, DType, TensorSpec
 from bpu_sim.engines.ort.ranges import code_ranges
 from bpu_sim.engines.ort.stage import EXACT_LIMIT, Requants, Stage, requants_of
-
-_FACTOR_LIMIT = 1 << 14
-"""Codes times a smaller factor leave room for their sum below 2^23."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,16 +89,6 @@ class Plans:
             self.eltwises[op.y] = self._plan_eltwise(op)
         return self.eltwises[op.y]
 
-    def may_leave_int32(self, op: QConv) -> bool:
-        """Whether some input takes an accumulator out of int32, which the arithmetic forbids."""
-        if self.trusted:
-            return False
-        lowest, highest = self._reach(op)
-        bias = op.params.bias
-        above, below = highest + np.maximum(bias, 0), lowest + np.minimum(bias, 0)
-        limit = INT32_LIMIT
-        return bool((above > limit).any() or (below < -limit - 1).any())
-
     def _plan_conv(self, op: QConv) -> ConvPlan:
         """Decide between the float32 form and the float64 fallback, with the real weights."""
         if self.trusted and op.y in self.known:
@@ -146,9 +132,7 @@ class Plans:
             case EltwiseKind.SCALE:
                 reach = np.outer(ends_a, ka)
         lowest, highest = np.minimum(reach.min(axis=0), 0), np.maximum(reach.max(axis=0), 0)
-        small = max(np.abs(ka).max(), np.abs(kb).max()) < _FACTOR_LIMIT
-        stage = self._stage(op, requants, lowest, highest) if small else None
-        return EltwisePlan(ka, kb, requants, stage)
+        return EltwisePlan(ka, kb, requants, self._stage(op, requants, lowest, highest))
 
     def _stage(
         self, op: QConv | QEltwise, requants: Requants, lowest: I64, highest: I64
