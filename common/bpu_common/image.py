@@ -133,6 +133,20 @@ def network_input(raw: AnyArray, target: ModelInput) -> I8:
     return picture_codes(codes, target.input_type, target.layout)[None]
 
 
+def resizer_codes(raw: AnyArray, target: ModelInput) -> I8:
+    """The picture that the resizer cuts a region out of, as codes: int8 (H, W, C), value - 128.
+
+    Args:
+        raw: a picture of any size (`picture_codes`); nv12 of the input's own size may be flat.
+
+    Raises:
+        InputError: it is no such picture.
+    """
+    flat = target.input_type.is_nv12 and raw.ndim == 1 and raw.size == target.caller_size_bytes
+    rows = raw.reshape(-1, target.width) if flat else raw
+    return picture_codes(rows, target.input_type, target.layout)
+
+
 def picture_codes(raw: AnyArray, input_type: InputType, layout: Layout) -> I8:
     """A picture of any size as codes: int8 (H, W, C), value - 128.
 

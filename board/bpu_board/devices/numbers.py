@@ -17,10 +17,11 @@ import numpy as np
 
 from bpu_board.device import Inputs, PartValues
 from bpu_common.errors import DeviceFault
-from bpu_common.image import network_input
+from bpu_common.frame import FrameInput
 from bpu_common.model import BpuModel
 from bpu_common.network import Part, Place
 from bpu_common.tensor import AnyArray
+from bpu_sim.inputs import as_network_sees
 
 if TYPE_CHECKING:
     from bpu_sim.machine import ExactPart
@@ -71,7 +72,6 @@ class ModelNumbers:
     def inspect(self, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
         """All arrays between parts, in execution order, read-only; see `Device.inspect`."""
         network = self._model.network
-        raw: Arrays = {name: each.array for name, each in inputs.items()}
         between = list(dict.fromkeys(n for p in network.parts for n in (*p.inputs, *p.outputs)))
         values = self._engine.run(self._as_network_sees(inputs), keep=between)
         found: list[PartValues] = []
@@ -81,9 +81,10 @@ class ModelNumbers:
                 given = {name: values[name] for name in part.inputs}
                 found.append(PartValues(part.name, "CPU", _views(given), _views(made)))
                 continue
-            given = {name: raw.get(name, values[name]) for name in part.inputs}
+            taken = {name: inputs.get(name) or FrameInput(values[name]) for name in part.inputs}
+            given = {name: each.array for name, each in taken.items()}
             specs = {name: network.tensors[name] for name in part.outputs}
-            compared = self._compare(part, given, made) if exact else 0
+            compared = self._compare(part, taken, made) if exact else 0
             found.append(PartValues(part.name, "BPU", _views(given), _views(made), specs, compared))
         self._kept(_digest(inputs), values, inputs)
         return tuple(found)
@@ -100,15 +101,12 @@ class ModelNumbers:
         return made
 
     def _as_network_sees(self, inputs: Inputs) -> Arrays:
-        """Raw pictures become int8 NHWC; everything else stays as it is."""
         return {
-            item.tensor.name: network_input(inputs[item.tensor.name].array, item)
-            if item.input_type.is_image
-            else inputs[item.tensor.name].array
+            item.tensor.name: as_network_sees(inputs[item.tensor.name], item)
             for item in self._model.inputs
         }
 
-    def _compare(self, part: Part, given: Arrays, made: Arrays) -> int:
+    def _compare(self, part: Part, given: Inputs, made: Arrays) -> int:
         from bpu_sim.machine import ExactPart
 
         with self._exact_lock:
@@ -171,10 +169,12 @@ def _bytes_of(arrays: Arrays) -> int:
 
 
 def _digest(inputs: Inputs) -> bytes:
-    """Identity of checked (C-contiguous) inputs; names and shapes are fixed by the model."""
+    """Identity of checked (C-contiguous) inputs; names and types are fixed by the model."""
     state = hashlib.sha256()
     for name in sorted(inputs):
-        state.update(inputs[name].array.data)
+        each = inputs[name]
+        state.update(repr((each.array.shape, each.roi)).encode())
+        state.update(each.array.data)
     return state.digest()
 
 

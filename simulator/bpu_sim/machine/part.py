@@ -10,7 +10,7 @@ import numpy as np
 from bpu_common.caller import canonical
 from bpu_common.errors import DeviceFault, InputError
 from bpu_common.frame import Given, as_frame_inputs
-from bpu_common.image import picture_codes
+from bpu_common.image import resizer_codes
 from bpu_common.model import PartProgram
 from bpu_common.program import IoSlot, Program, Space, Store, Tile
 from bpu_common.tensor import (
@@ -105,8 +105,7 @@ class ExactPart:
             item = inputs[spec.tensor]
             if item.roi is None:
                 raise InputError(f"input '{spec.tensor}' of {self._name} needs a region")
-            target = self._images[spec.tensor]
-            codes = picture_codes(item.array, target.input_type, target.layout)
+            codes = resizer_codes(item.array, self._images[spec.tensor])
             self._executor.set_picture(index, number, codes, item.roi)
 
     def _placed(self, slot: IoSlot, array: AnyArray) -> list[tuple[Tile, AnyArray]]:
