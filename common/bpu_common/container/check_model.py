@@ -46,7 +46,6 @@ def check_model(model: BpuModel, where: str) -> None:
             f"march {model.march!r} is not that of machine {model.machine!r}",
         )
     check_network(model.network, where)
-    _check_features(model, where)
     bpu = {part.name for part in model.network.parts if part.place is Place.BPU}
     with placed(where):
         for name in model.programs:
@@ -62,6 +61,7 @@ def check_model(model: BpuModel, where: str) -> None:
         made = model.programs[part.name]
         check_program(made.program, len(made.weights), len(part.ops), place)
         check_agreement(model, index, where)
+    _check_features(model, where)
 
 
 def _check_features(model: BpuModel, where: str) -> None:

@@ -109,7 +109,7 @@ def _check_roi_input(roi: RoiInput) -> None:
 def _check_slots(slots: tuple[IoSlot, ...], program: Program) -> None:
     names = [slot.tensor for slot in slots] + [roi.tensor for roi in program.rois]
     in_range("number of inputs and outputs", len(names), 0, MAX_SLOTS)
-    unique("input or output", names)
+    unique("place", names)
     taken: list[tuple[int, int, str]] = []
     for slot in slots:
         pitch, name = slot.frame_pitch_bytes, slot.tensor
