@@ -158,7 +158,7 @@ def test_bytes_of_no_operation_behind_the_weights() -> None:
     [(_, made)] = small_model("a").bpu_parts
     index = next(i for i, s in enumerate(SECTIONS) if bytes(s.data) == made.weights)
     error = refused(swapped(index, made.weights + bytes(64)))
-    assert "not those of the operations" in error.message
+    assert "not those of the operations alone" in error.message
     assert error.where == "model[0].program 'a_subgraph_0'"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import numpy as np
 
-from bpu_common.container.weights import spans
+from bpu_common.container.weights import Spans, covers, spans
 from bpu_common.errors import ModelFormatError
 from bpu_common.model import BpuModel, PartProgram
 from bpu_common.network import (
@@ -40,9 +39,6 @@ _SAME: Mapping[type, tuple[type, tuple[str, ...]]] = {
 }
 """Instruction that computes -> what it may work for, and what is the same in both."""
 
-Spans: TypeAlias = tuple[tuple[int, int], ...]
-"""[start, end) of an operation's arrays."""
-
 
 def check_agreement(model: BpuModel, index: int, where: str) -> None:
     """The program of a part has its inputs, outputs and arrays, and works for its operations.
@@ -59,6 +55,9 @@ def check_agreement(model: BpuModel, index: int, where: str) -> None:
     with placed(f"{where}.program {part.name!r}"):
         _check_edges(model, part, made)
     _check_arrays(part, made, f"{where}.part[{index}]")
+    with placed(f"{where}.program {part.name!r}"):
+        own = [each for op, at in zip(part.ops, made.places, strict=True) for each in spans(op, at)]
+        require(covers(own, made.weights), "the weights are not those of the operations alone")
     _check_work(part, made, f"{where}.program {part.name!r}")
 
 

@@ -8,7 +8,10 @@ from dataclasses import replace
 from bpu_common.container.features import refuse_unknown
 from bpu_common.container.weights import (
     constant_array,
+    constant_span,
+    covers,
     pack_constants,
+    spans,
     with_arrays,
 )
 from bpu_common.errors import ModelFormatError
@@ -153,4 +156,12 @@ def _constants(network: Network, stored: StoredArrays, section: memoryview) -> d
             raise prefixed(error, f"constant {constant.name!r}") from None
     if len(found) != len(stored.constants):
         raise ModelFormatError("two constants of one name", where=network.name)
+    taken = [constant_span(constant) for constant in stored.constants]
+    for part, places in zip(network.parts, stored.parts, strict=True):
+        if part.place is Place.CPU:
+            taken += (
+                each for op, at in zip(part.ops, places, strict=True) for each in spans(op, at)
+            )
+    if not covers(taken, section):
+        raise ModelFormatError("the constants section holds more than arrays of the network")
     return found
