@@ -1,4 +1,4 @@
-"""Top-1 of EfficientNet-Lite0's `.bin` against its float model on 400 photos (docs: decisions 24).
+"""Top-1 of EfficientNet-Lite0's `.bin` against its float model on 400 photos.
 
 Float = the original ONNX on RGB pixels (short side 256 bilinear, centre crop 224); `.bin` = the
 same pixels through RGB -> nv12, run by the board runtime. Calibration uses every fifth photo, the

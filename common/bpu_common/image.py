@@ -1,8 +1,10 @@
 """Pictures as the board takes them: RGB to nv12, yuv444 and the rest, and what the network sees.
 
 BT.601 with full range (JPEG), or studio swing for `bt601_video` (Y 16..235, chroma 16..240). nv12
-chroma is the mean of each 2x2 block; reading it back replicates each sample (decisions 6, ours).
-All conversions round half up and saturate. numpy only; 1/65536 fixed point, exact on every CPU.
+chroma is the mean of each 2x2 block; reading it back replicates each sample. All conversions round
+half up and saturate. numpy only; 1/65536 fixed point, exact on every CPU.
+
+Source: docs/arithmetic.md "Colour".
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ MAX_DDR_BYTES = 1 << 30
 MAX_STREAMS = 8
 MAX_SLOTS = 1 << 12
 MAX_FRAMES = 128
-"""Frames that one run computes (vendor_facts: input_batch)."""
+"""Frames that one run computes (docs/board.md "Tensors and tasks")."""
 SLOT_ALIGN = 64
 
 

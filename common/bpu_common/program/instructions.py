@@ -85,7 +85,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Requant:
-    """One requantization, the X3 form (vendor_facts 7.2, decisions 1).
+    """One requantization, the X3 form (docs/arithmetic.md "Requantization").
 
     y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift)
     with arithmetic shifts. The half-LSB of rounding is part of `bias`.

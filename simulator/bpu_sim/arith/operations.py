@@ -27,7 +27,7 @@ def requantize(acc: I64, params: ChannelParams, clamp: Pair = FULL_RANGE) -> I8:
     """Accumulators (..., C) without bias to int8 codes, one parameter entry per channel.
 
     y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift). The half-LSB
-    that turns the truncating shifts into rounding is part of the bias (vendor_facts 7.2).
+    that turns the truncating shifts into rounding is part of the bias (docs/arithmetic.md).
     """
     shifted = (acc.astype(np.int64) + params.bias) >> params.right_shift.astype(np.int64)
     saturated = np.clip(shifted, _INT16_MIN, _INT16_MAX)

@@ -99,7 +99,7 @@ def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
 
 
 def padded_width(width: int, stride: int, spec: MachineSpec) -> int:
-    """Output columns that the array computes for `width` wanted ones (decisions 5)."""
+    """Output columns that the array computes for `width` wanted ones (docs/machine.md)."""
     return align_up(width, spec.width_align if stride == 1 else spec.width_align_stride2)
 
 
@@ -154,8 +154,9 @@ def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
 def _eltwise_cycles(eltwise: Eltwise, spec: MachineSpec) -> int:
     """ADD is a unit convolution (C kernels over C channels), MUL and SCALE go element by element.
 
-    Source of the first: the residual add is compiled to a 1x1 unit convolution and costs MACs
-    (decisions 4); which share of the dense product is really computed is `unit_conv_share`.
+    The residual add is compiled to a 1x1 unit convolution and costs MACs
+    (docs/machine.md "Cost of an instruction"); which share of the dense product is really computed
+    is `unit_conv_share`.
     """
     height, width, channels = eltwise.y.shape_hwc
     vector = _vector_cycles(eltwise.y, 1, spec)

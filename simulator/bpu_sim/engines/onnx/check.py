@@ -1,4 +1,4 @@
-"""Checking ONNX bytes out of a `.bin` before onnxruntime sees them (decisions 10).
+"""Checking ONNX bytes out of a `.bin` before onnxruntime sees them (docs/bin-format.md).
 
 Only known operators of the standard domain, no functions, no strings, no data outside the file
 (except the weights the caller names), no graphs inside nodes, sizes bounded. Whatever the bytes,
