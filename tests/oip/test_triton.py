@@ -144,7 +144,7 @@ def test_server_and_models(client: triton.InferenceServerClient) -> None:
     assert config.instance_group[0].count == 2
     assert config.parameters["data.format"].string_value == "rgb"
     scales = config.parameters["codes.scale"].string_value.split()
-    assert [float(each) for each in scales] == list(tiny_model().outputs[0].scale)
+    assert [float(each) for each in scales] == list(tiny_model().outputs[0].scale.values)
     with pytest.raises(InferenceServerException, match="no model 'nothing'") as caught:
         client.get_model_metadata("nothing")
     assert "NOT_FOUND" in caught.value.status()
