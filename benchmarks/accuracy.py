@@ -1,4 +1,4 @@
-"""Top-1 of EfficientNet-Lite0's `.bin` against its float model on 400 photos (docs: decisions 24).
+"""Top-1 of EfficientNet-Lite0's `.bin` against its float model on 400 photos.
 
 Float = the original ONNX on RGB pixels (short side 256 bilinear, centre crop 224); `.bin` = the
 same pixels through RGB -> nv12, run by the board runtime. Calibration uses every fifth photo, the
@@ -19,12 +19,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from bpu_board.device import Inputs
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container, image
-from bpu_common.model import BpuModel, BpuSegment
+from bpu_common.frame import FrameInput
+from bpu_common.model import BpuModel
 from bpu_host.cli import caldata
-from bpu_sim.fastpath import FastSegment
-from bpu_sim.machine import ExactPart
 
 DATA = Path(os.environ.get("BENCH_DATA", "../shared")).resolve()
 PHOTOS = DATA / "data" / "imagenet_even"
@@ -79,35 +79,32 @@ def convert(folder: Path, method: str) -> BpuModel:
 
 
 class BinRunner:
-    """The `.bin` on a nv12 picture, all segments in order, by fast path and CPU graphs."""
+    """The `.bin` on a nv12 picture, by the engine of the board."""
 
     def __init__(self, model: BpuModel) -> None:
         self.numbers = ModelNumbers(model, threads=2)
         self.name = model.inputs[0].tensor.name
 
+    def feed(self, nv12: NDArray[np.uint8]) -> Inputs:
+        return {self.name: FrameInput(nv12)}
+
     def __call__(self, nv12: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self.numbers.outputs({self.name: nv12})
+        outputs = self.numbers.outputs(self.feed(nv12))
         return np.asarray(next(iter(outputs.values())))
 
 
 def compare_three_ways(model: BpuModel, folder: Path, photos: list[Path]) -> int:
-    """Number of photos on which machine, fast path and quantized ONNX differ in any bit."""
-    segments = [s for s in model.segments if isinstance(s, BpuSegment)]
-    inputs = {i.tensor.name: i for i in model.inputs}
-    source = model.inputs[0]
+    """Number of photos on which instructions, engine and quantized ONNX differ in any bit."""
     quantized = onnxruntime.InferenceSession(folder / "out" / "effnet_quantized_model.onnx")
     runner = BinRunner(model)
+    source = model.inputs[0]
     differing = 0
-    exact = ExactPart(segments[0], inputs)
-    fast = FastSegment(segments[0], inputs, threads=2)
     for path in photos:
         nv12 = image.rgb_to_nv12(pixels(path))
-        feed = {source.tensor.name: nv12}
-        a, b = exact.run(feed), fast.run(feed)
-        same = all(np.array_equal(a[name], b[name]) for name in segments[0].outputs)
+        runner.numbers.inspect(runner.feed(nv12), exact=True)  # raises where they differ
         network = image.network_input(nv12, source)
         c = quantized.run(None, {quantized.get_inputs()[0].name: network})[0]
-        differing += not (same and np.array_equal(np.asarray(c), runner(nv12)))
+        differing += not np.array_equal(np.asarray(c), runner(nv12))
     return differing
 
 

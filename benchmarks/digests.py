@@ -53,8 +53,8 @@ class Found:
         outputs: sha256 of the dumped outputs of the `.bin`, all pictures in turn.
         quantized: sha256 of the outputs of the quantized ONNX.
         bin_size_bytes: size of the `.bin`.
-        cycles: predicted cycles of all BPU segments.
-        calls: function calls of all BPU segments.
+        cycles: predicted cycles of all BPU parts.
+        calls: function calls of all BPU parts.
     """
 
     outputs: str

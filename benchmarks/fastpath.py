@@ -1,7 +1,7 @@
-"""Time of the BPU segments on the fast path against onnxruntime float32 on the same network.
+"""Time of the BPU parts in the onnxruntime engine against float32 on the same network.
 
 Batch 1, 2 threads, wall clock, rounds interleaved. Four runs:
-- fast path: the BPU segments, reading the nv12 picture and the colour convolution included;
+- engine: the BPU parts, reading the nv12 picture and the colour convolution included;
 - float32: the ONNX file as it is, in onnxruntime with default options (the marks are against it);
 - folded: the same with initializers taken out of the graph's inputs, so that onnxruntime may fold
   batch norm (some exporters list them there, CenterFace's does);
@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from bpu_common.model import BpuSegment
-from bpu_common.network import BPU_OPS, Network, QConv, QEltwise, tensors_read
-from bpu_common.tensor import AnyArray, InputType, Layout
+from bpu_common.image import network_input
+from bpu_common.network import BPU_OPS, Network, Part, Place, QConv, QEltwise, tensors_read
+from bpu_common.tensor import AnyArray, InputType, Layout, ModelInput
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
+from bpu_sim.engines import OrtEngine
 from bpu_sim.engines.onnx.emitter import Emitter, model_bytes, value_info
-from bpu_sim.fastpath import FastSegment
 
 DATA = Path(os.environ.get("BENCH_DATA", "../shared")).resolve()
 MARKS = {"centerface_512": 2.0, "efficientnet-lite0_224": 3.0}
@@ -86,22 +86,33 @@ def float_run(path: Path, *, folded: bool) -> Run:
 
 
 def fast_run(found: Compiled) -> Run:
-    """All BPU segments of the model, each fed with noise."""
-    images = {each.tensor.name: each for each in found.network.inputs}
+    """All BPU parts of the model, each fed with noise."""
+    network = found.network
+    engine = OrtEngine(network, threads=THREADS)
     rng = np.random.default_rng(0)
-    work: list[tuple[FastSegment, Mapping[str, AnyArray]]] = []
-    for segment in found.model.segments:
-        if not isinstance(segment, BpuSegment):
+    work: list[tuple[Part, dict[str, AnyArray]]] = []
+    raw: list[tuple[dict[str, AnyArray], ModelInput, AnyArray]] = []
+    for part in network.parts:
+        if part.place is not Place.BPU:
             continue
         feeds: dict[str, AnyArray] = {}
-        for name in segment.inputs:
-            if name in images:
-                feeds[name] = rng.integers(0, 256, images[name].caller_shape).astype(np.uint8)
+        for name in part.inputs:
+            if name in network.images:
+                image = network.images[name]
+                pixels = rng.integers(0, 256, image.caller_shape).astype(np.uint8)
+                raw.append((feeds, image, pixels))
             else:
-                shape = (1, *found.network.tensors[name].shape_hwc)
+                shape = network.tensors[name].shape
                 feeds[name] = rng.integers(-128, 128, shape).astype(np.int8)
-        work.append((FastSegment(segment, images, THREADS), feeds))
-    return lambda: [fast.run(feeds) for fast, feeds in work]
+        work.append((part, feeds))
+
+    def run() -> None:
+        for feeds, image, pixels in raw:
+            feeds[image.tensor.name] = network_input(pixels, image)
+        for part, feeds in work:
+            engine.run_part(part, feeds)
+
+    return run
 
 
 def floor_run(network: Network) -> Run:
@@ -121,7 +132,7 @@ def floor_run(network: Network) -> Run:
     read = {name for op in ops for name in tensors_read(op)}
     inputs, outputs = sorted(read - made), sorted(made - read)
 
-    def edges(names: list[str]) -> list[onnx.ValueInfoProto]:
+    def edges(names: list[str]) -> list[bytes]:
         shapes = {name: network.tensors[name].shape_hwc for name in names}
         return [value_info(n, "float32", (1, c, h, w)) for n, (h, w, c) in shapes.items()]
 
@@ -174,8 +185,8 @@ def ratio(above: list[float], below: list[float]) -> float:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    print("## Fast path against float32\n")
-    print("| network | fast path ms | float32 | folded | floor | mark |")
+    print("## Engine against float32\n")
+    print("| network | engine ms | float32 | folded | floor | mark |")
     print("|---|---|---|---|---|---|")
     missed = False
     for name, mark in MARKS.items():
@@ -191,7 +202,7 @@ def main() -> int:
             f"{statistics.median(each) * 1e3:.1f} ms, {ratio(fast, each):.2f}x" for each in rest
         ]
         print(f"| {name} | {statistics.median(fast) * 1e3:.1f} | {' | '.join(shown)} | {mark}x |")
-    print(f"\n{THREADS} threads, batch 1, medians of {rounds} interleaved rounds; Nx: fast / it.")
+    print(f"\n{THREADS} threads, batch 1, medians of {rounds} interleaved rounds; Nx: engine / it.")
     return int(missed)
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from bpu_common import container
-from bpu_common.model import BpuModel, CpuNode, CpuSegment
+from bpu_common.model import BpuModel
+from bpu_common.network import ModelOutput, Network, OnnxOp, Part, Place
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.memory import keep_large_blocks
@@ -42,32 +42,22 @@ def model_of(name: str, shape: tuple[int, ...]) -> BpuModel:
     """Takes a tensor and answers with its first values: no work worth measuring."""
     x = TensorSpec("x", shape, DType.FLOAT32)
     y = TensorSpec("y", (1, REPLY_VALUES), DType.FLOAT32)
-    constants = [
-        onnx.numpy_helper.from_array(np.array([value], np.int64), constant)
-        for constant, value in (("start", 0), ("end", REPLY_VALUES), ("axis", 1))
-    ]
-    graph = helper.make_graph(
-        [helper.make_node("Slice", ["x", "start", "end", "axis"], ["y"])],
-        "first",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, y.shape)],
-        constants,
-    )
-    onnx_model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10
-    )
-    segment = CpuSegment(
-        "first", ("x",), ("y",), onnx_model.SerializeToString(), (CpuNode("s", "Slice", 1000),)
-    )
-    return BpuModel(
+    constants = {
+        "start": np.array([0], np.int64),
+        "end": np.array([REPLY_VALUES], np.int64),
+        "axis": np.array([1], np.int64),
+    }
+    node = helper.make_node("Slice", ["x", *constants], ["y"])
+    first = OnnxOp("first", "Slice", ("x", *constants), ("y",), node.SerializeToString())
+    network = Network(
         name=name,
-        march="bernoulli2",
-        machine="x3m",
-        inputs=(ModelInput(x, InputType.FEATUREMAP, Layout.NONE),),
-        outputs=(y,),
-        segments=(segment,),
         tensors={"x": x, "y": y},
+        inputs=(ModelInput(x, InputType.FEATUREMAP, Layout.NONE),),
+        outputs=(ModelOutput("y", "y"),),
+        parts=(Part(f"{name}_cpu_0", Place.CPU, (first,), ("x",), ("y",)),),
+        constants=constants,
     )
+    return BpuModel(network, "bernoulli2", "x3m", programs={})
 
 
 async def serve_raw(address: str) -> None:

@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks.remote_infer import _METHOD, ROUNDS, SIZES, measure, model_of
 from bpu_common import container
-from bpu_common.model import BpuSegment
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.memory import keep_large_blocks
 from bpu_host.boards import BoardEntry
@@ -45,11 +44,9 @@ RECOVERY_LIMIT_S = 5.0
 def heavy(path: Path, seed: int) -> Path:
     """A model file of UPLOAD_MIB that cannot be compressed."""
     model = tiny_model("heavy")
-    ballast = np.random.default_rng(seed).integers(0, 256, UPLOAD_MIB << 20, np.uint8).tobytes()
-    segment = model.segments[0]
-    assert isinstance(segment, BpuSegment)
-    segment = replace(segment, weights=bytes(segment.weights) + ballast)
-    path.write_bytes(container.dump([replace(model, segments=(segment, *model.segments[1:]))]))
+    ballast = np.random.default_rng(seed).integers(0, 256, UPLOAD_MIB << 20, np.uint8)
+    network = replace(model.network, constants={"ballast": ballast})
+    path.write_bytes(container.dump([replace(model, network=network)]))
     return path
 
 

@@ -17,7 +17,7 @@ from benchmarks.compiling import compiled
 from benchmarks.fidelity.published import ACCEPTED, FURTHER, Published
 from benchmarks.networks import NETWORKS
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, BpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.task import (
     BpuStep,
     TaskControl,
@@ -47,7 +47,7 @@ class Measured:
 def measure(model: BpuModel) -> Measured:
     """Latency of a lone frame and throughput of eight threads, in device time."""
     plan = task_plan(model, SPEC)
-    programs = [s.program for s in model.segments if isinstance(s, BpuSegment)]
+    programs = [made.program for _, made in model.bpu_parts]
     timings = [predict(program, SPEC) for program in programs]
     limits = [bounds(program, SPEC) for program in programs]
     cycle_ms = 1e3 / SPEC.clock_hz

@@ -2,8 +2,8 @@
 
 A device opens model *files* and tells what is in them as `ModelInfo`; what a file looks like inside
 is its own business, so a vendor's library with the vendor's files can stand behind the seam. Its
-unit of work is the task, one frame of one model (decisions 17): a device schedules inside itself,
-so nothing above may rely on driving single function calls.
+unit of work is the task, one frame of one model (docs/board.md "Tensors and tasks"): a device
+schedules inside itself, so nothing above may rely on driving single function calls.
 
 `Device` is what every device must do. `Plans`, `Observes` and `Inspects` are what one may be able
 to tell beyond that; callers ask with `isinstance` and say plainly what a device cannot tell.

@@ -10,7 +10,7 @@ from bpu_common.errors import InputError
 from bpu_common.tensor import AnyArray, InputSource, ModelInput
 
 ROI_LEAST, ROI_END = 16, 256
-"""Width and height of a region of interest: from 16 to below 256 (vendor_facts 2.5)."""
+"""Width and height of a region of interest: from 16 to below 256 (docs/board.md)."""
 
 
 class Roi(NamedTuple):
@@ -73,7 +73,7 @@ def as_frame_inputs(given: Given) -> dict[str, FrameInput]:
 
 
 def check_roi(model: str, spec: ModelInput, roi: Roi | None) -> None:
-    """Whether an input takes this region of interest (vendor_facts 2.5).
+    """Whether an input takes this region of interest (docs/board.md "Tensors and tasks").
 
     Raises:
         InputError: it takes none, or not this one; the message names input and rule.

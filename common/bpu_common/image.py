@@ -1,8 +1,10 @@
 """Pictures as the board takes them: RGB to nv12, yuv444 and the rest, and what the network sees.
 
 BT.601 with full range (JPEG), or studio swing for `bt601_video` (Y 16..235, chroma 16..240). nv12
-chroma is the mean of each 2x2 block; reading it back replicates each sample (decisions 6, ours).
-All conversions round half up and saturate. numpy only; 1/65536 fixed point, exact on every CPU.
+chroma is the mean of each 2x2 block; reading it back replicates each sample. All conversions round
+half up and saturate. numpy only; 1/65536 fixed point, exact on every CPU.
+
+Source: docs/arithmetic.md "Colour".
 """
 
 from __future__ import annotations
@@ -128,15 +130,34 @@ def network_input(raw: AnyArray, target: ModelInput) -> I8:
         InputError: it does not fit.
     """
     codes = canonical(raw, target).view(np.uint8)
-    _, height, width, channels = target.tensor.shape
     if target.input_type.is_nv12:
-        pixels = nv12_to_yuv444(codes, height, width)
-    elif target.layout is Layout.NCHW:
-        pixels = codes.reshape(channels, height, width).transpose(1, 2, 0)
+        codes = codes.reshape(-1, target.width)
+    return picture_codes(codes, target.input_type, target.layout)[None]
+
+
+def picture_codes(raw: AnyArray, input_type: InputType, layout: Layout) -> I8:
+    """A picture of any size as codes: int8 (H, W, C), value - 128.
+
+    Args:
+        raw: uint8: nv12 in rows, (H * 3 / 2, W); others (1, H, W, C) or (1, C, H, W) by `layout`.
+
+    Raises:
+        InputError: it is no such picture.
+    """
+    if raw.dtype != np.uint8 or raw.ndim != (2 if input_type.is_nv12 else 4) or 0 in raw.shape:
+        raise InputError(
+            f"{raw.dtype} {raw.shape} is no {input_type.value} picture",
+            hint="nv12 comes in rows, (H * 3 / 2, W), others with their batch of 1 and channels",
+        )
+    codes = raw.view(np.uint8)
+    if input_type.is_nv12:
+        pixels = nv12_to_yuv444(codes.reshape(-1), raw.shape[0] * 2 // 3, raw.shape[1])
     else:
-        pixels = codes.reshape(height, width, channels)
+        pixels = codes[0].transpose(1, 2, 0) if layout is Layout.NCHW else codes[0]
+        if len(raw) != 1 or pixels.shape[2] != input_type.channels:
+            raise InputError(f"{raw.shape} is no {input_type.value} picture")
     # Flipping the top bit of an unsigned byte subtracts 128 in two's complement.
-    return np.bitwise_xor(np.ascontiguousarray(pixels[None]), np.uint8(0x80)).view(np.int8)
+    return np.bitwise_xor(np.ascontiguousarray(pixels), np.uint8(0x80)).view(np.int8)
 
 
 def _planes(rgb: U8) -> tuple[I32, I32, I32]:

@@ -1,9 +1,9 @@
 """What the chip's operators and number formats allow, each figure once, with its source.
 
 Sources: TABLE = the published operator list of the chip (`rules/x3_operators.csv` restates it),
-FACTS = public hardware facts (docs/machine.md), FORMAT = the width of a field of our own format,
-OURS = our choice where nothing is published. The figures of one chip (arrays, clocks, memories) are
-in `machine.py`.
+FACTS = public facts (docs/machine.md, docs/arithmetic.md), FORMAT = the width of a field of our own
+format, OURS = our choice where nothing is published. The figures of one chip (arrays, clocks,
+memories) are in `machine.py`.
 """
 
 from __future__ import annotations
@@ -61,4 +61,4 @@ INT32_LIMIT = (1 << 31) - 1  # FACTS: magnitude of an accumulator
 RESIZE_STEPS = 256  # OURS: a weight of an interpolation is 0 to 255 of so many
 
 # Function calls.
-LEAST_CALL_US = 1000  # TABLE (max_time_per_fc): shorter calls cannot be asked for
+LEAST_CALL_US = 1000  # FACTS (docs/preemption.md): shorter calls cannot be asked for

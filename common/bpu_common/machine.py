@@ -49,14 +49,14 @@ class MachineSpec:
     elements_per_cycle: int = 32  # pooling, element-wise, look-up, move; ASSUMED
     layer_setup_cycles: int = 6_000  # engine reconfiguration per layer; FITTED (see docs)
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
-    sram_bytes: int = 1 << 20  # per core; ASSUMED, row F01 fits it
+    sram_bytes: int = 1 << 20  # per core; ASSUMED
     ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
     ddr_total_bytes_per_cycle: float = 12.8  # x32 at 3200 MT/s, shared by all; FACTS
     ddr_latency_cycles: int = 1_000  # from the last byte to its use; ASSUMED
     ddr_burst_bytes: int = 16  # one beat of a 128-bit bus; ASSUMED
     dma_issue_cycles: int = 20  # per DMA instruction, before its first byte; ASSUMED
-    hardware_queue_limit: int = 1  # function calls queued per core (decisions 15)
-    preempting_priorities: tuple[int, ...] = (255,)  # decisions 15
+    hardware_queue_limit: int = 1  # function calls queued per core; docs/machine.md
+    preempting_priorities: tuple[int, ...] = (255,)  # docs/preemption.md
     watchdog_ns: int = 5_000_000_000  # no progress for so long resets a core; ASSUMED
     cpu: CpuSpec = CpuSpec()
 

@@ -46,11 +46,13 @@ class PartProgram:
         program: equal to the part's operations bit for bit. Its inputs and outputs are those of the
             part; an input that is an image input of the model is fed with raw uint8.
         weights: read-only bytes of the WEIGHTS space (may be a view of the mapped file): the arrays
-            of the part's operations as `container.weights` packs them.
+            of the part's operations.
+        places: where they lie there, one for each operation (`container.weights` packs them).
     """
 
     program: Program
     weights: Bytes
+    places: tuple[ConstantPlace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

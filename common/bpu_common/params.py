@@ -1,7 +1,8 @@
 """Per-output-channel parameters of a convolution and their 8-byte table entry.
 
 Entry, little endian: int16 bias_q, uint8 bias_shift, uint8 right_shift, uint16 multiplier,
-uint8 out_shift, uint8 zero. The bias that counts is `bias_q << bias_shift` (decisions 2).
+uint8 out_shift, uint8 zero. The bias that counts is `bias_q << bias_shift`
+(docs/arithmetic.md "Requantization").
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from bpu_common.task import CORE_ANY, PRIORITY_HIGHEST, PRIORITY_LOWEST
 from bpu_common.tensor import AnyArray
 
 MAX_THREADS = 8
-"""`thread_num` above this acts as this (vendor_facts 1.2)."""
+"""`thread_num` above this acts as this (docs/board.md "`hrt_model_exec`")."""
 
 DEFAULT_FRAME_COUNT = 200
 FRAMES_PER_REPORT = 200
-"""A progress report is made once for so many frames (vendor_facts 1.2)."""
+"""A progress report is made once for so many frames (docs/board.md "`hrt_model_exec`")."""
 
 MINUTE_NS = 60 * 1_000_000_000
 

@@ -16,7 +16,7 @@ CORE_ANY = 0
 
 @dataclass(frozen=True, slots=True)
 class TaskControl:
-    """How a task is to be run (vendor_facts 2.3).
+    """How a task is to be run (docs/board.md "Tensors and tasks").
 
     Attributes:
         core_id: 0 any core, 1 core 0, 2 core 1.

@@ -22,13 +22,14 @@ AnyArray = NDArray[np.generic]
 INT8_MAX = 127
 
 DDR_WIDTH_ALIGN = 16
-"""Width of a tensor row in DDR is padded to this many pixels (vendor_facts 2.4, decisions 5)."""
+"""Width of a tensor row in DDR is padded to this many pixels (docs/machine.md)."""
 
 
 class DType(enum.Enum):
     """Element type; the value is its name in numpy (INT4 and UINT4, which numpy has not, by ours).
 
-    The vendor's tensor types (vendor_facts 2.2) and BOOL, which CPU operators know.
+    The vendor's tensor types, and BOOL, which CPU operators know
+    (docs/board.md "Tensors and tasks").
     """
 
     INT4 = "int4"
@@ -135,7 +136,8 @@ class Scale:
     Attributes:
         values: one: for the whole tensor; several: one per index of `axis`; none: not quantized.
         zero_points: the code of real 0 for each value; empty: all are 0. A tensor that is never
-            negative may be stored minus 128 steps: its zero point is -128 (design: 256 codes).
+            negative may be stored minus 128 steps: its zero point is -128
+            (docs/arithmetic.md "Values").
         axis: the axis the values go along (3 for NHWC channels), -1 for one value.
     """
 

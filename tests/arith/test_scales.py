@@ -51,7 +51,7 @@ def test_bias_is_the_exact_value_rounded_once(
 
 
 def test_published_bias_sample() -> None:
-    """vendor_facts 7.2: 41200.76 accumulator steps are stored as 20600 with b_scale 1."""
+    """41200.76 accumulator steps are stored as 20600 with b_scale 1 (docs/arithmetic.md)."""
     params = arith.channel_params(np.array([41200.76]), np.ones(1), np.ones(1), int32_output=True)
     assert (params.bias_q[0], params.bias_shift[0]) == (20600, 1)
     assert (params.right_shift[0], params.multiplier[0], params.out_shift[0]) == (0, 0, 0)

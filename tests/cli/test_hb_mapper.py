@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bpu_common import container
-from bpu_common.model import BpuSegment
 from bpu_host.cli.hb_mapper import cli
 from tests.support.nets_front import Net, classifier
 from tests.support.yaml_front import write
@@ -91,9 +90,9 @@ def test_the_bin_holds_what_the_tables_say(folder: Path) -> None:
     assert (model.name, model.march, model.machine) == ("net", "bernoulli2", "x3m")
     assert [item.tensor.name for item in model.inputs] == ["data"]
     assert [item.name for item in model.outputs] == ["logits"]
-    assert sum(isinstance(segment, BpuSegment) for segment in model.segments) == 1
-    assert model.parameters["model_parameters.onnx_model"] == "net.onnx"
-    assert str(folder) not in str(model.parameters)
+    assert len(model.bpu_parts) == 1
+    assert model.facts["model_parameters.onnx_model"] == "net.onnx"
+    assert str(folder) not in str(model.facts)
 
 
 def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:

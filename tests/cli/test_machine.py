@@ -49,7 +49,7 @@ def test_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", list(MACHINES))
 def test_the_flag_of_the_checker(folder: Path, machine: str) -> None:
     model, output = checked("--machine", machine)
-    assert model.machine == model.parameters[KEY] == machine
+    assert model.machine == model.facts[KEY] == machine
     assert f"Machine: {machine}, 2 cores at {MACHINES[machine].clock_hz / 1e6:g} MHz" in output
 
 
@@ -62,7 +62,7 @@ def test_the_flag_of_makertbin_wins_over_the_key(folder: Path) -> None:
         done = CliRunner().invoke(cli, arguments)
         assert done.exit_code == 0, done.output
         (model,) = container.load(folder / "model_output" / "net.bin")
-        assert model.machine == model.parameters[KEY] == machine
+        assert model.machine == model.facts[KEY] == machine
 
 
 def test_latency_follows_the_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,9 +83,9 @@ def test_latency_follows_the_machine(folder: Path, monkeypatch: pytest.MonkeyPat
     cycles, latency_us, names = {}, {}, {}
     for name in MACHINES:
         made = compile_model(replace(config, machine=name), measure=False)
-        segments = [s for s in made.model.segments if hasattr(s, "program")]
+        programs = [part.program for _, part in made.model.bpu_parts]
         names[name] = made.model.machine
-        cycles[name] = sum(c.predicted_cycles for s in segments for c in s.program.calls)
+        cycles[name] = sum(c.predicted_cycles for p in programs for c in p.calls)
         latency_us[name] = sum(each.latency_us for each in made.estimates)
     assert names == {name: name for name in MACHINES}
     assert cycles["x3m"] == cycles["j3"] == cycles["x3e"]

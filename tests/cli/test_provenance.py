@@ -98,7 +98,7 @@ def test_the_samples_count(tmp_path: Path) -> None:
 
 def test_it_is_shown_with_the_model_and_holds_no_path(tmp_path: Path) -> None:
     made = compiled(split_model(tmp_path / "a"))
-    facts = made.model.parameters
+    facts = made.model.facts
     assert facts == made.provenance.parameters()
     assert str(tmp_path) not in str(made.provenance)
     assert set(made.provenance.versions) == {"openbpu", "python", "numpy", "onnx", "onnxruntime"}

@@ -12,7 +12,7 @@ import pytest
 
 from bpu_common import container
 from bpu_common.machine import MACHINES, MachineSpec
-from bpu_common.model import BpuModel, BpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.tensor import InputType, Layout
 from bpu_host.compiler.api import compile_model
 from bpu_host.compiler.config.values import CalibrationMethod, CompileConfig, InputConfig
@@ -33,7 +33,7 @@ class Effect:
     """What a conversion costs on the chip.
 
     Attributes:
-        cycles: of all BPU segments, alone on one core; `duration_ns` is their time.
+        cycles: of all BPU parts, alone on one core; `duration_ns` is their time.
         ddr_bytes: read and written by them.
         call_cycles: of each function call.
     """
@@ -90,7 +90,7 @@ NETWORKS = {each.__name__: each for each in (residual, chain, large_map, tail)}
 
 def measure(model: BpuModel, spec: MachineSpec, size_bytes: int) -> Effect:
     """Cycles and bytes of a model's programs on `spec`."""
-    timings = [predict(s.program, spec) for s in model.segments if isinstance(s, BpuSegment)]
+    timings = [predict(made.program, spec) for _, made in model.bpu_parts]
     return Effect(
         model,
         size_bytes,

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from bpu_common.errors import ConfigError
-from bpu_common.model import CpuSegment
 from bpu_common.tensor import InputSource
 from bpu_host.compiler.config import load_config
-from tests.compile_effects.conftest import PICTURE, Convert
+from tests.compile_effects.conftest import PICTURE, Convert, Effect
 from tests.support.yaml_front import write
 
 
@@ -46,7 +45,7 @@ def test_input_source_is_written_into_the_model(convert: Convert, source: InputS
 def test_run_on_cpu_moves_work_from_the_bpu(convert: Convert) -> None:
     plain, moved = convert("residual"), convert("residual", run_on_cpu=("conv4",))
     assert _on_cpu(moved) > _on_cpu(plain)
-    assert len(moved.model.segments) > len(plain.model.segments)
+    assert len(moved.model.network.parts) > len(plain.model.network.parts)
 
 
 def test_run_on_bpu_moves_work_to_it(convert: Convert) -> None:
@@ -69,7 +68,8 @@ def test_a_percentile_lowers_thresholds(convert: Convert) -> None:
     assert any(after[name] < before[name] for name in known)
 
 
-def _on_cpu(effect) -> int:
-    """Operators that CPU segments hold, apart from quantizing and dequantizing."""
-    nodes = [n for s in effect.model.segments if isinstance(s, CpuSegment) for n in s.nodes]
-    return sum(not node.op_type.startswith("Hz") for node in nodes)
+def _on_cpu(effect: Effect) -> int:
+    """Operators of the float model that run on the CPU."""
+    return sum(
+        node.on == "CPU" and not node.op_type.startswith("Hz") for node in effect.model.nodes
+    )

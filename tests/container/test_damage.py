@@ -158,7 +158,7 @@ def test_bytes_of_no_operation_behind_the_weights() -> None:
     [(_, made)] = small_model("a").bpu_parts
     index = next(i for i, s in enumerate(SECTIONS) if bytes(s.data) == made.weights)
     error = refused(swapped(index, made.weights + bytes(64)))
-    assert "not those of the operations" in error.message
+    assert "not those of the operations alone" in error.message
     assert error.where == "model[0].program 'a_subgraph_0'"
 
 
@@ -188,8 +188,11 @@ def test_a_file_over_the_limit_is_refused_without_reading_it(tmp_path: Path) -> 
     ("kind", "unit"),
     [
         ("PROGRAM", b"\x0a\x00"),  # empty function calls
-        ("PROGRAM", b"\x0a\x02\x12\x00"),  # each with an empty instruction
-        ("PROGRAM", b"\x0a\xeb\x07\x12\xe8\x07\x12\xe5\x07" + bytes(997)),  # full of waits
+        ("PROGRAM", b"\x0a\x02\x12\x00"),  # each with an empty stream
+        (
+            "PROGRAM",
+            b"\x0a\xee\x07\x12\xeb\x07\x0a\xe8\x07\x12\xe5\x07" + bytes(997),
+        ),  # full of waits
         ("MANIFEST", b"\x0a\x00"),  # empty models
         ("MANIFEST", b"\x0a\x02\x3a\x00"),  # each with an empty node
         ("NETWORK", b"\x12\x00"),  # empty tensors

@@ -125,7 +125,7 @@ BROKEN_OPS = [
     ("pad", lambda o: replace(o, value=200), "value", "value 200"),
     ("pad", lambda o: replace(o, pads_tlbr=(0, 1, 1, 1)), "y", "(1, 5, 6, 8)"),
     ("blocks", lambda o: replace(o, block=3), "block", "blocks of 3"),
-    ("own", lambda o: replace(o, module="/home/user/layers.py"), "module", "no import path"),
+    ("own", lambda o: replace(o, module="/srv/layers.py"), "module", "no import path"),
     ("own", lambda o: replace(o, module="user/layers"), "module", "no import path"),
     ("own", lambda o: replace(o, module="..layers"), "module", "no import path"),
     ("own", lambda o: replace(o, class_name="a.b"), "class_name", "no class"),
@@ -189,6 +189,7 @@ BROKEN_NETWORKS = [
     (lambda: with_tensor("w", strides_bytes=(4, 0)), "net.tensor 'w'.strides_bytes", "strides"),
     (lambda: with_tensor("w", scale=Scale((0.0,))), "net.tensor 'w'.scale", "positive"),
     (lambda: with_tensor("w", scale=Scale((1.0,), (1, 2))), "net.tensor 'w'.scale", "zero points"),
+    (lambda: with_tensor("w", scale=Scale((1.0,), (128,))), "net.tensor 'w'.scale", "zero point"),
     (lambda: with_tensor("w", scale=Scale((1.0,), (256,))), "net.tensor 'w'.scale", "256"),
     (lambda: with_tensor("image", scale=Scale()), "net.input 'image'", "otherwise"),
     (

@@ -11,16 +11,20 @@ from bpu_common import container
 from bpu_common.errors import ModelFormatError
 from bpu_common.model import BpuModel
 from bpu_common.program import (
+    AwaitStream,
     Axis,
     Conv,
     Eltwise,
+    Engine,
     Fill,
+    FunctionCall,
     Image,
     Instruction,
     IoSlot,
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Program,
@@ -28,6 +32,7 @@ from bpu_common.program import (
     Resize,
     Space,
     Store,
+    Stream,
 )
 from bpu_common.tensor import DType, InputType, Layout, Scale
 from tests.support.models_wire import all_instructions, small_model, sram, tile
@@ -52,7 +57,7 @@ def with_instruction(kind: type[Instruction], change: Callable[..., Instruction]
     listed[index] = change(listed[index])
 
     def swap(program: Program) -> Program:
-        first = replace(program.calls[0], instructions=tuple(listed))
+        first = FunctionCall.on_one_core(program.calls[0].name, listed)
         return replace(program, calls=(first, *program.calls[1:]))
 
     return with_program(swap)
@@ -67,7 +72,7 @@ def entry(instruction: Eltwise, **changed: object) -> Eltwise:
 
 
 BROKEN_INSTRUCTIONS = [
-    (Fill, lambda i: replace(i, layer=4), "layer 4"),
+    (Fill, lambda i: replace(i, operation=1 << 16), "operation 65536"),
     (Fill, lambda i: replace(i, waits=(2,)), "waits"),
     (Fill, lambda i: replace(i, waits=(0, 0)), "waits"),
     (Fill, lambda i: replace(i, value=128), "value 128"),
@@ -85,8 +90,9 @@ BROKEN_INSTRUCTIONS = [
     (Store, lambda i: replace(i, dst=tile(Space.WEIGHTS, 0, (3, 7, 8), DType.INT32)), "written"),
     (Store, lambda i: replace(i, dst=tile(Space.IO, 4088, (3, 7, 8), DType.INT32)), "IO"),
     (Store, lambda i: replace(i, dst=tile(Space.IO, 258, (3, 7, 8), DType.INT32)), "aligned"),
-    (LoadConst, lambda i: replace(i, src_offset_bytes=WEIGHTS_END - 511), "source"),
+    (LoadConst, lambda i: replace(i, src_offset_bytes=WEIGHTS_END - 215), "source"),
     (LoadConst, lambda i: replace(i, dst_offset_bytes=4000), "destination"),
+    (LoadConst, lambda i: replace(i, operation=3), "not those of 'lut'"),
     (LoadImage, lambda i: replace(i, row0=5), "rows 5 to 9"),
     (LoadImage, lambda i: replace(i, image=replace(i.image, stride_bytes=7)), "stride"),
     (LoadImage, lambda i: replace(i, image=replace(i.image, offset_bytes=4000)), "picture"),
@@ -101,8 +107,20 @@ BROKEN_INSTRUCTIONS = [
     (Conv, lambda i: replace(i, params_offset_bytes=4040), "parameters"),
     (Conv, lambda i: replace(i, clamp=(0, 128)), "clamp"),
     (Conv, lambda i: replace(i, clamp=(5, 4)), "clamp"),
+    (Conv, lambda i: replace(i, clamp=(0, 126)), "that of 'conv' is (0, 127)"),
+    (Conv, lambda i: replace(i, pad_code=1), "pad_code 1, that of 'conv' is 0"),
+    (Conv, lambda i: replace(i, pad_code=128), "pad code 128"),
+    (Conv, lambda i: replace(i, addend=i.x, factors=(1,)), "an addend of (4, 8, 3)"),
+    (Conv, lambda i: replace(i, addend=i.y, factors=(1, 2)), "2 factors"),
+    (Conv, lambda i: replace(i, addend=i.y, factors=(128,)), "factor 128"),
+    (Conv, lambda i: replace(i, factors=(1,)), "factors without an addend"),
+    (Conv, lambda i: replace(i, operation=1), "works for 'pool', which is none"),
+    (LoadRoi, lambda i: replace(i, roi=1), "region 1"),
+    (LoadRoi, lambda i: replace(i, frame=1), "frame 1"),
+    (LoadRoi, lambda i: replace(i, row0=5), "rows 5 to 9"),
+    (LoadRoi, lambda i: replace(i, dst=sram(0, 4, 8, 1)), "rows 2 to 6 of 8 x 1"),
     (MaxPool, lambda i: replace(i, pads_tlbr=(3, 1, 1, 1)), "padding"),
-    (MaxPool, lambda i: replace(i, stride_hw=(1, 2)), "height of y"),
+    (MaxPool, lambda i: replace(i, stride_hw=(1, 2)), "width of y"),
     (Eltwise, lambda i: replace(i, b=None), "operand b"),
     (Eltwise, lambda i: replace(i, b=sram(0, 2, 8, 3)), "broadcast"),
     (Eltwise, lambda i: entry(i, ka=200), "ka"),
@@ -122,13 +140,24 @@ def test_broken_instruction(kind: type, change: Callable[..., Instruction], says
     error = refused(with_instruction(kind, change))
     assert says in error.message
     index = next(i for i, each in enumerate(all_instructions()) if isinstance(each, kind))
-    assert error.where == f"model[0].program 'net_subgraph_0'.call[0].instruction[{index}]"
+    place = "model[0].program 'net_subgraph_0'.call[0].stream[0]"
+    assert error.where == f"{place}.instruction[{index}]"
     assert kind.__name__ in error.message
+
+
+FILL = Fill(0, (), sram(0, 1, 1, 1), 5)
+AWAIT = AwaitStream(1, (), Engine.LOAD, 0, 0)
+
+
+def with_streams(program: Program, *streams: list[Instruction]) -> Program:
+    """The program with these streams in its second call."""
+    call = replace(program.calls[1], streams=tuple(Stream(tuple(body)) for body in streams))
+    return replace(program, calls=(program.calls[0], call))
 
 
 BROKEN_PROGRAMS = [
     (lambda p: replace(p, calls=()), "without function calls"),
-    (lambda p: replace(p, calls=(replace(p.calls[0], instructions=()),)), "without instructions"),
+    (lambda p: replace(p, calls=(FunctionCall.on_one_core("c", ()),)), "without instructions"),
     (lambda p: replace(p, sram_bytes=1 << 40), "on-chip memory"),
     (lambda p: replace(p, io_bytes=1 << 40), "input and output memory"),
     (lambda p: replace(p, inputs=(IoSlot("image", 32, 192),)), "not aligned"),
@@ -137,11 +166,33 @@ BROKEN_PROGRAMS = [
     (lambda p: replace(p, inputs=(IoSlot("image", 0, 95),)), "96 are needed"),
     (lambda p: replace(p, inputs=(IoSlot("picture", 0, 192),)), "not those of the part"),
     (lambda p: replace(p, outputs=()), "not those of the part"),
+    (lambda p: replace(p, rois=()), "region 0"),
+    (lambda p: replace(p, rois=(replace(p.rois[0], height=9),)), "not made as the input is"),
+    (
+        lambda p: replace(p, rois=p.rois * 2),
+        "two places are called 'region'",
+    ),
+    (lambda p: replace(p, frames=2), "frames of 'image' lie 0 bytes apart"),
+    (lambda p: replace(p, frames=129), "number of frames 129"),
+    (lambda p: with_streams(p), "number of streams 0"),
+    (lambda p: with_streams(p, [FILL], []), "a stream without instructions"),
+    (lambda p: with_streams(p, *[[FILL]] * 9), "number of streams 9"),
+    (lambda p: with_streams(p, [FILL], [AWAIT]), ""),
+    (lambda p: with_streams(p, [FILL], [replace(AWAIT, stream=1)]), "awaits itself"),
+    (lambda p: with_streams(p, [FILL], [replace(AWAIT, stream=2)]), "stream 2"),
+    (lambda p: with_streams(p, [FILL], [replace(AWAIT, instruction=1)]), "instruction 1"),
+    (
+        lambda p: with_streams(p, [replace(AWAIT, stream=1)], [AWAIT]),
+        "the streams wait for each other",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("change", "says"), BROKEN_PROGRAMS)
 def test_broken_program(change: Callable[[Program], Program], says: str) -> None:
+    if not says:
+        assert container.dump([with_program(change)])
+        return
     error = refused(with_program(change))
     assert says in error.message
     assert error.where.startswith("model[0].program 'net_subgraph_0'")
@@ -183,7 +234,7 @@ BROKEN_MODELS = [
     (lambda: with_network(parts=()), "needs inputs"),
     (lambda: with_network(outputs=()), "needs inputs"),
     (lambda: with_part(1, inputs=("nowhere",)), "are not ('n', 'h')"),
-    (lambda: with_part(0, inputs=("image", "h")), "are not ('image',)"),
+    (lambda: with_part(0, inputs=("image", "h")), "are not ('image', 'region')"),
     (lambda: with_part(1, outputs=("elsewhere",)), "are not what is made here"),
     (
         lambda: with_part(1, ops=(CPU_OPS[0], replace(CPU_OPS[1], y="t"), *CPU_OPS[2:])),
@@ -196,7 +247,17 @@ BROKEN_MODELS = [
     (lambda: with_programs(net_subgraph_1=MADE), "no BPU part"),
     (
         lambda: with_programs(net_subgraph_0=replace(MADE, weights=bytes(MADE.weights)[:-1])),
-        "those of",
+        "the weights section holds other values",
+    ),
+    (lambda: with_programs(net_subgraph_0=replace(MADE, places=MADE.places[:-1])), "places of 14"),
+    (
+        lambda: with_programs(net_subgraph_0=replace(MADE, places=MADE.places[::-1])),
+        "the weights section holds other values",
+    ),
+    (lambda: replace(small_model(), features=("addend",)), "are needed and not listed"),
+    (
+        lambda: replace(small_model(), features=(*small_model().features, "warp")),
+        "are needed",
     ),
     (lambda: with_tensor("image", name="other"), "calls itself"),
     (lambda: with_tensor("image", dtype=DType.INT32), "otherwise"),

@@ -1,4 +1,4 @@
-"""A float network to a model: segments, tensors, weights, and both programs with the same bits."""
+"""A float network to a model: parts, tensors, weights, and engine and program with equal bits."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import numpy as np
 import pytest
 
 from bpu_common import container
+from bpu_common.container.weights import ALIGN, pack_weights
+from bpu_common.image import network_input
 from bpu_common.machine import X3M
-from bpu_common.model import BpuModel, BpuSegment, CpuSegment
+from bpu_common.model import BpuModel
 from bpu_common.network import Network, Place, macs, tensors_made, tensors_read
+from bpu_common.network.rules import result_elements
+from bpu_common.provenance import Provenance
+from bpu_common.task import CpuStep
 from bpu_common.tensor import DType, Layout
 from bpu_host.compiler.emit import EmitOptions, build_model
-from bpu_host.compiler.emit_weights import WEIGHTS_ALIGN, pack_weights
-from bpu_sim.fastpath import FastSegment
+from bpu_sim.engines import OrtEngine
 from bpu_sim.machine import ExactPart, check_hazards
+from bpu_sim.timing import cpu_step_ns, task_plan
 from tests.support.nets_place import LoweredNet
 from tests.support.nets_quant import Net, image_input, lowered, max_thresholds, verdicts
 
 OPTIONS = EmitOptions(debug=True)
+PROVENANCE = Provenance("5e", {"net.onnx": "5e"}, "0c", {"key": "value"}, {"openbpu": "0"})
 
 
 def _network() -> Network:
@@ -41,7 +47,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def model(network: Network) -> BpuModel:
-    return build_model(network, X3M, OPTIONS, (), {"key": "value"})
+    return build_model(network, X3M, OPTIONS, (), PROVENANCE)
 
 
 def test_parts_are_a_valid_order(network: Network) -> None:
@@ -65,9 +71,9 @@ def test_few_parts_in_turn(network: Network) -> None:
 
 
 def test_tensors_of_the_boundary(model: BpuModel, network: Network) -> None:
-    for segment in model.segments:
-        for name in (*segment.inputs, *segment.outputs):
-            spec = model.tensors[name]
+    for part in model.network.parts:
+        for name in (*part.inputs, *part.outputs):
+            spec = model.network.tensors[name]
             if not network.tensors[name].scale:
                 assert spec.dtype is DType.FLOAT32
                 continue
@@ -75,50 +81,57 @@ def test_tensors_of_the_boundary(model: BpuModel, network: Network) -> None:
             assert spec.layout is Layout.NHWC
             assert spec.scale == network.tensors[name].scale or name == "data"
             assert spec.scale.axis == (3 if len(spec.scale.values) > 1 else -1)
-            if isinstance(segment, BpuSegment) and name in segment.outputs:
+            if part.place is Place.BPU and name in part.outputs:
                 assert spec.aligned_shape[2] == 32
     assert [o.name for o in model.outputs] == [o.tensor for o in network.outputs]
     assert model.inputs[0].tensor.aligned_shape == (1, 16, 32, 3)
 
 
-def test_cpu_segments_count_their_elements(model: BpuModel) -> None:
-    nodes = [n for s in model.segments if isinstance(s, CpuSegment) for n in s.nodes]
-    kinds = {n.op_type: n.element_count for n in nodes}
+def test_cpu_parts_count_their_elements(model: BpuModel) -> None:
+    network = model.network
+    steps = {s.name: s for s in task_plan(model, X3M).steps if isinstance(s, CpuStep)}
+    kinds = {}
+    for op in (op for part in network.parts if part.place is Place.CPU for op in part.ops):
+        count = kinds[op.op_type] = result_elements(op, network.tensors)
+        assert count > 0
+        expected = CpuStep(op.name, op.op_type, cpu_step_ns(op.op_type, count, X3M.cpu))
+        assert steps[op.name] == expected
     assert kinds["Softsign"] == 8 * 16 * 20
     assert kinds["HzQuantize"] == 8 * 16 * 20
-    assert all(n.element_count > 0 for n in nodes)
 
 
 def test_parameters_gain_figures_with_debug(model: BpuModel, network: Network) -> None:
-    assert model.parameters["key"] == "value"
+    assert model.facts["key"] == "value"
     assert "function calls" in model.parameters["placement.net_subgraph_0"]
-    plain = build_model(network, X3M, EmitOptions(), (), {})
-    assert plain.parameters == {}
+    plain = build_model(network, X3M, EmitOptions())
+    assert plain.parameters == plain.facts == {}
 
 
 def test_same_bytes_twice(model: BpuModel) -> None:
-    again = build_model(_network(), X3M, OPTIONS, (), {"key": "value"})
+    again = build_model(_network(), X3M, OPTIONS, (), PROVENANCE)
     assert container.dump((again,)) == container.dump((model,))
 
 
 def test_programs_agree_after_the_container(model: BpuModel) -> None:
     (loaded,) = container.loads(container.dump((model,)))
-    images = {item.tensor.name: item for item in loaded.inputs}
+    network, engine = loaded.network, OrtEngine(loaded.network)
+    assert not engine.slow_parts
     random = np.random.default_rng(2)
-    for segment in loaded.segments:
-        if not isinstance(segment, BpuSegment):
-            continue
-        check_hazards(segment.program)
-        arrays = {}
-        for name in segment.inputs:
-            spec = loaded.tensors[name]
-            if name in images:
-                arrays[name] = random.integers(0, 256, images[name].caller_shape).astype(np.uint8)
+    assert len(loaded.bpu_parts) == 2
+    for part, made in loaded.bpu_parts:
+        check_hazards(made.program)
+        raw, codes = {}, {}
+        for name in part.inputs:
+            image = network.images.get(name)
+            if image is not None:
+                raw[name] = random.integers(0, 256, image.caller_shape).astype(np.uint8)
+                codes[name] = network_input(raw[name], image)
             else:
-                arrays[name] = random.integers(-128, 128, spec.shape).astype(np.int8)
-        exact = ExactPart(segment, images).run(arrays)
-        fast = FastSegment(segment, images, 1).run(arrays)
-        assert exact.keys() == fast.keys() == set(segment.outputs)
+                shape = network.tensors[name].shape
+                raw[name] = codes[name] = random.integers(-128, 128, shape).astype(np.int8)
+        exact = ExactPart(part.name, made, network.images).run(raw)
+        fast = engine.run_part(part, codes)
+        assert exact.keys() == fast.keys() == set(part.outputs)
         for name in exact:
             np.testing.assert_array_equal(exact[name], fast[name])
 
@@ -133,11 +146,10 @@ def test_weights_are_aligned_and_shared() -> None:
     )
     graph = net.graph(a, b)
     packed = pack_weights((first, twin))
-    assert packed.places["twin"] == packed.places[first.name]
-    assert {c.name for c in packed.constants} == {f".{first.name}/weights", ".twin/weights"}
-    for place in pack_weights(graph.ops).places.values():
-        assert place.weights % WEIGHTS_ALIGN == place.params % WEIGHTS_ALIGN == 0
-    offset = packed.places["twin"].weights
+    assert packed.places[1] == packed.places[0]
+    for place in pack_weights(graph.ops).places:
+        assert place.weights % ALIGN == place.params % ALIGN == 0
+    offset = packed.places[1].weights
     assert packed.data[offset : offset + first.weights.size] == first.weights.tobytes()
 
 

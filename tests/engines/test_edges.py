@@ -16,13 +16,17 @@ few = settings(max_examples=30, deadline=None)
 
 
 @st.composite
-def scales(draw: st.DrawFn, shape: tuple[int, ...]) -> Scale:
+def scales(draw: st.DrawFn, shape: tuple[int, ...], dtype: DType = DType.INT8) -> Scale:
     """A scale per tensor or along one axis, with or without zero points."""
     axis = draw(st.sampled_from([-1, 1, 2, 3]))
+    limits = np.iinfo(dtype.numpy)
     count = 1 if axis < 0 else shape[axis]
     values = draw(st.lists(st.floats(1e-4, 3), min_size=count, max_size=count))
     zeros = draw(
-        st.one_of(st.just([]), st.lists(st.integers(-128, 127), min_size=count, max_size=count))
+        st.one_of(
+            st.just([]),
+            st.lists(st.integers(int(limits.min), int(limits.max)), min_size=count, max_size=count),
+        )
     )
     return Scale(tuple(values), tuple(zeros), axis if count > 1 else -1)
 
@@ -36,34 +40,36 @@ def both(network, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 @few
-@given(data=st.data(), flat=st.booleans(), seed=st.integers(0, 2**32 - 1))
-def test_quantize(data: st.DataObject, flat: bool, seed: int) -> None:
+@given(data=st.data(), flat=st.booleans(), seed=st.integers(0, 2**32 - 1),
+       dtype=st.sampled_from([DType.INT8, DType.UINT8]))  # fmt: skip
+def test_quantize(data: st.DataObject, flat: bool, seed: int, dtype: DType) -> None:
     shape = (1, 3, 2, 5)  # NHWC
-    scale = data.draw(scales(shape))
+    scale = data.draw(scales(shape, dtype))
+    limits = np.iinfo(dtype.numpy)
     real = np.random.default_rng(seed).normal(0, 100, (1, 5, 3, 2)).astype(np.float32)
     real *= np.float32(scale.values[0])
     given_shape = (1, 30) if flat else real.shape
     network = cpu_network(
         [Quantize("q", "x", "y")],
-        [float_spec("x", given_shape), codes_spec("y", shape, scale, DType.INT8)],
+        [float_spec("x", given_shape), codes_spec("y", shape, scale, dtype)],
     )
-    wanted = np.zeros(shape, np.int8)
+    wanted = np.zeros(shape, dtype.numpy)
     for index in np.ndindex(shape):
         at = index[scale.axis] if scale.axis >= 0 else 0
         zero = scale.zero_points[at] if scale.zero_points else 0
         quotient = real[0, index[3], index[1], index[2]] / np.float32(scale.values[at])
-        wanted[index] = min(max(round(float(quotient)) + zero, -128), 127)
+        wanted[index] = min(max(round(float(quotient)) + zero, limits.min), limits.max)
     for got in both(network, {"x": real.reshape(given_shape)}):
-        assert got.dtype == np.int8
+        assert got.dtype == dtype.numpy
         np.testing.assert_array_equal(got, wanted)
 
 
 @few
-@given(data=st.data(), flat=st.booleans(), wide=st.booleans(), seed=st.integers(0, 2**32 - 1))
-def test_dequantize(data: st.DataObject, flat: bool, wide: bool, seed: int) -> None:
+@given(data=st.data(), flat=st.booleans(), seed=st.integers(0, 2**32 - 1),
+       dtype=st.sampled_from([DType.INT8, DType.UINT8, DType.INT32]))  # fmt: skip
+def test_dequantize(data: st.DataObject, flat: bool, seed: int, dtype: DType) -> None:
     shape = (1, 3, 2, 5)
-    scale = data.draw(scales(shape))
-    dtype = DType.INT32 if wide else DType.INT8
+    scale = data.draw(scales(shape, dtype if dtype is DType.UINT8 else DType.INT8))
     limits = np.iinfo(dtype.numpy)
     codes = np.random.default_rng(seed).integers(limits.min, limits.max, shape, endpoint=True)
     given_shape = (1, 30) if flat else (1, 5, 3, 2)

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common.errors import BpuError, DeviceFault, InputError, ModelFormatError, ModelUnsupported
-from bpu_common.network import Network, OnnxOp, QConv
-from bpu_common.params import ChannelParams
-from bpu_common.tensor import InputType
+from bpu_common.network import Network, OnnxOp
 from bpu_sim.engines import OrtEngine, PartsEngine, ReferenceEngine
+from tests.support.nets_codes import NetBuilder, mixed_network, mobilenet_v2
 from tests.support.nets_engines import (
     cpu_network,
     custom_op,
@@ -23,7 +22,6 @@ from tests.support.nets_engines import (
     mixed_cpu_network,
     onnx_op,
 )
-from tests.support.nets_onnx_out import NetBuilder, mixed_network, mobilenet_v2
 
 ENGINES = [ReferenceEngine, OrtEngine]
 
@@ -46,7 +44,6 @@ def test_every_tensor_is_equal(make: Callable[[], Network], threads: int) -> Non
     wanted = ReferenceEngine(network).run(feeds, network.tensors)
     assert wanted.keys() == network.tensors.keys()
     engine = OrtEngine(network, threads=threads)
-    assert not engine.slow_parts
     got = engine.run(feeds, network.tensors)
     for name, array in wanted.items():
         np.testing.assert_array_equal(got[name], array, name)
@@ -120,34 +117,6 @@ def test_bad_frames(make: type[PartsEngine]) -> None:
         engine.run_part(network.parts[0], {})
 
 
-def test_accumulators_that_may_leave_int32() -> None:
-    """The reference says so when they do; the fast engine hands such parts to it."""
-    net = NetBuilder(0)
-    params = ChannelParams(*(np.full(1, v, np.int32) for v in (32767, 16, 16, 20000, 30)))
-    weights = np.full((1, 1, 1, 1), 127, np.int8)
-    y = net.conv(net.input("x", (1, 1, 1), InputType.GRAY), 1, params=params, weights=weights)
-    network = net.network(y)
-    engine = OrtEngine(network)
-    assert not engine.slow_parts  # 32767 * 2^16 + 127 * 128 is below 2^31
-    op = network.ops[0]
-    assert isinstance(op, QConv)
-    wide = replace(op, weights=np.full((1, 1, 1, 8), 127, np.int8))
-    net = NetBuilder(0)
-    x = net.input("x", (1, 1, 8))
-    net.ops.append(replace(wide, x=x))
-    network = net.network(net.tensor(op.y, (1, 1, 1)))
-    engine = OrtEngine(network)
-    assert list(engine.slow_parts) == [network.parts[0].name]
-    assert "int32" in engine.slow_parts[network.parts[0].name]
-    low = np.full((1, 1, 1, 8), -128, np.int8)
-    np.testing.assert_array_equal(
-        engine.run({"x": low})[op.y], ReferenceEngine(network).run({"x": low})[op.y]
-    )
-    for make in ENGINES:
-        with pytest.raises(DeviceFault, match="int32"):
-            make(network).run({"x": np.full((1, 1, 1, 8), 127, np.int8)})
-
-
 def test_custom_operators() -> None:
     ops = [
         onnx_op("Relu", ["x"], ["a"]),
@@ -195,6 +164,19 @@ def test_noise_for_a_node(node: bytes) -> None:
     network = cpu_network([op], [float_spec(name, (2,)) for name in "xy"])
     with pytest.raises(BpuError):
         OrtEngine(network).run({"x": np.zeros(2, np.float32)})
+
+
+def test_operations_of_one_name() -> None:
+    """Names of operations are for people; nothing is found by them."""
+    net = NetBuilder(4)
+    x = net.conv(net.input("x", (5, 5, 16)), 16, (3, 3))
+    y = net.sum(net.conv(x, 16, (3, 3)), net.conv(x, 16))
+    net.ops = [replace(op, name="same") for op in net.ops]
+    network = net.network(y)
+    feeds = feeds_of(network)
+    one, other = (make(network).run(feeds, network.tensors) for make in ENGINES)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
 
 
 def test_names_that_look_like_the_engine_s_own() -> None:

@@ -20,12 +20,14 @@ class Summary:
 
     Attributes:
         problems: reason by seed.
+        refusals: sentence of the compiler by seed.
     """
 
     first_seed: int
     networks: int = 0
     seconds: float = 0.0
     problems: dict[int, str] = field(default_factory=dict)
+    refusals: dict[int, str] = field(default_factory=dict)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -33,14 +35,17 @@ class Summary:
         self.counts.update(outcome.counts)
         if outcome.problem:
             self.problems[outcome.seed] = outcome.problem
+        if outcome.refusal:
+            self.refusals[outcome.seed] = outcome.refusal
 
     def text(self) -> str:
         """The counts by group, then the failures."""
         what = f"{self.networks} networks from seed {self.first_seed} in {self.seconds:.0f} s"
-        lines = [f"{what}: {len(self.problems)} failures"]
+        lines = [f"{what}: {len(self.problems)} failures, {len(self.refusals)} refused"]
         for group, counts in self._groups().items():
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
             lines.append(f"  {group}: {shown}")
+        lines += [f"refused {seed}: {sentence}" for seed, sentence in sorted(self.refusals.items())]
         lines += [f"seed {seed}: {problem}" for seed, problem in sorted(self.problems.items())]
         return "\n".join(lines)
 
@@ -50,6 +55,7 @@ class Summary:
             "networks": self.networks,
             "seconds": round(self.seconds, 1),
             "failures": {str(seed): problem for seed, problem in sorted(self.problems.items())},
+            "refused": {str(seed): text for seed, text in sorted(self.refusals.items())},
             "counts": self._groups(),
         }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from bpu_common.errors import BpuError
+from bpu_common.errors import BpuError, ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.api import compile_model
 from tests.fuzz.case import Case
@@ -24,12 +24,14 @@ class Outcome:
     """What became of one seed.
 
     Attributes:
-        problem: why it failed; empty if all engines agree on every bit.
+        problem: why it failed; empty if all engines agree on every bit, or it was refused.
+        refusal: the sentence with which the compiler does not take it; empty as a rule.
         counts: how often each operator, family, level, mode ... occurred, by group and name.
     """
 
     seed: int
     problem: str = ""
+    refusal: str = ""
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -44,12 +46,14 @@ def check(seed: int, failures: Path | None = None) -> Outcome:
     try:
         with tempfile.TemporaryDirectory() as folder:
             counts.update(_agree(case, Path(folder)))
+    except ModelUnsupported as error:
+        return Outcome(seed, refusal=str(error), counts=counts)
     except Exception as error:  # noqa: BLE001 whatever goes wrong is a finding
         problem = _reason(error)
         if failures is not None:
             _write(case, failures / f"seed_{seed}", problem)
-        return Outcome(seed, problem, counts)
-    return Outcome(seed, "", counts)
+        return Outcome(seed, problem, counts=counts)
+    return Outcome(seed, counts=counts)
 
 
 def _agree(case: Case, folder: Path) -> Counter[tuple[str, str]]:

@@ -18,6 +18,7 @@ def test_random_networks(tmp_path: Path) -> None:
     print(f"seeds from {first}; one again: python -m tests.fuzz --seed N")
     summary = run_for(first, BUDGET_S, tmp_path)
     assert not summary.problems, f"models in {tmp_path}\n{summary.text()}"
+    assert len(summary.refusals) <= max(2, 0.1 * summary.networks), summary.text()
 
 
 def test_a_seed_is_one_case() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,13 +67,15 @@ def test_conv(seed, size, kernel, stride, dilation, pads, upsample, channels, ga
     x = rng.integers(-128, 128, (*size, groups * depth)).astype(np.int8)
     weights = rng.integers(-127, 128, (outputs, *kernel, depth)).astype(np.int8)
     params = random_params(rng, outputs)
+    pad_code = int(rng.integers(-128, 128))
+    factors = tuple(int(f) for f in rng.integers(-128, 128, outputs if seed % 4 == 1 else 1))
     rows, columns = ((spread[k] - reach[k]) // stride[k] + 1 for k in (0, 1))
     dtype = DType.INT32 if wide else DType.INT8
     x_tile = sram_tile(0, x.shape, gaps=gaps)
     y_tile = sram_tile(8192, (rows, columns, outputs), dtype, gaps=gaps)
     section = params.to_bytes() + weights.tobytes()
     op = Conv(
-        layer=0,
+        operation=0,
         waits=(),
         x=x_tile,
         y=y_tile,
@@ -84,9 +88,17 @@ def test_conv(seed, size, kernel, stride, dilation, pads, upsample, channels, ga
         groups=groups,
         upsample_hw=upsample,
         clamp=(-128, 90),
+        pad_code=pad_code,
     )
+    operands = [(x_tile, x)]
+    addend = None
+    if seed % 2:
+        addend = rng.integers(-128, 128, y_tile.shape_hwc).astype(np.int8)
+        second = sram_tile(32768, y_tile.shape_hwc)
+        operands.append((second, addend))
+        op = replace(op, addend=second, factors=factors)
     body = [LoadConst(0, (), 0, 40960, len(section)), op]
-    y = run_one(body, [(x_tile, x)], y_tile, section)
+    y = run_one(body, operands, y_tile, section)
     expected = arith.conv(
         x,
         weights,
@@ -98,6 +110,9 @@ def test_conv(seed, size, kernel, stride, dilation, pads, upsample, channels, ga
         upsample=upsample,
         clamp=(-128, 90),
         out=dtype,
+        pad_code=pad_code,
+        addend=addend,
+        factors=factors if addend is not None else (),
     )
     assert y.dtype == expected.dtype
     assert (y == expected).all()

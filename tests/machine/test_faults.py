@@ -48,10 +48,13 @@ WEIGHTS = bytes(64) + np.array([(0, 0, 16384, 14)] * 8, "<i2,<u2,<u2,<u2").tobyt
 LINE = Axis((0, 1), (0, 1), (0, 0))
 
 
+OPERATIONS = ("first", "second")
+
+
 def fault_of(*calls: Sequence[Instruction], weights: bytes = WEIGHTS) -> str:
     program = program_of(*calls, scratch=256)
     with pytest.raises(DeviceFault) as caught:
-        Executor(program, weights).run()
+        Executor(program, weights, OPERATIONS).run()
     return str(caught.value)
 
 
@@ -61,9 +64,9 @@ def test_the_healthy_program_runs() -> None:
     assert (executor.read(Y) == 0).all()
 
 
-def test_a_fault_names_call_instruction_and_layer() -> None:
-    text = fault_of([FILL], [FILL, replace(CONV, layer=1)])
-    assert "call 1 'call_1', instruction 1 (Conv), layer 'layer_b'" in text
+def test_a_fault_names_call_instruction_and_operation() -> None:
+    text = fault_of([FILL], [FILL, replace(CONV, operation=1)])
+    assert "call 1 'call_1', instruction 1 (Conv), operation 'second'" in text
     assert "SRAM" in text
 
 
@@ -133,7 +136,7 @@ def test_fault(name: str) -> None:
     message, body = FAULTS[name]
     text = fault_of(body)
     assert message in text
-    assert "layer 'layer_a'" in text
+    assert "operation 'first'" in text
 
 
 def test_bad_parameter_table_is_a_fault() -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bpu_common import image as pictures
+from bpu_common.container.check_program import check_program
 from bpu_common.errors import InputError
 from bpu_common.program import (
     Image,
     Instruction,
     IoSlot,
     Load,
+    LoadConst,
     LoadImage,
+    Lut,
     Program,
     Store,
 )
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec, align_up
 from bpu_sim.machine import check_hazards
+from bpu_sim.machine.part import shifted
 from tests.support.programs_machine import exact_part, io_tile, program_of, slot_bytes, sram_tile
 
 HEIGHT, WIDTH = 10, 22
@@ -119,3 +125,40 @@ def test_frames_are_independent() -> None:
     results = [part.run({"picture": frames[k]})["codes"] for k in (0, 1, 0)]
     assert (results[0] == results[2]).all()
     assert (results[0] != results[1]).any()
+
+
+def test_frames_share_what_is_loaded_once() -> None:
+    """Three frames in one run, their tables loaded with the first: as three runs of one frame."""
+
+    def program(frames: int) -> Program:
+        source, target = io_tile(0, (2, 4, 8)), io_tile(4096, (2, 4, 8))
+        pitch = slot_bytes(source)
+        chip, made = sram_tile(0, (2, 4, 8)), sram_tile(64, (2, 4, 8))
+        body: list[Instruction] = [LoadConst(0, (), 0, 256, 256)]
+        for frame in range(frames):
+            at = len(body)
+            body += [
+                Load(0, (at - 2,) if frame else (), shifted(source, frame * pitch), chip),
+                Lut(0, (0, at, at - 1) if frame else (0, at), chip, made, 256, 1),
+                Store(0, (at + 1,), made, shifted(target, frame * pitch)),
+            ]
+        gap = pitch if frames > 1 else 0
+        return replace(
+            program_of(
+                body,
+                inputs=[IoSlot("x", 0, pitch, gap)],
+                outputs=[IoSlot("y", 4096, pitch, gap)],
+                io=8192,
+            ),
+            frames=frames,
+        )
+
+    rng = np.random.default_rng(3)
+    table = rng.integers(-128, 128, 256, np.int8).tobytes()
+    frames = [{"x": rng.integers(-128, 128, (1, 2, 4, 8), np.int8)} for _ in range(3)]
+    check_hazards(program(3))
+    check_program(program(3), len(table), 1, "program")
+    together = exact_part(program(3), table).run_frames(frames)
+    alone = exact_part(program(1), table)
+    for given, found in zip(frames, together, strict=True):
+        assert np.array_equal(found["y"], alone.run(given)["y"])

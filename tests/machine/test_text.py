@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import get_args
 
 from bpu_common.program import (
+    AwaitStream,
     Axis,
     Conv,
     Eltwise,
     EltwiseEntry,
     EltwiseKind,
+    Engine,
     Fill,
     Image,
     Instruction,
@@ -17,6 +19,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -37,6 +40,15 @@ LINES: dict[str, Instruction] = {
     ),
     "    0 load    image   nv12 8x6 io+64/16 row 2 -> sram+0/12/3[2x4x3]": LoadImage(
         0, (), Image(64, 8, 6, 16, InputType.NV12), 2, sram_tile(0, (2, 4, 3))
+    ),
+    "    0 load    region  1 of frame 0 row 2 -> sram+0/12/3[2x4x3]": LoadRoi(
+        0, (), 1, 2, sram_tile(0, (2, 4, 3))
+    ),
+    "    0 store   await   instruction 7 of stream 1": AwaitStream(0, (), Engine.STORE, 1, 7),
+    "    0 compute conv    sram+0/32/8[2x4x8] -> sram+64/32/8[2x4x8] w sram+1024 p sram+2048 "
+    "k1x1 s1x1 p0,0,0,0 pad -128 + sram+64/32/8[2x4x8] k3": Conv(
+        0, (), X, Y, 1024, 2048, (1, 1), (1, 1), (1, 1), (0, 0, 0, 0), 1,
+        pad_code=-128, addend=Y, factors=(3,),
     ),
     "    0 load    const   weights+128 -> sram+512 99 bytes": LoadConst(0, (), 128, 512, 99),
     "    0 store   store   sram+0/32/8[2x4x8] -> io+0/128/8[2x4x8]  after 1,2": Store(
@@ -86,12 +98,12 @@ def test_listing() -> None:
         inputs=[IoSlot("x", 0, 64)],
         outputs=[IoSlot("y", 64, 128)],
     )
-    assert list(listing(program)) == [
+    assert list(listing(program, ("first", "second"))) == [
         "program  sram 4096  scratch 0  io 4096",
         "input    io+0 64 bytes  x",
         "output   io+64 128 bytes  y",
         "call 0  call_0  0 cycles",
-        "      0 compute fill    1 -> sram+0/32/8[2x4x8]  ; layer_a",
+        "      0 compute fill    1 -> sram+0/32/8[2x4x8]  ; first",
         "call 1  call_1  0 cycles",
-        "      0 compute fill    2 -> sram+64/32/8[2x4x8]  ; layer_b",
+        "      0 compute fill    2 -> sram+64/32/8[2x4x8]  ; second",
     ]

@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 
+from bpu_common.network import Addend
 from bpu_common.program import Conv, EltwiseKind, ResizeMode
 from bpu_common.tensor import InputType
 from bpu_host.compiler.place import EmitOptions
@@ -29,6 +30,19 @@ def _conv_groups(net: LoweredNet) -> str:
 
 def _conv_int32(net: LoweredNet) -> str:
     return net.conv(net.codes((7, 8, 16)), 11, (1, 1), pads=(0, 0, 0, 0), int32=True)
+
+
+def _conv_zero_point(net: LoweredNet) -> str:
+    x = net.conv(net.codes((9, 10, 6)), 12, pad_code=-128)
+    return net.conv(x, 8, (4, 4), pads=(2, 2, 2, 2), upsample=(2, 2), pad_code=77)
+
+
+def _conv_addend(net: LoweredNet) -> str:
+    """A residual that rides along; then one with a factor for each channel, in strides."""
+    x = net.codes((14, 11, 8))
+    y = net.conv(net.conv(x, 12), 8, addend=Addend(x, (-5,)))
+    small = net.pool(y)
+    return net.conv(y, 8, stride=(2, 2), groups=2, addend=Addend(small, tuple(range(8))))
 
 
 def _conv_transposed(net: LoweredNet) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bpu_common.program import EltwiseKind, Engine, Instruction, Program, engine_of
+from bpu_common.program import (
+    EltwiseKind,
+    Engine,
+    FunctionCall,
+    Instruction,
+    Program,
+    engine_of,
+)
 from bpu_host.compiler.place import EmitOptions
 from bpu_sim.machine import find_hazards
 from tests.support.nets_place import LoweredNet, place_whole, small_machine
@@ -15,8 +22,7 @@ def _program() -> Program:
     x = net.codes((12, 12, 8))
     y = net.eltwise(EltwiseKind.ADD, net.conv(net.conv(x, 16), 8), x)
     network = net.graph(net.conv(net.concat([y, x]), 8))
-    program, _ = place_whole(network, small_machine(6_144), EmitOptions())
-    return program
+    return place_whole(network, small_machine(6_144), EmitOptions()).program
 
 
 def _without(program: Program, index: int, wait: int) -> Program:
@@ -24,7 +30,7 @@ def _without(program: Program, index: int, wait: int) -> Program:
     changed = list(call.instructions)
     kept = tuple(w for w in changed[index].waits if w != wait)
     changed[index] = replace(changed[index], waits=kept)
-    return replace(program, calls=(replace(call, instructions=tuple(changed)),))
+    return replace(program, calls=(FunctionCall.on_one_core(call.name, changed),))
 
 
 def test_no_wait_can_be_left_out() -> None:
@@ -48,7 +54,7 @@ def _three_tiles() -> tuple[Instruction, ...]:
     """One layer in at least three tiles, with room for two of them."""
     net = LoweredNet(8)
     network = net.graph(net.conv(net.codes((64, 64, 16)), 16))
-    program, _ = place_whole(network, small_machine(49_152), EmitOptions())
+    program = place_whole(network, small_machine(49_152), EmitOptions()).program
     return program.calls[0].instructions
 
 

@@ -15,6 +15,8 @@ from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.rules.document import PAGE, supported_ops
 from bpu_host.compiler.rules.limits import RULES
 from bpu_host.compiler.rules.table import onnx_rows, rows
+from bpu_host.compiler.units import OPERATORS
+from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.nets_front import Net, classifier
 
 ROOT = Path(__file__).parents[2]
@@ -246,3 +248,13 @@ def test_what_openbpu_leaves_to_the_cpu_says_so(op: str) -> None:
     verdict = verdicts(net.model(net.add("Cast", y, to=1)))["n"]
     assert verdict.on == "CPU"
     assert op in verdict.reason
+
+
+def test_the_table_refuses_what_no_board_runs() -> None:
+    """One list says what a CPU part may hold; the published table may only take away from it."""
+    refused = {row.op for row in onnx_rows().values() if row.cpu == "not_integrated"}
+    assert not refused & CPU_OPERATORS
+    known = set(onnx_rows()) | set(OPERATORS)
+    assert known >= CPU_OPERATORS, "the compiler can meet every operator of the list"
+    assert not {"If", "Loop", "Scan"} & CPU_OPERATORS, "nothing that holds graphs"
+    assert set(OPERATORS) <= CPU_OPERATORS, "what leaves the BPU must run somewhere"

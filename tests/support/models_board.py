@@ -82,7 +82,7 @@ def tiny_model(
         network=network,
         march="bernoulli2",
         machine="x3m",
-        programs={bpu.name: PartProgram(program, packed.data)},
+        programs={bpu.name: PartProgram(program, packed.data, packed.places)},
         nodes=(NodeInfo("conv", "BPU", 0, "HzSQuantizedConv", 0.99, 1.0, "int8", "int32"),),
         parameters={"input_type_rt": input_type.value},
     )
@@ -127,19 +127,33 @@ def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
     Args:
         work: convolutions in a call, each taking some 6 us on X3.
     """
-    model = tiny_model(name)
+    model = _with_conv_again(tiny_model(name))
     [(_, made)] = model.bpu_parts
     heavier = tuple(_heavier(call, work) for call in made.program.calls)
     repeated = tuple(heavier[index % _CALLS] for index in range(calls))
-    return with_program(model, replace(made.program, calls=repeated, layers=("conv", "again")))
+    return with_program(model, replace(made.program, calls=repeated))
+
+
+def _with_conv_again(model: BpuModel) -> BpuModel:
+    """The model with a second operation: the convolution once more, for nobody."""
+    network = model.network
+    [(part, made)] = model.bpu_parts
+    [conv] = part.ops
+    assert isinstance(conv, QConv)
+    again = replace(conv, name="again", y="again")
+    tensors = {**network.tensors, "again": replace(network.tensors[conv.y], name="again")}
+    parts = (replace(part, ops=(conv, again)), *network.parts[1:])
+    both = replace(made, places=made.places * 2)
+    network = replace(network, tensors=tensors, parts=parts)
+    return replace(model, network=network, programs={part.name: both})
 
 
 def _heavier(call: FunctionCall, times: int) -> FunctionCall:
-    """The convolution repeated, for two layers in turn: the engine is set up again each time."""
+    """The convolution repeated, for two operations in turn: each sets the engine up again."""
     *loads, conv, store = call.instructions
-    convs = tuple(replace(conv, layer=index % 2) for index in range(times))
+    convs = tuple(replace(conv, operation=index % 2) for index in range(times))
     waits = (len(loads) + times - 1,)
-    return replace(call, instructions=(*loads, *convs, replace(store, waits=waits)))
+    return FunctionCall.on_one_core(call.name, (*loads, *convs, replace(store, waits=waits)))
 
 
 def _network(name: str, input_type: InputType, seed: int, classify: bool) -> Network:
@@ -187,7 +201,6 @@ def _program(input_type: InputType, place: ConstantPlace) -> Program:
     out_bytes = HEIGHT * WIDTH * CHANNELS * 4
     return Program(
         calls=tuple(_call(index, input_type, out_at, place) for index in range(_CALLS)),
-        layers=("conv",),
         inputs=(IoSlot("data", 0, image_bytes),),
         outputs=(IoSlot("codes", out_at, out_bytes),),
         sram_bytes=32768,
@@ -224,7 +237,7 @@ def _call(index: int, input_type: InputType, out_at: int, place: ConstantPlace) 
         conv,
         Store(0, (2,), y, out),
     )
-    return FunctionCall(f"call_{index}", instructions)
+    return FunctionCall.on_one_core(f"call_{index}", instructions)
 
 
 def stored_in(folder: Path, *models: BpuModel) -> Path:

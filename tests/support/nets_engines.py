@@ -24,7 +24,7 @@ from bpu_common.network import (
 )
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, TensorSpec
 from bpu_host.compiler.partition import split
-from tests.support.nets_onnx_out import NetBuilder
+from tests.support.nets_codes import NetBuilder
 
 
 def onnx_op(op_type: str, xs: Sequence[str], ys: Sequence[str], **attributes: object) -> OnnxOp:

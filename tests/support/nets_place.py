@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from bpu_common.container.weights import pack_weights
 from bpu_common.machine import X3M, MachineSpec
-from bpu_common.model import BpuSegment
+from bpu_common.model import PartProgram
 from bpu_common.network import (
     FULL_RANGE,
+    Addend,
     BpuOp,
     ModelOutput,
     Network,
@@ -40,7 +42,6 @@ from bpu_common.tensor import (
     Scale,
     TensorSpec,
 )
-from bpu_host.compiler.emit_weights import PackedWeights, pack_weights
 from bpu_host.compiler.partition import split
 from bpu_host.compiler.place import EmitOptions, place
 from bpu_sim.engines.reference import compute
@@ -108,6 +109,8 @@ class LoweredNet:
         upsample: tuple[int, int] = (1, 1),
         int32: bool = False,
         clamp: tuple[int, int] = FULL_RANGE,
+        pad_code: int = 0,
+        addend: Addend | None = None,
     ) -> str:
         name, y = self._name("conv")
         h, w, c = self.shape(x)
@@ -120,8 +123,11 @@ class LoweredNet:
         weights = self.random.integers(-127, 128, (channels, *kernel, c // groups)).astype(np.int8)
         params = self.params(channels, weights[0].size)
         self.ops.append(
-            QConv(name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp)
-        )
+            QConv(
+                name, x, y, weights, params, stride, dilation, pads, groups, upsample, clamp,
+                pad_code=pad_code, addend=addend,
+            )
+        )  # fmt: skip
         return self._tensor(y, (size[0], size[1], channels), DType.INT32 if int32 else DType.INT8)
 
     def depthwise(self, x: str, kernel: int = 3, stride: int = 1) -> str:
@@ -222,21 +228,12 @@ def only_part(network: Network) -> Part:
     return part
 
 
-def place_whole(
-    network: Network, spec: MachineSpec, options: EmitOptions
-) -> tuple[Program, PackedWeights]:
-    """The program of a graph that is one BPU part."""
+def place_whole(network: Network, spec: MachineSpec, options: EmitOptions) -> PartProgram:
+    """The program and the weights of a graph that is one BPU part."""
     part = only_part(network)
     packed = pack_weights(part.ops)
-    return place(part, network, packed.places, spec, options), packed
-
-
-def segment_of(network: Network, program: Program, packed: PackedWeights) -> BpuSegment:
-    """A segment around a program, without a fast path."""
-    part = only_part(network)
-    return BpuSegment(
-        part.name, part.inputs, part.outputs, program, b"", packed.constants, packed.data
-    )
+    program = place(part, network, packed.places, spec, options)
+    return PartProgram(program, packed.data, packed.places)
 
 
 def random_feeds(network: Network, seed: int) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
@@ -266,10 +263,9 @@ def _as_codes(raw: AnyArray, image: ModelInput) -> AnyArray:
     return (np.concatenate([luma, chroma], axis=2).astype(np.int16) - 128).astype(np.int8)
 
 
-def run_machine(segment: BpuSegment, network: Network, raw: dict[str, AnyArray]) -> dict:
-    """The segment's outputs, instruction by instruction, as (H, W, C)."""
-    images = {i.tensor.name: i for i in network.inputs}
-    found = ExactPart(segment, images).run(raw)
+def run_machine(made: PartProgram, network: Network, raw: dict[str, AnyArray]) -> dict:
+    """The part's outputs, instruction by instruction, as (H, W, C)."""
+    found = ExactPart(only_part(network).name, made, network.images).run(raw)
     return {name: value[0] for name, value in found.items()}
 
 
@@ -277,11 +273,11 @@ def check_program(
     network: Network, spec: MachineSpec, options: EmitOptions, seed: int = 0
 ) -> Program:
     """Place a graph; prove its order, its bounds and that its bits are the reference's."""
-    program, packed = place_whole(network, spec, options)
-    check_hazards(program)
-    assert program.sram_bytes <= spec.sram_bytes
+    made = place_whole(network, spec, options)
+    check_hazards(made.program)
+    assert made.program.sram_bytes <= spec.sram_bytes
     raw, codes = random_feeds(network, seed)
-    found = run_machine(segment_of(network, program, packed), network, raw)
+    found = run_machine(made, network, raw)
     expected = {name: array[np.newaxis] for name, array in codes.items()}
     for op in network.ops:
         xs = [expected[name] for name in tensors_read(op)]
@@ -289,4 +285,4 @@ def check_program(
     for name in only_part(network).outputs:
         assert found[name].dtype == expected[name].dtype
         np.testing.assert_array_equal(found[name], expected[name][0], err_msg=name)
-    return program
+    return made.program

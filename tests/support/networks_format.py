@@ -37,6 +37,7 @@ from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Requant, ResizeMode
 from bpu_common.tensor import (
     DType,
+    InputSource,
     InputType,
     Layout,
     ModelInput,
@@ -93,8 +94,13 @@ def bpu_ops(rng: np.random.Generator) -> tuple[Operation, ...]:
         QDepthToSpace("blocks", "q", "d", 2, to_space=True, dcr=False),
         head,
         rides,
-        QResize("same", "r", "n", ResizeMode.NEAREST, *(Axis(ramp, ramp, (0,) * 4),) * 2),
-    )
+        QEltwise(
+            "times", EltwiseKind.MUL, "r", "p", "m", entries(1), (-128, 7), (0, 100), "HzMul"
+        ),
+        QEltwise("scaled", EltwiseKind.SCALE, "m", None, "e", entries(1), op_type="HzScale"),
+        QResize("same", "e", "n", ResizeMode.NEAREST, *(Axis(ramp, ramp, (0,) * 4),) * 2),
+        QMaxPool("shrink", "region", "z0", (2, 2), (2, 2), (0, 0, 0, 0)),
+    )  # fmt: skip
 
 
 def cpu_ops(rng: np.random.Generator) -> tuple[Operation, ...]:
@@ -121,11 +127,13 @@ def tensors() -> tuple[TensorSpec, ...]:
     codes = {
         "c": (4, 4, 8), "p": (4, 4, 8), "a": (4, 4, 8), "l": (4, 4, 8), "u": (8, 8, 8),
         "k": (8, 8, 16), "s": (4, 4, 8), "q": (6, 6, 8), "d": (12, 12, 2), "r": (4, 4, 8),
-        "n": (4, 4, 8),
+        "n": (4, 4, 8), "m": (4, 4, 8), "e": (4, 4, 8),
     }  # fmt: skip
     shifted = Scale((0.5,), (-128,))
     return (
         TensorSpec("image", (1, 8, 8, 3), DType.INT8, Layout.NHWC, (1, 8, 16, 3), Scale((1.0,))),
+        TensorSpec("region", (1, 8, 8, 3), DType.INT8, Layout.NHWC, scale=Scale((1.0,))),
+        bpu_tensor("z0", (4, 4, 3), Scale((1.0,))),
         *(bpu_tensor(name, shape, ONE) for name, shape in codes.items()),
         bpu_tensor("t", (4, 4, 8), shifted),
         bpu_tensor("h", (12, 12, 4), EACH, DType.INT32),
@@ -148,23 +156,33 @@ def removed() -> tuple[RemovedNode, ...]:
 
 
 def every_op_network(name: str = "net", seed: int = 0) -> Network:
-    """nv12 8x8 in; scores, integers, codes of two kinds and one inner tensor out."""
+    """nv12 8x8 and a region of a picture in; scores, integers, codes and inner tensors out."""
     rng = np.random.default_rng(seed)
     specs = tensors()
     parts = (
-        Part(f"{name}_subgraph_0", Place.BPU, bpu_ops(rng), ("image",), ("a", "h", "n")),
+        Part(
+            f"{name}_subgraph_0",
+            Place.BPU,
+            bpu_ops(rng),
+            ("image", "region"),
+            ("a", "h", "n", "z0"),
+        ),
         Part(f"{name}_cpu_0", Place.CPU, cpu_ops(rng), ("n", "h"), ("t", "g", "zq", "w", "wi")),
     )
     return Network(
         name=name,
         tensors={spec.name: spec for spec in specs},
-        inputs=(ModelInput(specs[0], InputType.NV12, Layout.NHWC),),
+        inputs=(
+            ModelInput(specs[0], InputType.NV12, Layout.NHWC),
+            ModelInput(specs[1], InputType.RGB, Layout.NHWC, InputSource.RESIZER),
+        ),
         outputs=(
             ModelOutput("scores", "w"),
             ModelOutput("scores_again", "w"),
             ModelOutput("wi", "wi"),
             ModelOutput("t", "t"),
             ModelOutput("zq", "zq"),
+            ModelOutput("shrunk", "z0"),
             ModelOutput("plus_out", "g", "plus_float"),
             ModelOutput("add_out", "a", "add_float"),
         ),

@@ -54,8 +54,7 @@ def program_of(
     io: int = 4096,
 ) -> Program:
     return Program(
-        calls=tuple(FunctionCall(f"call_{k}", tuple(body)) for k, body in enumerate(calls)),
-        layers=("layer_a", "layer_b"),
+        calls=tuple(FunctionCall.on_one_core(f"call_{k}", body) for k, body in enumerate(calls)),
         inputs=tuple(inputs),
         outputs=tuple(outputs),
         sram_bytes=sram,

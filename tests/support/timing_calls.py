@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from bpu_common.machine import X3M, MachineSpec
 from bpu_common.program import (
+    AwaitStream,
     Conv,
+    Engine,
     FunctionCall,
     Instruction,
     Load,
@@ -17,6 +19,7 @@ from bpu_common.program import (
     Program,
     Space,
     Store,
+    Stream,
     Tile,
 )
 
@@ -36,14 +39,14 @@ def conv(
     kernel: int = 1,
     stride: int = 1,
     groups: int = 1,
-    layer: int = 0,
+    operation: int = 0,
     waits: tuple[int, ...] = (),
 ) -> Conv:
     """A convolution whose input is as large as its kernel and stride need."""
     height, width, channels = out_hwc
     x = sram((height - 1) * stride + kernel, (width - 1) * stride + kernel, in_channels)
     return Conv(
-        layer,
+        operation,
         waits,
         x,
         sram(height, width, channels),
@@ -63,24 +66,38 @@ def calls(draw: st.DrawFn, longest: int = 14) -> FunctionCall:
     count = draw(st.integers(1, longest))
     instructions: list[Instruction] = []
     for index in range(count):
-        layer = draw(st.integers(0, 3))
+        operation = draw(st.integers(0, 3))
         earlier = st.integers(0, index - 1) if index else st.nothing()
         waits = tuple(sorted(draw(st.sets(earlier, max_size=2)))) if index else ()
         size = draw(st.integers(1, 60))
         match draw(st.sampled_from(["load", "const", "conv", "move", "store"])):
             case "load":
                 source = tile(Space.SCRATCH, size, 8, 4)
-                instructions.append(Load(layer, waits, source, sram(size, 8, 4)))
+                instructions.append(Load(operation, waits, source, sram(size, 8, 4)))
             case "const":
-                instructions.append(LoadConst(layer, waits, 0, 0, 40 * size))
+                instructions.append(LoadConst(operation, waits, 0, 0, 40 * size))
             case "conv":
-                instructions.append(conv((size, 8, 8), 8, layer=layer, waits=waits))
+                instructions.append(conv((size, 8, 8), 8, operation=operation, waits=waits))
             case "move":
-                instructions.append(Move(layer, waits, sram(size, 8, 4), sram(size, 8, 4)))
+                instructions.append(Move(operation, waits, sram(size, 8, 4), sram(size, 8, 4)))
             case _:
                 target = tile(Space.SCRATCH, size, 8, 4)
-                instructions.append(Store(layer, waits, sram(size, 8, 4), target))
-    return FunctionCall("call", tuple(instructions))
+                instructions.append(Store(operation, waits, sram(size, 8, 4), target))
+    return FunctionCall.on_one_core("call", tuple(instructions))
+
+
+@st.composite
+def two_cores(draw: st.DrawFn) -> FunctionCall:
+    """Two streams, the second of which may wait for instructions of the first."""
+    first, second = (draw(calls(5)).instructions for _ in range(2))
+    awaits = tuple(
+        AwaitStream(0, (), engine, 0, draw(st.integers(0, len(first) - 1)))
+        for engine in draw(st.sets(st.sampled_from(Engine), max_size=2))
+    )
+    later = tuple(
+        replace(each, waits=tuple(wait + len(awaits) for wait in each.waits)) for each in second
+    )
+    return FunctionCall("call", (Stream(first), Stream((*awaits, *later))))
 
 
 @st.composite
@@ -100,4 +117,4 @@ def specs(draw: st.DrawFn) -> MachineSpec:
 
 def program(*calls_: FunctionCall) -> Program:
     """A program of these calls, without inputs, outputs or memory."""
-    return Program(calls_, ("a", "b", "c", "d"), (), (), 0, 0, 0)
+    return Program(calls_, (), (), 0, 0, 0)

@@ -2,8 +2,9 @@
 
     python tests/system/qemu_digest.py            # here, Haswell (AVX2, no AVX-512), Cortex-A72
 
-The network is compiled here once, as quantized model and as fast path. Each CPU then runs both in
-stock onnxruntime and prints a digest of all outputs; a digest that differs is an error.
+The network is compiled here once, as quantized model and as `.bin`. Each CPU then runs the one in
+stock onnxruntime and the other in the onnxruntime engine, and prints a digest of all outputs; a
+digest that differs is an error.
 
 Haswell runs this interpreter under `qemu-x86_64-static -cpu Haswell`. The ARM CPU needs an ARM
 Python: Debian's packages for arm64, unpacked (not installed) into a folder, and wheels for aarch64
@@ -36,36 +37,24 @@ class Missing(Exception):
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Run both forms of the network in `folder`; needs numpy, onnxruntime, common and simulator."""
+    """Run both forms of the network in `folder`; needs numpy, onnxruntime and protobuf."""
     import numpy as np
     import onnxruntime as ort
 
-    from bpu_common.model import BpuSegment, ExternalConstant
-    from bpu_common.program import Program
-    from bpu_common.tensor import DType
-    from bpu_sim.fastpath import FastSegment
+    from bpu_common import container
+    from bpu_sim.engines import OrtEngine
 
-    facts = json.loads((folder / "facts.json").read_text())
-    feeds = {name: np.load(folder / f"input_{name}.npy") for name in facts["inputs"]}
+    (model,) = container.load(folder / "model.bin")
+    names = [output.tensor for output in model.network.outputs]
+    feeds = {
+        each.tensor.name: np.load(folder / f"input_{each.tensor.name}.npy") for each in model.inputs
+    }
     quantized = ort.InferenceSession(
         str(folder / "quantized.onnx"), providers=["CPUExecutionProvider"]
     )
-    stock = dict(zip(facts["outputs"], quantized.run(facts["outputs"], feeds), strict=True))
-    constants = tuple(
-        ExternalConstant(name, offset, DType(dtype), tuple(shape))
-        for name, offset, dtype, shape in facts["constants"]
-    )
-    segment = BpuSegment(
-        "net",
-        tuple(facts["inputs"]),
-        tuple(facts["outputs"]),
-        Program((), (), (), (), 0, 0, 0),
-        (folder / "fast.onnx").read_bytes(),
-        constants,
-        (folder / "weights").read_bytes(),
-    )
-    fast = FastSegment(segment, {}, 2).run(feeds)
-    return {"quantized model": _digest(stock), "fast path": _digest(fast)}
+    stock = dict(zip(names, quantized.run(names, feeds), strict=True))
+    fast = OrtEngine(model.network, threads=2).run(feeds)
+    return {"quantized model": _digest(stock), "engine": _digest(fast)}
 
 
 def _digest(arrays: dict) -> str:
@@ -80,30 +69,25 @@ def build_network(folder: Path) -> dict[str, str]:
     sys.path.insert(0, str(ROOT))
     import numpy as np
 
+    from bpu_common import container
+    from bpu_common.machine import X3M
+    from bpu_host.compiler.emit import EmitOptions, build_model
     from bpu_host.compiler.export import quantized_model
-    from tests.support.nets_onnx_out import mixed_network, reference
-    from tests.support.segments_fastpath import fast_segment
+    from tests.support.nets_codes import mixed_network, reference
 
     network = mixed_network()
-    segment = fast_segment(network)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "quantized.onnx").write_bytes(quantized_model(network))
-    (folder / "fast.onnx").write_bytes(bytes(segment.fast_path))
-    (folder / "weights").write_bytes(bytes(segment.weights))
+    model = build_model(network, X3M, EmitOptions())
+    (folder / "model.bin").write_bytes(container.dump((model,)))
     rng = np.random.default_rng(0)
     feeds = {}
     for each in network.inputs:
         feeds[each.tensor.name] = rng.integers(-128, 128, each.tensor.shape).astype(np.int8)
         np.save(folder / f"input_{each.tensor.name}.npy", feeds[each.tensor.name])
-    facts = {
-        "inputs": segment.inputs,
-        "outputs": segment.outputs,
-        "constants": [(c.name, c.offset_bytes, c.dtype.value, c.shape) for c in segment.constants],
-    }
-    (folder / "facts.json").write_text(json.dumps(facts))
     values = reference(network, feeds)
-    wanted = _digest({name: values[name][None] for name in network.outputs})
-    return {"quantized model": wanted, "fast path": wanted}
+    wanted = _digest({output.tensor: values[output.tensor][None] for output in network.outputs})
+    return {"quantized model": wanted, "engine": wanted}
 
 
 def emulator(name: str) -> str:
@@ -253,7 +237,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, values in found.items():
-        print(f"{name:12} {values['quantized model'][:16]} {values['fast path'][:16]}")
+        print(f"{name:12} {values['quantized model'][:16]} {values['engine'][:16]}")
     return 0 if all(values == wanted for values in found.values()) else 1
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given, settings
 
 from bpu_common.machine import X3M, MachineSpec
-from bpu_common.program import Engine, FunctionCall, LoadConst, Space, Store, engine_of
+from bpu_common.program import (
+    AwaitStream,
+    Engine,
+    FunctionCall,
+    Instruction,
+    LoadConst,
+    Space,
+    Store,
+    engine_of,
+)
 from bpu_sim.timing import (
     bounds,
     call_bounds,
@@ -16,46 +26,59 @@ from bpu_sim.timing import (
     predict,
     simulate_call,
 )
-from tests.support.timing_calls import calls, conv, program, specs, sram, tile
+from tests.support.timing_calls import calls, conv, program, specs, sram, tile, two_cores
 
 STEP = 1 / 8
+Place: TypeAlias = tuple[int, int]
+"""Stream, and index in it."""
+Key: TypeAlias = tuple[int, Engine]
 
 
 def stepped_cycles(call: FunctionCall, spec: MachineSpec) -> float:
     """The same rules, moved forward in steps of `STEP` cycles."""
-    queues = {e: [i for i, x in enumerate(call.instructions) if engine_of(x) is e] for e in Engine}
-    active: dict[Engine, int | None] = dict.fromkeys(Engine)
-    left: dict[Engine, float] = {}
-    ends: dict[int, float] = {}
-    both = min(1.0, spec.ddr_total_bytes_per_cycle / spec.ddr_bytes_per_cycle / 2)
-    layer, now = -1, 0.0
-    while len(ends) < len(call.instructions):
-        for engine in Engine:
-            if active[engine] is None and queues[engine]:
-                index = queues[engine][0]
-                instruction = call.instructions[index]
-                if all(ends.get(w, now + 1) <= now for w in instruction.waits):
-                    active[engine] = queues[engine].pop(0)
-                    left[engine] = instruction_cost(instruction, spec).cycles
-                    if engine is Engine.COMPUTE and instruction.layer != layer:
-                        layer = instruction.layer
-                        left[engine] += spec.layer_setup_cycles
-        shared = active[Engine.LOAD] is not None and active[Engine.STORE] is not None
+    body = {(s, i): x for s, t in enumerate(call.streams) for i, x in enumerate(t.instructions)}
+    keys = [(core, engine) for core in range(len(call.streams)) for engine in Engine]
+    queues = {key: [p for p, x in body.items() if (p[0], engine_of(x)) == key] for key in keys}
+    active: dict[Key, Place | None] = dict.fromkeys(keys)
+    left: dict[Key, float] = {}
+    ends: dict[Place, float] = {}
+    operation = dict.fromkeys(keys, -1)
+    now = 0.0
+    while len(ends) < len(body):
+        for key in keys:
+            if active[key] is None and queues[key]:
+                place = queues[key][0]
+                instruction = body[place]
+                if all(ends.get(w, now + 1) <= now for w in _waits(place, instruction)):
+                    active[key] = queues[key].pop(0)
+                    left[key] = instruction_cost(instruction, spec).cycles
+                    computes = key[1] is Engine.COMPUTE and not isinstance(instruction, AwaitStream)
+                    if computes and instruction.operation != operation[key]:
+                        operation[key] = instruction.operation
+                        left[key] += spec.layer_setup_cycles
+        ports = sum(active[key] is not None for key in keys if key[1] is not Engine.COMPUTE)
+        rate = min(1.0, spec.ddr_total_bytes_per_cycle / spec.ddr_bytes_per_cycle / max(ports, 1))
         now += STEP
-        for engine in Engine:
-            index = active[engine]
-            if index is None:
+        for key in keys:
+            place = active[key]
+            if place is None:
                 continue
-            left[engine] -= STEP * (both if shared and engine is not Engine.COMPUTE else 1.0)
-            if left[engine] <= 1e-9:
-                latency = instruction_cost(call.instructions[index], spec).latency_cycles
-                ends[index] = now + latency
-                active[engine] = None
+            left[key] -= STEP * (rate if key[1] is not Engine.COMPUTE else 1.0)
+            if left[key] <= 1e-9:
+                ends[place] = now + instruction_cost(body[place], spec).latency_cycles
+                active[key] = None
     return max(ends.values())
 
 
-@given(calls(8), specs())
-@settings(max_examples=60, deadline=None)
+def _waits(place: Place, instruction: Instruction) -> list[Place]:
+    waits = [(place[0], wait) for wait in instruction.waits]
+    if isinstance(instruction, AwaitStream):
+        waits.append((instruction.stream, instruction.instruction))
+    return waits
+
+
+@given(calls(8) | two_cores(), specs())
+@settings(max_examples=90, deadline=None)
 def test_equals_the_time_stepped_oracle(call: FunctionCall, spec: MachineSpec) -> None:
     timing = simulate_call(call, spec)
     # A step may end up to one step late, and a chain is at most as long as the list.
@@ -64,12 +87,13 @@ def test_equals_the_time_stepped_oracle(call: FunctionCall, spec: MachineSpec) -
     )
 
 
-@given(calls(), specs())
+@given(calls() | two_cores(), specs())
 @settings(max_examples=300, deadline=None)
 def test_lies_between_the_bounds(call: FunctionCall, spec: MachineSpec) -> None:
     timing, limits = simulate_call(call, spec), call_bounds(call, spec)
     assert limits.lower_cycles <= timing.cycles <= limits.sum_cycles
-    assert timing.compute_cycles == limits.compute_cycles
+    cores = len(call.streams)
+    assert limits.compute_cycles <= timing.compute_cycles <= cores * limits.compute_cycles
     assert timing.ddr_cycles <= timing.load_cycles + timing.store_cycles
     assert timing.ddr_cycles <= timing.cycles
 
@@ -91,21 +115,23 @@ def test_order_and_waits_are_respected(call: FunctionCall, spec: MachineSpec) ->
 
 @given(calls(), specs())
 @settings(max_examples=60, deadline=None)
-def test_layers_account_for_compute_and_stalls(call: FunctionCall, spec: MachineSpec) -> None:
+def test_operations_account_for_compute_and_stalls(call: FunctionCall, spec: MachineSpec) -> None:
     timing = simulate_call(call, spec)
-    busy = sum(layer.cycles - layer.stall_cycles for layer in timing.layers)
-    assert busy == pytest.approx(timing.compute_cycles, abs=len(timing.layers) + 1)
-    assert sum(layer.cycles for layer in timing.layers) <= timing.cycles + len(timing.layers)
-    assert sum(layer.load_bytes for layer in timing.layers) == timing.load_bytes
-    assert sum(layer.store_bytes for layer in timing.layers) == timing.store_bytes
-    assert sum(layer.macs for layer in timing.layers) == timing.macs
+    busy = sum(operation.cycles - operation.stall_cycles for operation in timing.operations)
+    assert busy == pytest.approx(timing.compute_cycles, abs=len(timing.operations) + 1)
+    assert sum(operation.cycles for operation in timing.operations) <= timing.cycles + len(
+        timing.operations
+    )
+    assert sum(operation.load_bytes for operation in timing.operations) == timing.load_bytes
+    assert sum(operation.store_bytes for operation in timing.operations) == timing.store_bytes
+    assert sum(operation.macs for operation in timing.operations) == timing.macs
 
 
 def test_set_up_is_paid_when_the_layer_changes() -> None:
-    first, second = conv((8, 8, 8), 8, layer=0), conv((8, 8, 8), 8, layer=1)
+    first, second = conv((8, 8, 8), 8, operation=0), conv((8, 8, 8), 8, operation=1)
     cost = instruction_cost(first, X3M).cycles
-    same = simulate_call(FunctionCall("same", (first, first)), X3M)
-    other = simulate_call(FunctionCall("other", (first, second)), X3M)
+    same = simulate_call(FunctionCall.on_one_core("same", (first, first)), X3M)
+    other = simulate_call(FunctionCall.on_one_core("other", (first, second)), X3M)
     assert same.cycles == 2 * cost + X3M.layer_setup_cycles
     assert other.cycles == same.cycles + X3M.layer_setup_cycles
 
@@ -113,9 +139,11 @@ def test_set_up_is_paid_when_the_layer_changes() -> None:
 def test_loads_hide_behind_computation() -> None:
     work = conv((64, 64, 64), 64, kernel=3)
     weights = LoadConst(0, (), 0, 0, 86_000)
-    alone = simulate_call(FunctionCall("alone", (work,)), X3M)
-    hidden = simulate_call(FunctionCall("hidden", (weights, work)), X3M)
-    exposed = simulate_call(FunctionCall("exposed", (weights, replace(work, waits=(0,)))), X3M)
+    alone = simulate_call(FunctionCall.on_one_core("alone", (work,)), X3M)
+    hidden = simulate_call(FunctionCall.on_one_core("hidden", (weights, work)), X3M)
+    exposed = simulate_call(
+        FunctionCall.on_one_core("exposed", (weights, replace(work, waits=(0,)))), X3M
+    )
     assert hidden.cycles == alone.cycles
     load = instruction_cost(weights, X3M)
     assert exposed.cycles == alone.cycles + load.cycles + load.latency_cycles
@@ -124,7 +152,7 @@ def test_loads_hide_behind_computation() -> None:
 def test_load_and_store_share_the_bus() -> None:
     load = LoadConst(0, (), 0, 0, 640_000)
     store = Store(0, (), sram(100, 100, 64), tile(Space.SCRATCH, 100, 100, 64))
-    both = simulate_call(FunctionCall("both", (load, store)), X3M)
+    both = simulate_call(FunctionCall.on_one_core("both", (load, store)), X3M)
     assert both.cycles >= 1_280_000 / X3M.ddr_total_bytes_per_cycle
     assert both.cycles < 1_280_000 / X3M.ddr_bytes_per_cycle
 
@@ -139,10 +167,10 @@ def test_a_program_is_the_sum_of_its_calls(
     assert whole.calls == tuple(parts)
     assert whole.cycles == sum(p.cycles for p in parts)
     assert whole.macs == sum(p.macs for p in parts)
-    assert sum(layer.macs for layer in whole.layers) == whole.macs
+    assert sum(operation.macs for operation in whole.operations) == whole.macs
     limits = bounds(program(first, second), spec)
     assert limits.lower_cycles <= whole.cycles <= limits.sum_cycles
 
 
 def test_an_empty_call_takes_no_time() -> None:
-    assert simulate_call(FunctionCall("empty", ()), X3M).cycles == 0
+    assert simulate_call(FunctionCall.on_one_core("empty", ()), X3M).cycles == 0

@@ -41,7 +41,8 @@ def test_cpu_costs_grow_with_elements_and_shrink_with_clock(op_type: str, count:
 
 def test_plan_lists_preprocess_calls_and_operators() -> None:
     code = program(
-        FunctionCall("first", (conv((8, 8, 8), 8),)), FunctionCall("second", (conv((9, 8, 8), 8),))
+        FunctionCall.on_one_core("first", (conv((8, 8, 8), 8),)),
+        FunctionCall.on_one_core("second", (conv((9, 8, 8), 8),)),
     )
     tail = (Dequantize("fc", "codes", "real"), Softmax("prob", "real", "y", 1))
     parts = (
@@ -71,7 +72,7 @@ def test_plan_lists_preprocess_calls_and_operators() -> None:
 
 
 def test_slower_chips_take_the_same_cycles_and_more_time() -> None:
-    code = program(FunctionCall("call", (conv((8, 8, 8), 8),)))
+    code = program(FunctionCall.on_one_core("call", (conv((8, 8, 8), 8),)))
     assert predict(code, X3E).cycles == predict(code, X3M).cycles
     assert predict(code, X3E).duration_ns == cycles_to_ns(predict(code, X3M).cycles, 600_000_000)
     assert all(name == spec.name for name, spec in MACHINES.items())

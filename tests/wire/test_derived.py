@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, manifest, model, perf, program, provenance, tensor
+from bpu_common import inference, load, manifest, model, perf, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
 from bpu_common.frame import FrameInput
 from bpu_common.network import graph, ops
 from bpu_common.params import ChannelParams
-from bpu_common.program import Image
+from bpu_common.program import Image, calls, instructions
 from bpu_common.structure import Choice, Field, Record, fields_of, form_of
 from bpu_common.telemetry import frame
 from bpu_common.wire.gen.openbpu.v1 import board_pb2, daemon_pb2, model_pb2
@@ -81,7 +81,8 @@ def test_every_class_and_every_message_is_converted() -> None:
         manifest,
         model,
         perf,
-        program,
+        calls,
+        instructions,
         frame,
         tensor,
         graph,

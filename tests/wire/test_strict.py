@@ -72,14 +72,14 @@ def test_a_known_field_of_another_wire_type_is_not_known() -> None:
 
 def test_an_encoding_that_hides_its_length() -> None:
     """A single number is a byte longer packed: it could make up for a field that is dropped."""
-    raw = b"\x0a\x10" + b"\x12\x02\x10\x07" * 4  # instructions of one wait each, not packed
-    assert len(pb.Program.FromString(raw).SerializeToString()) == len(raw) + 4
-    hidden = b"\x0a\x14" + raw[2:] + b"\xa2\x3e\x01\x00"
-    known = pb.Program.FromString(hidden)
+    raw = b"\x0a\x02\x10\x07" * 4  # instructions of one wait each, not packed
+    assert len(pb.Stream.FromString(raw).SerializeToString()) == len(raw) + 4
+    hidden = raw + b"\xa2\x3e\x01\x00"
+    known = pb.Stream.FromString(hidden)
     known.DiscardUnknownFields()
     assert len(known.SerializeToString()) == len(hidden)
-    with pytest.raises(ModelFormatError, match="field 996 of FunctionCall"):
-        parse(pb.Program, hidden, "program")
+    with pytest.raises(ModelFormatError, match="field 996 of Stream"):
+        parse(pb.Stream, hidden, "stream")
 
 
 @pytest.mark.parametrize("kind", [SectionKind.MANIFEST, SectionKind.NETWORK, SectionKind.PROGRAM])

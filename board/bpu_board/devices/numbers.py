@@ -36,16 +36,22 @@ class ModelNumbers:
 
     Args:
         threads: onnxruntime's threads within one operator.
+        digest: identity of the model in its file; empty: it has none.
+
+    Attributes:
+        engine_note: which engine runs it, and why.
 
     Raises:
         ModelFormatError: an operator of a CPU part may not be run.
     """
 
-    def __init__(self, model: BpuModel, threads: int) -> None:
-        from bpu_sim.engines.ort_engine import OrtEngine  # loads onnxruntime
+    def __init__(self, model: BpuModel, threads: int, digest: str = "") -> None:
+        from bpu_sim.engines import open_engine  # loads onnxruntime
 
         self._model = model
-        self._engine = OrtEngine(model.network, threads=threads)
+        self._engine, self.engine_note = open_engine(
+            model.network, hints=model.hints, digest=digest, threads=threads
+        )
         self._exact: dict[str, ExactPart] = {}
         self._exact_lock = threading.Lock()
         self._cache = _Cache(CACHE_BYTES)
@@ -109,7 +115,9 @@ class ModelNumbers:
             machine = self._exact.get(part.name)
             if machine is None:
                 program, images = self._model.programs[part.name], self._model.network.images
-                machine = self._exact[part.name] = ExactPart(part.name, program, images)
+                machine = self._exact[part.name] = ExactPart(
+                    part.name, program, images, [op.name for op in part.ops]
+                )
             wanted = machine.run(given)
         return sum(_check_equal(part.name, name, made[name], wanted[name]) for name in part.outputs)
 

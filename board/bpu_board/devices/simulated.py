@@ -122,11 +122,17 @@ class SimDevice:
     def open(self, path: Path, model: str) -> int:
         for each in container.load(path):
             if each.name == model:
-                return self.load(each)
+                identity = f"{container.digest(path)}/{model}".encode()
+                return self.load(each, container.digest(identity))
         raise ModelFormatError(f"the file holds no model {model!r}", where=str(path))
 
-    def load(self, model: BpuModel) -> int:
-        """As `open`, for a model that is in memory."""
+    def load(self, model: BpuModel, digest: str = "") -> int:
+        """As `open`, for a model that is in memory.
+
+        Args:
+            digest: identity of the model in its file, under which the engine remembers what it
+                proved of it; empty: nothing is remembered.
+        """
         for each in model.inputs:
             if each.source is InputSource.RESIZER:
                 raise ModelFormatError(
@@ -134,7 +140,7 @@ class SimDevice:
                     "which the simulated chip does not have",
                     hint="compile the model with another input_source",
                 )
-        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads))
+        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads, digest))
         with self._lock:
             handle = self._next_handle
             self._next_handle += 1

@@ -1,7 +1,7 @@
 """Writes `profiler.log` and `profiler.csv` of a measured run.
 
-The log has the vendor tool's form (vendor_facts 1.4): two JSON objects separated by a line `***`,
-keys sorted, times in ms. The columns of the CSV file are ours.
+The log has the vendor tool's form (docs/board.md "`profiler.log` and `profiler.csv`"): two JSON
+objects separated by a line `***`, keys sorted, times in ms. The columns of the CSV file are ours.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class NodeMeters:
 
 
 def _key(step: Step) -> str:
-    """Name of a step in `profiler.log` (vendor_facts 1.4)."""
+    """Name of a step in `profiler.log` (docs/board.md "`profiler.log` and `profiler.csv`")."""
     if isinstance(step, BpuStep):
         return f"BPU_{step.name}"
     if step.op_type == _PREPROCESS:

@@ -2,10 +2,10 @@
 
 A pure state machine: no clock, no thread, no I/O. At most `running` frames are on the device, at
 most `alive` are accepted and neither ended nor taken (8 and 32 on X3). What waits is ordered by
-priority (larger first), then `custom_id` (smaller first), then arrival (decisions 15). A waiting
-frame whose deadline passes is dropped; a frame on the device is never dropped here. One that is
-done and has outputs counts among the alive until its result is taken: computing and fetching it
-takes time too, and callers feel it here and nowhere else.
+priority (larger first), then `custom_id` (smaller first), then arrival. A waiting frame whose
+deadline passes is dropped; a frame on the device is never dropped here. One that is done and has
+outputs counts among the alive until its result is taken: computing and fetching it takes time too,
+and callers feel it here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bpu_common.errors import CapacityError
 from bpu_common.task import TaskControl
 
 RUNNING_LIMIT = 8
-"""Frames on the device at once; beyond it priorities have no effect (vendor facts, X3)."""
+"""Frames on the device at once; those beyond it wait (docs/board.md "Limits and order")."""
 
 ALIVE_LIMIT = 32
-"""Frames accepted and not given back (vendor_facts 2.1, hbDNNInfer)."""
+"""Frames accepted and not given back (docs/board.md "Limits and order")."""
 
 _F = TypeVar("_F", bound=Hashable)
 _Key: TypeAlias = tuple[int, int, int]  # (-priority, custom_id, arrival)

@@ -36,7 +36,7 @@ from bpu_common.files import writing
 logger = logging.getLogger(__name__)
 
 MAX_MODEL_BYTES = 1 << 30
-"""Largest model file (decisions 10)."""
+"""Largest model file (docs/bin-format.md "What a reader checks")."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORT_DIGEST = re.compile(r"[0-9a-f]{8,64}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bpu_common.container.check_part import check_agreement
 from bpu_common.container.check_program import check_program
-from bpu_common.container.weights import is_packed
+from bpu_common.container.features import features_of
 from bpu_common.machine import MACHINES
-from bpu_common.model import BpuModel, PartProgram
-from bpu_common.network import Part, Place
+from bpu_common.model import BpuModel
+from bpu_common.network import Place
 from bpu_common.network.check import check_network
 from bpu_common.require import placed, require, unique
 
@@ -45,40 +46,31 @@ def check_model(model: BpuModel, where: str) -> None:
             f"march {model.march!r} is not that of machine {model.machine!r}",
         )
     check_network(model.network, where)
-    bpu = {part.name: part for part in model.network.parts if part.place is Place.BPU}
+    bpu = {part.name for part in model.network.parts if part.place is Place.BPU}
     with placed(where):
         for name in model.programs:
             require(name in bpu, f"a program of {name!r}, which is no BPU part")
         for node in model.nodes:
             require(node.on in {"BPU", "CPU"}, f"node {node.name!r} runs on {node.on!r}")
-    for name, part in bpu.items():
-        place = f"{where}.program {name!r}"
+    for index, part in enumerate(model.network.parts):
+        if part.place is not Place.BPU:
+            continue
+        place = f"{where}.program {part.name!r}"
         with placed(place):
-            require(name in model.programs, "the program of a BPU part is missing")
-        _check_program(model, part, model.programs[name], place)
+            require(part.name in model.programs, "the program of a BPU part is missing")
+        made = model.programs[part.name]
+        check_program(made.program, len(made.weights), len(part.ops), place)
+        check_agreement(model, index, where)
+    _check_features(model, where)
 
 
-def _check_program(model: BpuModel, part: Part, made: PartProgram, where: str) -> None:
-    program, network = made.program, model.network
-    check_program(program, len(made.weights), where)
-    images = network.images
+def _check_features(model: BpuModel, where: str) -> None:
+    needed = features_of(model)
     with placed(where):
+        lacking = [name for name in needed if name not in model.features]
+        require(not lacking, f"features {lacking} are needed and not listed", "features")
         require(
-            is_packed(part.ops, made.weights),
-            "the weights of the program are not those of the operations",
+            model.features == needed,
+            f"features {model.features[:8]} are listed, {needed} are needed",
+            "features",
         )
-        for names, slots, what in (
-            (part.inputs, program.inputs, "inputs"),
-            (part.outputs, program.outputs, "outputs"),
-        ):
-            require(
-                sorted(names) == sorted(slot.tensor for slot in slots),
-                f"the program's {what} are not those of the part",
-            )
-        for slot in (*program.inputs, *program.outputs):
-            spec, image = network.tensors[slot.tensor], images.get(slot.tensor)
-            needed = spec.size_bytes if image is None else image.caller_size_bytes
-            require(
-                slot.size_bytes >= needed,
-                f"the slot of {slot.tensor!r} has {slot.size_bytes} bytes, {needed} are needed",
-            )

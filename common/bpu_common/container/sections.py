@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bpu_common.container.features import refuse_unknown
 from bpu_common.container.weights import (
     constant_array,
+    constant_span,
+    covers,
     pack_constants,
-    pack_weights,
+    spans,
     with_arrays,
 )
 from bpu_common.errors import ModelFormatError
@@ -36,7 +39,7 @@ GetSection = Callable[[SectionKind, int], memoryview]
 
 
 def write_models(models: Sequence[BpuModel], put: PutSection) -> bytes:
-    """The manifest of checked `models`; everything else goes to `put`."""
+    """The manifest of `models`, which have been checked; everything else goes to `put`."""
     return encode_manifest(Manifest(tuple(_write(model, put) for model in models)))
 
 
@@ -47,7 +50,7 @@ def read_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
         ModelFormatError: with `where` as `model[i].part[k]...`.
     """
     models = []
-    for index, entry in enumerate(decode_manifest(manifest).models):
+    for index, entry in enumerate(decode_manifest(manifest, refuse_unknown).models):
         try:
             models.append(_read(entry, get))
         except ModelFormatError as error:
@@ -65,7 +68,7 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
             places.append(next(cpu_places))
             continue
         made = model.programs[part.name]
-        places.append(pack_weights(part.ops).places)
+        places.append(made.places)
         programs.append(
             ProgramSections(
                 part.name,
@@ -91,7 +94,10 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
 def _read(entry: ModelSections, get: GetSection) -> BpuModel:
     network, stored = decode_network(get(SectionKind.NETWORK, entry.network_section))
     constants = get(SectionKind.WEIGHTS, entry.constants_section)
-    programs = {each.part: _read_program(each, get) for each in entry.programs}
+    of_part = {part.name: at for part, at in zip(network.parts, stored.parts, strict=True)}
+    programs = {
+        each.part: _read_program(each, of_part.get(each.part, ()), get) for each in entry.programs
+    }
     if len(programs) != len(entry.programs):
         raise ModelFormatError("two programs of one part")
     parts = tuple(
@@ -111,12 +117,12 @@ def _read(entry: ModelSections, get: GetSection) -> BpuModel:
     )
 
 
-def _read_program(sections: ProgramSections, get: GetSection) -> PartProgram:
+def _read_program(sections: ProgramSections, places: Places, get: GetSection) -> PartProgram:
     try:
         program = decode_program(get(SectionKind.PROGRAM, sections.program_section))
     except ModelFormatError as error:
         raise prefixed(error, f"program of {sections.part!r}") from None
-    return PartProgram(program, get(SectionKind.WEIGHTS, sections.weights_section))
+    return PartProgram(program, get(SectionKind.WEIGHTS, sections.weights_section), places)
 
 
 def _with_arrays(
@@ -150,4 +156,12 @@ def _constants(network: Network, stored: StoredArrays, section: memoryview) -> d
             raise prefixed(error, f"constant {constant.name!r}") from None
     if len(found) != len(stored.constants):
         raise ModelFormatError("two constants of one name", where=network.name)
+    taken = [constant_span(constant) for constant in stored.constants]
+    for part, places in zip(network.parts, stored.parts, strict=True):
+        if part.place is Place.CPU:
+            taken += (
+                each for op, at in zip(part.ops, places, strict=True) for each in spans(op, at)
+            )
+    if not covers(taken, section):
+        raise ModelFormatError("the constants section holds more than arrays of the network")
     return found

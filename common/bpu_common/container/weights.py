@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from bpu_common.tensor import I8, AnyArray, DType, align_up
 
 ALIGN = 64
 """Of every array in its section: cache lines, vector loads, and any element type."""
+
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""[start, end) of arrays in their section, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,19 +79,6 @@ def pack_weights(ops: Iterable[Operation]) -> PackedWeights:
     return PackedWeights(bytes(section.data), places)
 
 
-def is_packed(ops: Iterable[Operation], section: Bytes) -> bool:
-    """Whether a section is what `pack_weights` makes of operations.
-
-    Arrays that overlap in the section could be many times as large together: it gives up early.
-    """
-    packed = _Section()
-    for op in ops:
-        packed.place(op)
-        if len(packed.data) > len(section):
-            return False
-    return packed.data == bytes(section)
-
-
 def pack_constants(network: Network) -> PackedConstants:
     """The constants section: what its CPU parts need besides tensors."""
     section = _Section()
@@ -103,8 +94,8 @@ def pack_constants(network: Network) -> PackedConstants:
     return PackedConstants(bytes(section.data), parts, constants)
 
 
-def spans(op: Operation, place: ConstantPlace) -> tuple[tuple[int, int], ...]:
-    """[start, end) of each array of an operation in its section."""
+def spans(op: Operation, place: ConstantPlace) -> Spans:
+    """Where the arrays of an operation lie in its section."""
     match op:
         case QConv():
             params_bytes = len(op.weights) * CHANNEL_PARAM_BYTES
@@ -116,6 +107,28 @@ def spans(op: Operation, place: ConstantPlace) -> tuple[tuple[int, int], ...]:
             return ((place.tables, place.tables + op.tables.size),)
         case _:
             return ()
+
+
+def constant_span(constant: StoredConstant) -> tuple[int, int]:
+    """Where a named constant lies in the constants section.
+
+    Raises:
+        ModelFormatError: it is of a type that no array has.
+    """
+    if constant.dtype.size_bits < 8:
+        raise ModelFormatError(f"a constant of {constant.dtype.value} elements")
+    size_bytes = math.prod(constant.shape) * constant.dtype.size_bytes
+    return constant.offset_bytes, constant.offset_bytes + size_bytes
+
+
+def covers(taken: Iterable[tuple[int, int]], section: Bytes) -> bool:
+    """Whether a section holds these arrays and nothing else but zeros that align them."""
+    end = 0
+    for first, last in sorted(taken):
+        if first > align_up(end, ALIGN) or any(section[end:first]):
+            return False
+        end = max(end, last)
+    return end == len(section)
 
 
 def with_arrays(op: Operation, place: ConstantPlace, section: memoryview) -> Operation:
@@ -147,11 +160,9 @@ def constant_array(constant: StoredConstant, section: memoryview) -> AnyArray:
     Raises:
         ModelFormatError: it does not lie within it, or is of a type that no array has.
     """
-    if constant.dtype.size_bits < 8:
-        raise ModelFormatError(f"a constant of {constant.dtype.value} elements")
-    size_bytes = math.prod(constant.shape) * constant.dtype.size_bytes
-    start, end = _span(section, constant.offset_bytes, size_bytes, "")
-    raw = np.frombuffer(section, np.uint8)[start:end] if size_bytes else np.zeros(0, np.uint8)
+    first, last = constant_span(constant)
+    start, end = _span(section, first, last - first, "")
+    raw = np.frombuffer(section, np.uint8)[start:end] if start < end else np.zeros(0, np.uint8)
     if constant.dtype is DType.BOOL and raw.max(initial=0) > 1:
         raise ModelFormatError("a boolean that is neither 0 nor 1")
     return raw.view(constant.dtype.numpy).reshape(constant.shape)

@@ -11,6 +11,8 @@ MAX_NAME = 4096
 MAX_RANK = 8
 MAX_DIMENSION = 1 << 24
 MAX_TENSOR_BYTES = 1 << 30
+_UNSIGNED = (DType.UINT4, DType.UINT8)
+"""Types of codes that begin at 0."""
 
 
 def check_name(name: str, what: str, field: str = "") -> None:
@@ -51,7 +53,7 @@ def check_tensor(spec: TensorSpec) -> None:
         f"layout {spec.layout.value} with {rank} axes",
         "layout",
     )
-    _check_scale(spec.scale, spec.shape)
+    _check_scale(spec.scale, spec.shape, unsigned=spec.dtype in _UNSIGNED)
 
 
 def check_shape(shape: tuple[int, ...], field: str) -> None:
@@ -60,7 +62,7 @@ def check_shape(shape: tuple[int, ...], field: str) -> None:
         raise BrokenRuleError(f"shape {shape} is not possible", field)
 
 
-def _check_scale(scale: Scale, shape: tuple[int, ...]) -> None:
+def _check_scale(scale: Scale, shape: tuple[int, ...], *, unsigned: bool) -> None:
     count, field = len(scale.values), "scale"
     require(
         all(math.isfinite(value) and value > 0 for value in scale.values),
@@ -73,7 +75,7 @@ def _check_scale(scale: Scale, shape: tuple[int, ...]) -> None:
         field,
     )
     for zero in scale.zero_points:
-        in_range("zero point", zero, -128, 255, field)
+        in_range("zero point", zero, *((0, 255) if unsigned else (-128, 127)), field)
     in_range("axis", scale.axis, -1, len(shape) - 1, field)
     if scale.axis < 0:
         require(count <= 1, f"{count} scales without an axis", field)

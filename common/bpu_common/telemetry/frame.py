@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 TELEMETRY_PERIOD_NS = 100_000_000
-"""A frame each 100 ms (decisions 19)."""
+"""A frame each 100 ms (docs/preemption.md "Watching it")."""
 
 LATENCY_WINDOW_NS = 10_000_000_000
-"""Percentiles cover the last 10 s of device time (decisions 19)."""
+"""Percentiles cover the last 10 s of device time (docs/telemetry-lines.md)."""
 
 MAX_SLICES = 2048
 """Function calls that one frame carries at most."""

@@ -27,6 +27,8 @@ from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
 from bpu_host.compiler.provenance import provenance
 from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
+from bpu_sim.engines.ort import Plans
+from bpu_sim.engines.ort.hints import ENGINE, write_hints
 from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
@@ -102,7 +104,8 @@ def compile_model(
             products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
             network = job.quantize(calibration)
-            quantized = export.quantized_model(network)
+            plans = Plans.of(network)  # the constants of its float forms, searched once
+            quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
             near = Similarity()
             if measure:
@@ -110,7 +113,7 @@ def compile_model(
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)
-            model = job.emit(network, nodes, facts)
+            model = job.emit(network, plans, nodes, facts)
             products.add(names.board, container.dump((model,)))
         files = products.publish()
     return Compiled(
@@ -244,7 +247,9 @@ class _Job:
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
-    def emit(self, network: Network, nodes: tuple[NodeInfo, ...], facts: Provenance) -> BpuModel:
+    def emit(
+        self, network: Network, plans: Plans, nodes: tuple[NodeInfo, ...], facts: Provenance
+    ) -> BpuModel:
         """Tiles, memory, function calls."""
         spec = self._spec
         self.note(f"Machine: {spec.name}, {spec.cores} cores at {spec.clock_hz / 1e6:g} MHz")
@@ -257,7 +262,8 @@ class _Job:
         for part in network.parts:
             if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
-        return emit.build_model(network, spec, options, nodes, facts)
+        hints = {ENGINE: write_hints(network, plans)}
+        return emit.build_model(network, spec, options, nodes, facts, hints)
 
     def estimates(self, model: BpuModel) -> tuple[PartEstimate, ...]:
         """The predicted cost of every BPU part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bpu_common.container.features import features_of
 from bpu_common.container.weights import pack_weights
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel, NodeInfo, PartProgram
@@ -21,12 +22,14 @@ def build_model(
     options: EmitOptions,
     nodes: tuple[NodeInfo, ...] = (),
     provenance: Provenance | None = None,
+    hints: dict[str, bytes] | None = None,
 ) -> BpuModel:
     """The compiled model; the same arguments give an equal model.
 
     Args:
         spec: the chip the programs are made for.
         nodes: rows of the node table.
+        hints: what spares engines work when they load the model, by engine.
 
     Raises:
         CapacityError: a layer does not fit into the chip's memory or a function call's time.
@@ -38,7 +41,7 @@ def build_model(
         if part.place is Place.BPU
     }
     figures = {f"placement.{name}": _figures(made) for name, made in programs.items()}
-    return BpuModel(
+    model = BpuModel(
         network=aligned,
         march=spec.march,
         machine=spec.name,
@@ -46,13 +49,15 @@ def build_model(
         nodes=nodes,
         parameters=figures if options.debug else {},
         provenance=provenance,
+        hints=dict(hints or {}),
     )
+    return replace(model, features=features_of(model))
 
 
 def _program(part: Part, network: Network, spec: MachineSpec, options: EmitOptions) -> PartProgram:
     packed = pack_weights(part.ops)
-    places = {op.name: where for op, where in zip(part.ops, packed.places, strict=True)}
-    return PartProgram(place(part, network, places, spec, options), packed.data)
+    program = place(part, network, packed.places, spec, options)
+    return PartProgram(program, packed.data, packed.places)
 
 
 def _aligned(network: Network) -> Network:

@@ -1,4 +1,4 @@
-"""The tables that `hb_mapper` prints, and the rows behind them (vendor_facts 5.3)."""
+"""The tables that `hb_mapper` prints, and the rows behind them (docs/conversion.md "Tables")."""
 
 from __future__ import annotations
 

@@ -16,9 +16,10 @@ from bpu_sim.arith.operations import (
     requantize,
     requantize_entries,
     resize,
+    resize_roi,
     space_depth,
 )
-from bpu_sim.arith.sampling import NEAREST_MODES, resize_axis
+from bpu_sim.arith.sampling import NEAREST_MODES, resize_axis, roi_axis
 from bpu_sim.arith.scales import (
     MAX_RATIO,
     MIN_RATIO,
@@ -62,6 +63,8 @@ __all__ = [
     "requantize_entries",
     "resize",
     "resize_axis",
+    "resize_roi",
+    "roi_axis",
     "scale_constants",
     "space_depth",
     "weight_scales",

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bpu_common.errors import DeviceFault
+from bpu_common.errors import DeviceFault, InputError
+from bpu_common.frame import Roi
 from bpu_common.limits import INT32_LIMIT, RESIZE_STEPS
 from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import I8, I32, I64, DType
+from bpu_sim.arith.sampling import roi_axis
 
 FULL_RANGE: Pair = (-128, 127)
 UNIT_PAIR: Pair = (1, 1)
@@ -25,7 +27,7 @@ def requantize(acc: I64, params: ChannelParams, clamp: Pair = FULL_RANGE) -> I8:
     """Accumulators (..., C) without bias to int8 codes, one parameter entry per channel.
 
     y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift). The half-LSB
-    that turns the truncating shifts into rounding is part of the bias (vendor_facts 7.2).
+    that turns the truncating shifts into rounding is part of the bias (docs/arithmetic.md).
     """
     shifted = (acc.astype(np.int64) + params.bias) >> params.right_shift.astype(np.int64)
     saturated = np.clip(shifted, _INT16_MIN, _INT16_MAX)
@@ -190,6 +192,27 @@ def resize(x: I8, mode: ResizeMode, rows: Axis, columns: Axis) -> I8:
         + by_row[:, list(columns.high)] * right
     )
     return ((total + (1 << 15)) >> 16).astype(np.int8)
+
+
+def resize_roi(x: I8, roi: Roi, out_hw: Pair, rows: Pair | None = None) -> I8:
+    """The region `roi` of a picture (H, W, C) of codes, bilinear to `out_hw`.
+
+    Args:
+        rows: [start, stop) of the result that are wanted; None: all.
+
+    Returns:
+        (rows, out width, C). Codes are value - 128, which an interpolation keeps.
+
+    Raises:
+        InputError: the region is empty or leaves the picture.
+    """
+    height, width, _ = x.shape
+    if not (0 <= roi.left <= roi.right < width and 0 <= roi.top <= roi.bottom < height):
+        raise InputError(f"region {tuple(roi)} does not lie in a picture of {height}x{width}")
+    down = roi_axis(roi.top, roi.bottom, out_hw[0])
+    chosen = slice(*(rows or (0, out_hw[0])))
+    part = Axis(down.low[chosen], down.high[chosen], down.frac[chosen])
+    return resize(x, ResizeMode.BILINEAR, part, roi_axis(roi.left, roi.right, out_hw[1]))
 
 
 def space_depth(x: I8, block: int, *, to_space: bool, dcr: bool = True) -> I8:

@@ -90,3 +90,24 @@ def _source_position(
             return offset + (index + _HALF) / factor - _HALF
         case _:
             return (index + _HALF) / factor - _HALF
+
+
+def roi_axis(first: int, last: int, out_size: int) -> Axis:
+    """Source positions and weights of 1/256 when pixels `first` to `last` become `out_size`.
+
+    Centres of pixels keep their proportion (ONNX's half_pixel); a position is rounded half up to
+    1/256 and clamped to the region. Whole numbers throughout, since this runs on the board.
+    """
+    count = last - first + 1
+    end = (count - 1) * RESIZE_STEPS
+    half = RESIZE_STEPS // 2
+    exact = (
+        ((2 * i + 1) * count * RESIZE_STEPS + out_size) // (2 * out_size) - half
+        for i in range(out_size)
+    )
+    steps = [min(max(step, 0), end) for step in exact]
+    return Axis(
+        tuple(first + step // RESIZE_STEPS for step in steps),
+        tuple(min(first + step // RESIZE_STEPS + 1, last) for step in steps),
+        tuple(step % RESIZE_STEPS for step in steps),
+    )

@@ -1,8 +1,8 @@
 """Choosing the integers: shifts and multipliers, biases, weight codes, element-wise constants.
 
-The rules are those of vendor_facts 7.2 and decisions 1-4; they are computed in float64 with IEEE
-operations only (no library function whose last bit may differ between machines), so the compiler
-gives the same integers everywhere. `round` is half to even throughout.
+The rules are those of docs/arithmetic.md. They are computed in float64 with IEEE operations only
+(no library function whose last bit may differ between machines), so the compiler gives the same
+integers everywhere. `round` is half to even throughout.
 """
 
 from __future__ import annotations

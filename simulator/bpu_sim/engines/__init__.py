@@ -3,6 +3,7 @@
 from bpu_sim.engines.engine import Arrays, CustomFunction, CustomLoader, Engine, PartsEngine
 from bpu_sim.engines.ort_engine import OrtEngine
 from bpu_sim.engines.reference import ReferenceEngine
+from bpu_sim.engines.select import open_engine
 
 __all__ = [
     "Arrays",
@@ -12,4 +13,5 @@ __all__ = [
     "OrtEngine",
     "PartsEngine",
     "ReferenceEngine",
+    "open_engine",
 ]

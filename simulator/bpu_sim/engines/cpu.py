@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bpu_common.errors import DeviceFault, ModelFormatError, ModelUnsupported
-from bpu_common.network import CustomOp, Network, Operation, Part, QConv, tensors_made, tensors_read
+from bpu_common.errors import DeviceFault, ModelUnsupported
+from bpu_common.network import CustomOp, Network, Operation, Part, tensors_made, tensors_read
 from bpu_common.tensor import AnyArray
 from bpu_sim.engines.engine import Arrays, CustomFunction, CustomLoader, PartRunner
 from bpu_sim.engines.ort import OrtPart, Plans
@@ -38,13 +38,6 @@ class CpuPart:
         threads: int,
         load_custom: CustomLoader | None = None,
     ) -> None:
-        wide = next(
-            (op for op in part.ops if isinstance(op, QConv) and plans.may_leave_int32(op)), None
-        )
-        if wide is not None:
-            raise ModelFormatError(
-                f"an accumulator of {wide.name!r} may leave int32", where=part.name
-            )
         self._outputs = part.outputs
         self._steps: list[PartRunner] = []
         stretches = _stretches(part.ops)

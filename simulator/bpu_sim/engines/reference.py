@@ -118,7 +118,7 @@ def compute(
             return np.ascontiguousarray(_compute(op, codes, y)[np.newaxis])
 
 
-def quantize(real: AnyArray, spec: TensorSpec) -> I8:
+def quantize(real: AnyArray, spec: TensorSpec) -> AnyArray:
     """clamp(round_half_even(real / scale) + zero point), the quotient in float32.
 
     Args:
@@ -130,15 +130,16 @@ def quantize(real: AnyArray, spec: TensorSpec) -> I8:
         n, h, w, c = spec.shape
         real = real.reshape(n, c, h, w).transpose(0, 2, 3, 1)
     steps = np.rint(real.reshape(spec.shape).astype(np.float32) / values.astype(np.float32))
-    codes: I8 = np.clip(steps.astype(np.float64) + zeros, -128, 127).astype(np.int8)
-    return codes
+    limits = np.iinfo(spec.dtype.value)
+    codes = np.clip(steps.astype(np.float64) + zeros, limits.min, limits.max)
+    return codes.astype(spec.dtype.numpy)
 
 
 def dequantize(codes: AnyArray, spec: TensorSpec, shape: Sequence[int]) -> F32:
     """(code - zero point) * scale: the difference exact, then rounded to float32, then the product.
 
     Args:
-        codes: int8 or int32 as `spec` describes them.
+        codes: int8, uint8 or int32 as `spec` describes them.
         shape: of the result, channels first where `spec` is NHWC.
     """
     values, zeros = spec.scale.shaped(len(spec.shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bpu_common.limits import LUT_BYTES
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
+    AwaitStream,
     Conv,
     Eltwise,
     Fill,
@@ -13,6 +14,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -64,6 +66,8 @@ def accesses(instruction: Instruction) -> tuple[tuple[Tile, ...], tuple[Tile, ..
             rows, width, channels = instruction.dst.shape_hwc
             source = image_tiles(instruction.image, instruction.row0, rows, width, channels)
             return source, (instruction.dst,)
+        case LoadRoi():
+            return (), (instruction.dst,)  # pictures of callers are never written
         case LoadConst():
             size_bytes = instruction.size_bytes
             return (
@@ -73,8 +77,10 @@ def accesses(instruction: Instruction) -> tuple[tuple[Tile, ...], tuple[Tile, ..
         case Conv():
             outputs, kernel_h, kernel_w, depth = weights_shape(instruction)
             weight_bytes = outputs * kernel_h * kernel_w * depth
+            addends = () if instruction.addend is None else (instruction.addend,)
             return (
                 instruction.x,
+                *addends,
                 byte_run(Space.SRAM, instruction.weights_offset_bytes, weight_bytes),
                 byte_run(
                     Space.SRAM, instruction.params_offset_bytes, outputs * CHANNEL_PARAM_BYTES
@@ -91,3 +97,5 @@ def accesses(instruction: Instruction) -> tuple[tuple[Tile, ...], tuple[Tile, ..
             return (instruction.x,), (instruction.y,)
         case Fill():
             return (), (instruction.y,)
+        case AwaitStream():
+            return (), ()

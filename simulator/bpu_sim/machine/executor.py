@@ -1,18 +1,22 @@
-"""Executes a program's instructions one by one; a fault names call, instruction and layer."""
+"""Executes a program's instructions one by one; a fault names call, instruction and operation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
 
 from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_common.frame import Roi
 from bpu_common.limits import LUT_BYTES, RESIZE_STEPS
 from bpu_common.params import ChannelParams
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
+    AwaitStream,
     Axis,
     Conv,
+    DeadlockError,
     Eltwise,
     Fill,
     FunctionCall,
@@ -20,6 +24,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -28,6 +33,7 @@ from bpu_common.program import (
     Space,
     Store,
     Tile,
+    legal_order,
 )
 from bpu_common.tensor import I8, U8, AnyArray, DType
 from bpu_sim import arith
@@ -37,29 +43,43 @@ from bpu_sim.machine.memory import Memory, describe
 
 
 class Executor:
-    """One core with its memories, for one program.
+    """The cores that a program occupies with their memories.
 
-    SRAM is undefined at the start of every call, scratch and IO at the start of every frame.
+    SRAM is undefined at the start of every call, scratch and IO at the start of every run.
 
     Args:
-        weights: the segment's weights section, read-only.
+        weights: the part's weights section, read-only.
+        operations: names of the part's operations, for faults.
     """
 
-    def __init__(self, program: Program, weights: bytes | memoryview) -> None:
+    def __init__(
+        self, program: Program, weights: bytes | memoryview, operations: Sequence[str] = ()
+    ) -> None:
         section = np.frombuffer(weights, np.uint8)
         section.flags.writeable = False
         self._program = program
-        self._memories = {
-            Space.SRAM: Memory(Space.SRAM, np.zeros(program.sram_bytes, np.uint8)),
+        self._operations = operations
+        cores = max((len(call.streams) for call in program.calls), default=0)
+        self._srams = tuple(
+            Memory(Space.SRAM, np.zeros(program.sram_bytes, np.uint8)) for _ in range(cores)
+        )
+        shared = {
             Space.WEIGHTS: Memory(Space.WEIGHTS, section),
             Space.SCRATCH: Memory(Space.SCRATCH, np.zeros(program.scratch_bytes, np.uint8)),
             Space.IO: Memory(Space.IO, np.zeros(program.io_bytes, np.uint8)),
         }
+        self._memories = shared
+        self._pictures: dict[tuple[int, int], tuple[I8, Roi]] = {}
 
-    def begin_frame(self) -> None:
-        """Forget the previous frame."""
+    def begin(self) -> None:
+        """Forget the previous run."""
         self._memories[Space.SCRATCH].forget()
         self._memories[Space.IO].forget()
+        self._pictures = {}
+
+    def set_picture(self, roi_input: int, frame: int, codes: I8, roi: Roi) -> None:
+        """What `LoadRoi` reads: the caller's picture as codes (H, W, C), and the region of it."""
+        self._pictures[roi_input, frame] = codes, roi
 
     def write(self, tile: Tile, values: AnyArray) -> None:
         """Put values (H, W, C) into a tile, as an instruction would."""
@@ -79,25 +99,43 @@ class Executor:
         for index in range(len(self._program.calls)):
             self.run_call(index)
 
-    def run_call(self, index: int, order: tuple[int, ...] | None = None) -> None:
-        """Execute one call, in list order or in `order` (any legal order gives the same bits)."""
-        call = self._program.calls[index]
-        self._memories[Space.SRAM].forget()
-        for position in order if order is not None else range(len(call.instructions)):
-            instruction = call.instructions[position]
-            try:
-                self._step(instruction)
-            except DeviceFault as fault:
-                where = self._place(index, call, position)
-                raise DeviceFault(fault.message, where=where, hint=fault.hint) from fault
+    def run_call(self, index: int, order: Iterable[tuple[int, int]] | None = None) -> None:
+        """Execute one call, one instruction at a time.
 
-    def _place(self, index: int, call: FunctionCall, position: int) -> str:
-        instruction = call.instructions[position]
-        layers = self._program.layers
-        named = 0 <= instruction.layer < len(layers)
-        layer = layers[instruction.layer] if named else f"#{instruction.layer}"
+        Args:
+            order: (stream, instruction) of all; any legal order gives the same bits. None: each
+                stream in list order.
+
+        Raises:
+            DeviceFault: an instruction reads or writes where it must not, or the streams wait for
+                each other.
+        """
+        call = self._program.calls[index]
+        for memory in self._srams:
+            memory.forget()
+        try:
+            for stream, position in legal_order(call) if order is None else order:
+                self._memories[Space.SRAM] = self._srams[stream]
+                instruction = call.streams[stream].instructions[position]
+                try:
+                    self._step(instruction)
+                except DeviceFault as fault:
+                    where = self._place(index, call, stream, position)
+                    raise DeviceFault(fault.message, where=where, hint=fault.hint) from fault
+        except DeadlockError as deadlock:
+            raise DeviceFault(str(deadlock), where=f"call {index} '{call.name}'") from None
+
+    def _place(self, index: int, call: FunctionCall, stream: int, position: int) -> str:
+        instruction = call.streams[stream].instructions[position]
+        number = instruction.operation
+        named = 0 <= number < len(self._operations)
+        operation = f"'{self._operations[number]}'" if named else str(number)
+        core = f"stream {stream}, " if len(call.streams) > 1 else ""
         kind = type(instruction).__name__
-        return f"call {index} '{call.name}', instruction {position} ({kind}), layer '{layer}'"
+        return (
+            f"call {index} '{call.name}', {core}instruction {position} ({kind}), "
+            f"operation {operation}"
+        )
 
     def _step(self, instruction: Instruction) -> None:
         if isinstance(instruction, LoadImage):
@@ -126,6 +164,10 @@ class Executor:
                 self._put(instruction.dst, self._view(instruction.src))
             case LoadImage():
                 self._put(instruction.dst, self._picture(instruction))
+            case LoadRoi():
+                self._put(instruction.dst, self._region(instruction))
+            case AwaitStream():
+                pass  # the order of execution fulfils it
             case LoadConst():
                 source = byte_run(
                     Space.WEIGHTS, instruction.src_offset_bytes, instruction.size_bytes
@@ -191,7 +233,13 @@ class Executor:
             params = ChannelParams.from_bytes(table, outputs)
         except ModelFormatError as error:
             raise DeviceFault(error.message) from error
-        return kernels.conv(self._codes(op.x), weights.reshape(shape), params, op)
+        addend = None
+        if op.addend is not None:
+            _require_same_shape(op.addend, op.y)
+            if len(op.factors) not in (1, outputs):
+                raise DeviceFault(f"{len(op.factors)} factors for {outputs} channels")
+            addend = self._codes(op.addend)
+        return kernels.conv(self._codes(op.x), weights.reshape(shape), params, op, addend)
 
     def _max_pool(self, op: MaxPool) -> AnyArray:
         _require_channels(op.x, op.y)
@@ -232,6 +280,22 @@ class Executor:
         whole[..., 1:] = chroma[chroma_rows][:, np.arange(width) // 2]
         return np.bitwise_xor(whole, 0x80).view(np.int8)
 
+    def _region(self, op: LoadRoi) -> AnyArray:
+        """Rows of the scaled region as (h, w, c) codes."""
+        found = self._pictures.get((op.roi, op.frame))
+        if found is None:
+            raise DeviceFault(f"there is no picture {op.roi} in frame {op.frame}")
+        codes, roi = found
+        spec = self._program.rois[op.roi]
+        rows, width, channels = op.dst.shape_hwc
+        fits = 0 <= op.row0 <= spec.height - rows and width == spec.width
+        if not fits or channels != codes.shape[2] or op.dst.dtype is not DType.INT8:
+            raise DeviceFault(
+                f"rows [{op.row0}, {op.row0 + rows}) of a region scaled to "
+                f"{spec.height}x{spec.width}x{codes.shape[2]} do not become {describe(op.dst)}"
+            )
+        return arith.resize_roi(codes, roi, (spec.height, spec.width), (op.row0, op.row0 + rows))
+
     def _view(self, tile: Tile) -> AnyArray:
         return self._memories[tile.space].view(tile)
 
@@ -267,6 +331,11 @@ def _require_result(op: Conv | MaxPool | Eltwise | Lut | Resize | Move | Fill) -
     wide = isinstance(op, Conv) and op.y.dtype is DType.INT32
     if op.y.space is not Space.SRAM or not (wide or op.y.dtype is DType.INT8):
         raise DeviceFault(f"computes {describe(op.y)}; results are int8 in SRAM")
+
+
+def _require_same_shape(x: Tile, y: Tile) -> None:
+    if x.shape_hwc != y.shape_hwc:
+        raise DeviceFault(f"{describe(x)} and {describe(y)} differ in shape")
 
 
 def _require_same_form(x: Tile, y: Tile) -> None:

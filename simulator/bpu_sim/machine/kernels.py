@@ -24,10 +24,10 @@ Reals: TypeAlias = NDArray[np.float32 | np.float64]
 _FLOAT32_EXACT = 1 << 24
 
 
-def conv(x: I8, weights: I8, params: ChannelParams, op: Conv) -> I8 | I32:
+def conv(x: I8, weights: I8, params: ChannelParams, op: Conv, addend: I8 | None = None) -> I8 | I32:
     """`arith.conv` for the tile (H, W, C) that the instruction asks for; weights OHWI."""
     rows, columns, _ = op.y.shape_hwc
-    if arith.accumulator_bound(weights, params).max() > INT32_LIMIT:
+    if arith.accumulator_bound(weights, params, factors=op.factors).max() > INT32_LIMIT:
         return arith.conv(
             x,
             weights,
@@ -39,11 +39,16 @@ def conv(x: I8, weights: I8, params: ChannelParams, op: Conv) -> I8 | I32:
             upsample=op.upsample_hw,
             clamp=op.clamp,
             out=op.y.dtype,
+            pad_code=op.pad_code,
+            addend=addend,
+            factors=op.factors,
         )[:rows, :columns]
     magnitude = 128 * np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1).max()
     padded = _spread_and_pad(x, op, single=magnitude <= _FLOAT32_EXACT)
     sums = _depthwise(padded, weights, op) if op.depthwise else _dense(padded, weights, op)
     biased = sums.astype(np.int32) + params.bias.astype(np.int32)
+    if addend is not None:
+        biased += addend.astype(np.int32) * np.array(op.factors, np.int32)
     return biased if op.y.dtype is DType.INT32 else _requantize(biased, params, op.clamp)
 
 
@@ -63,7 +68,7 @@ def _spread_and_pad(x: I8, op: Conv, *, single: bool) -> Reals:
     top, left, bottom, right = op.pads_tlbr
     spread_h, spread_w = (height - 1) * up_h + 1, (width - 1) * up_w + 1
     shape = (top + spread_h + bottom, left + spread_w + right, channels)
-    padded: Reals = np.zeros(shape, np.float32 if single else np.float64)
+    padded: Reals = np.full(shape, op.pad_code, np.float32 if single else np.float64)
     padded[top : top + spread_h : up_h, left : left + spread_w : up_w] = x
     return padded
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bpu_common.caller import canonical
 from bpu_common.errors import DeviceFault, InputError
+from bpu_common.frame import Given, as_frame_inputs
+from bpu_common.image import picture_codes
 from bpu_common.model import PartProgram
 from bpu_common.program import IoSlot, Program, Space, Store, Tile
 from bpu_common.tensor import (
@@ -28,36 +31,83 @@ class ExactPart:
         name: of the part.
         inputs: the model's image inputs among the part's inputs, by tensor name; they are fed with
             raw uint8 in the caller's form.
+        operations: names of the part's operations, for faults.
     """
 
-    def __init__(self, name: str, made: PartProgram, inputs: Mapping[str, ModelInput]) -> None:
+    def __init__(
+        self,
+        name: str,
+        made: PartProgram,
+        inputs: Mapping[str, ModelInput],
+        operations: Sequence[str] = (),
+    ) -> None:
         self._name, self._program = name, made.program
         self._images = {
             name: model_input
             for name, model_input in inputs.items()
             if model_input.input_type.is_image
         }
-        self._executor = Executor(made.program, made.weights)
+        self._executor = Executor(made.program, made.weights, operations)
         self._outputs = {
-            slot.tensor: output_tile(slot, name, made.program) for slot in made.program.outputs
+            slot.tensor: (output_tile(slot, name, made.program), slot.frame_pitch_bytes)
+            for slot in made.program.outputs
         }
 
-    def run(self, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """One frame. Inputs: images in the caller's form, or int8 (1, H, W, C); outputs
-        (1, H, W, C).
+    def run(self, arrays: Given) -> dict[str, AnyArray]:
+        """One frame, see `run_frames`; a program of several frames computes it as often."""
+        return self.run_frames([arrays] * self._program.frames)[0]
+
+    def run_frames(self, frames: Sequence[Given]) -> list[dict[str, AnyArray]]:
+        """As many frames as the program computes in one run.
+
+        Args:
+            frames: images in the caller's form, or int8 (1, H, W, C); regions come with a picture
+                of any size.
+
+        Returns:
+            For each frame its outputs, (1, H, W, C).
 
         Raises:
             InputError: an input is missing or of the wrong shape or type.
-            DeviceFault: the program reads or writes where it must not.
+            DeviceFault: the program reads or writes where it must not, or computes another number
+                of frames.
         """
-        self._executor.begin_frame()
-        for slot in self._program.inputs:
-            if slot.tensor not in arrays:
-                raise InputError(f"no value for input '{slot.tensor}' of {self._name}")
-            for tile, values in self._placed(slot, np.asarray(arrays[slot.tensor])):
-                self._executor.write(tile, values)
+        if len(frames) != self._program.frames:
+            raise DeviceFault(
+                f"{len(frames)} frames for a program of {self._program.frames}",
+                where=f"part '{self._name}'",
+            )
+        self._executor.begin()
+        for number, given in enumerate(frames):
+            self._place_inputs(number, given)
         self._executor.run()
-        return {name: self._executor.read(tile)[np.newaxis] for name, tile in self._outputs.items()}
+        return [
+            {
+                name: self._executor.read(shifted(tile, number * pitch))[np.newaxis]
+                for name, (tile, pitch) in self._outputs.items()
+            }
+            for number in range(len(frames))
+        ]
+
+    def _place_inputs(self, number: int, given: Given) -> None:
+        inputs = as_frame_inputs(given)
+        program = self._program
+        for tensor in (
+            *(slot.tensor for slot in program.inputs),
+            *(r.tensor for r in program.rois),
+        ):
+            if tensor not in inputs:
+                raise InputError(f"no value for input '{tensor}' of {self._name}")
+        for slot in program.inputs:
+            for tile, values in self._placed(slot, np.asarray(inputs[slot.tensor].array)):
+                self._executor.write(shifted(tile, number * slot.frame_pitch_bytes), values)
+        for index, spec in enumerate(program.rois):
+            item = inputs[spec.tensor]
+            if item.roi is None:
+                raise InputError(f"input '{spec.tensor}' of {self._name} needs a region")
+            target = self._images[spec.tensor]
+            codes = picture_codes(item.array, target.input_type, target.layout)
+            self._executor.set_picture(index, number, codes, item.roi)
 
     def _placed(self, slot: IoSlot, array: AnyArray) -> list[tuple[Tile, AnyArray]]:
         """Where the values of an input go in the IO space."""
@@ -77,6 +127,11 @@ class ExactPart:
         stride = align_up(image.width, DDR_WIDTH_ALIGN)
         planes = array.reshape(-1, image.width, 1)  # H rows of Y, then H / 2 rows of UV
         return [(Tile(Space.IO, slot.offset_bytes, planes.shape, stride, 1, DType.UINT8), planes)]
+
+
+def shifted(tile: Tile, bytes_on: int) -> Tile:
+    """The same tile further on: another frame's."""
+    return replace(tile, offset_bytes=tile.offset_bytes + bytes_on) if bytes_on else tile
 
 
 def _io_tile(slot: IoSlot, values: AnyArray) -> Tile:

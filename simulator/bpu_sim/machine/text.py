@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bpu_common.program import (
+    AwaitStream,
     Conv,
     Eltwise,
     EltwiseKind,
@@ -13,6 +14,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -26,20 +28,30 @@ from bpu_common.program import (
 from bpu_common.tensor import DType
 
 
-def listing(program: Program) -> Iterator[str]:
-    """The whole program: memories, slots, then each call with its instructions."""
+def listing(program: Program, operations: Sequence[str]) -> Iterator[str]:
+    """The whole program: memories, slots, then each call with its instructions.
+
+    Args:
+        operations: names of the part's operations.
+    """
+    frames = f"  frames {program.frames}" if program.frames > 1 else ""
     yield (
         f"program  sram {program.sram_bytes}  scratch {program.scratch_bytes}  "
-        f"io {program.io_bytes}"
+        f"io {program.io_bytes}{frames}"
     )
     for word, slots in (("input ", program.inputs), ("output", program.outputs)):
         for slot in slots:
-            yield f"{word}   io+{slot.offset_bytes} {slot.size_bytes} bytes  {slot.tensor}"
+            pitch = f" every {slot.frame_pitch_bytes}" if slot.frame_pitch_bytes else ""
+            yield f"{word}   io+{slot.offset_bytes} {slot.size_bytes} bytes{pitch}  {slot.tensor}"
+    for roi in program.rois:
+        yield f"region   {roi.input_type.value} to {roi.height}x{roi.width}  {roi.tensor}"
     for number, call in enumerate(program.calls):
         yield f"call {number}  {call.name}  {call.predicted_cycles} cycles"
-        for index, instruction in enumerate(call.instructions):
-            layer = program.layers[instruction.layer]
-            yield f"  {line(index, instruction)}  ; {layer}"
+        for core, stream in enumerate(call.streams):
+            if len(call.streams) > 1:
+                yield f" stream {core}"
+            for index, instruction in enumerate(stream.instructions):
+                yield f"  {line(index, instruction)}  ; {operations[instruction.operation]}"
 
 
 def line(index: int, instruction: Instruction) -> str:
@@ -58,6 +70,8 @@ def _body(instruction: Instruction) -> str:
                 f"image   {image.input_type.value} {image.height}x{image.width} "
                 f"io+{image.offset_bytes}/{image.stride_bytes} row {row0} -> {_tile(dst)}"
             )
+        case LoadRoi(roi=roi, frame=frame, row0=row0, dst=dst):
+            return f"region  {roi} of frame {frame} row {row0} -> {_tile(dst)}"
         case LoadConst():
             return (
                 f"const   weights+{instruction.src_offset_bytes} -> "
@@ -92,6 +106,8 @@ def _body(instruction: Instruction) -> str:
             return f"move    {_tile(x)} -> {_tile(y)}"
         case Fill(y=y, value=value):
             return f"fill    {value} -> {_tile(y)}"
+        case AwaitStream(stream=stream, instruction=awaited):
+            return f"await   instruction {awaited} of stream {stream}"
 
 
 def _conv(op: Conv) -> str:
@@ -100,6 +116,11 @@ def _conv(op: Conv) -> str:
         for letter, pair in (("d", op.dilation_hw), ("u", op.upsample_hw))
         if pair != (1, 1)
     )
+    if op.pad_code:
+        extras += f" pad {op.pad_code}"
+    if op.addend is not None:
+        extras += f" + {_tile(op.addend)} k{op.factors[0]}"
+        extras += f" and {len(op.factors) - 1} factors more" if len(op.factors) > 1 else ""
     groups = " depthwise" if op.depthwise else f" g{op.groups}" if op.groups > 1 else ""
     return (
         f"conv    {_tile(op.x)} -> {_tile(op.y)} w sram+{op.weights_offset_bytes} "

@@ -1,7 +1,7 @@
 """Costs and predictions from the machine description; knows numbers, not networks."""
 
 from bpu_sim.timing.cost import Cost, conv_cycles, instruction_cost, macs_of, padded_width
-from bpu_sim.timing.pipeline import CallTiming, LayerTiming, Span, simulate_call
+from bpu_sim.timing.pipeline import CallTiming, OperationTiming, Span, simulate_call
 from bpu_sim.timing.plan import PREPROCESS, cpu_step_ns, task_plan
 from bpu_sim.timing.predict import (
     Bounds,
@@ -17,7 +17,7 @@ __all__ = [
     "Bounds",
     "CallTiming",
     "Cost",
-    "LayerTiming",
+    "OperationTiming",
     "ProgramTiming",
     "Span",
     "bounds",

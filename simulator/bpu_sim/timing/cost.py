@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
 from bpu_common.program import (
+    AwaitStream,
     Conv,
     Eltwise,
     EltwiseKind,
@@ -22,6 +23,7 @@ from bpu_common.program import (
     Load,
     LoadConst,
     LoadImage,
+    LoadRoi,
     Lut,
     MaxPool,
     Move,
@@ -56,6 +58,10 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _dma(tile_bytes(tile, spec), 0, spec)
         case LoadImage():
             return _dma(_image_bytes(instruction), 0, spec)
+        case LoadRoi(dst=dst):
+            # An interpolation reads two rows for each it makes; the picture's size is not known.
+            height, width, channels = dst.shape_hwc
+            return _dma(2 * height * width * channels, 0, spec)
         case LoadConst(size_bytes=size_bytes):
             return _dma(align_up(size_bytes, spec.ddr_burst_bytes), 0, spec)
         case Store(dst=tile):
@@ -68,6 +74,8 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _compute(_eltwise_cycles(instruction, spec), spec)
         case Lut(y=y) | Resize(y=y) | Move(y=y) | Fill(y=y):
             return _compute(_vector_cycles(y, 1, spec), spec)
+        case AwaitStream():
+            return Cost(0)
 
 
 def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
@@ -91,7 +99,7 @@ def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
 
 
 def padded_width(width: int, stride: int, spec: MachineSpec) -> int:
-    """Output columns that the array computes for `width` wanted ones (decisions 5)."""
+    """Output columns that the array computes for `width` wanted ones (docs/machine.md)."""
     return align_up(width, spec.width_align if stride == 1 else spec.width_align_stride2)
 
 
@@ -146,8 +154,9 @@ def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
 def _eltwise_cycles(eltwise: Eltwise, spec: MachineSpec) -> int:
     """ADD is a unit convolution (C kernels over C channels), MUL and SCALE go element by element.
 
-    Source of the first: the residual add is compiled to a 1x1 unit convolution and costs MACs
-    (decisions 4); which share of the dense product is really computed is `unit_conv_share`.
+    The residual add is compiled to a 1x1 unit convolution and costs MACs
+    (docs/machine.md "Cost of an instruction"); which share of the dense product is really computed
+    is `unit_conv_share`.
     """
     height, width, channels = eltwise.y.shape_hwc
     vector = _vector_cycles(eltwise.y, 1, spec)

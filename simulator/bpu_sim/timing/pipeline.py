@@ -3,7 +3,7 @@
 The load and the store queue each own a DMA port; when both move data they share the DDR bus. A DMA
 leaves its queue when its last byte is on the bus; its result may be used `latency_cycles` later, so
 that many small transfers hide each other's latency. The compute engine pays `layer_setup_cycles`
-whenever an instruction belongs to another layer than the one before it.
+whenever an instruction belongs to another operation than the one before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
-from bpu_common.program import Engine, FunctionCall, engine_of
+from bpu_common.program import AwaitStream, Engine, FunctionCall, engine_of
 from bpu_sim.timing.cost import Cost, instruction_cost, macs_of
 
 _LOAD, _COMPUTE, _STORE = 0, 1, 2
@@ -28,16 +28,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerTiming:
-    """Share of one layer in one call (or program).
+class OperationTiming:
+    """Share of one operation in one call (or program).
 
     Attributes:
-        layer: index into `Program.layers`.
+        operation: index into `Program.operations`.
         cycles: compute engine busy for it, set-up included, plus `stall_cycles`.
         stall_cycles: compute engine waiting (for data) before its instructions.
     """
 
-    layer: int
+    operation: int
     cycles: int
     stall_cycles: int
     macs: int
@@ -53,7 +53,7 @@ class CallTiming:
         cycles: from start to the last result in memory.
         compute_cycles, load_cycles, store_cycles: how long each queue was busy.
         ddr_cycles: cycles with at least one DMA port busy.
-        layers: in order of first appearance.
+        operations: in order of first appearance.
         spans: one per instruction, in list order.
     """
 
@@ -66,7 +66,7 @@ class CallTiming:
     load_bytes: int
     store_bytes: int
     macs: int
-    layers: tuple[LayerTiming, ...]
+    operations: tuple[OperationTiming, ...]
     spans: tuple[Span, ...]
 
 
@@ -77,34 +77,54 @@ def simulate_call(call: FunctionCall, spec: MachineSpec) -> CallTiming:
 
 
 class _Pipeline:
-    """One simulation; times are float cycles, rounded up in the result."""
+    """One simulation; times are float cycles, rounded up in the result.
+
+    Instructions are numbered stream after stream; queue 3 * stream + k is queue k of a core.
+    """
 
     def __init__(self, call: FunctionCall, costs: tuple[Cost, ...], spec: MachineSpec) -> None:
         self._call = call
+        self._instructions = call.instructions
         self._costs = costs
         self._setup_cycles = spec.layer_setup_cycles
-        # Slow-down of each port while both are busy: they share the bus evenly.
-        self._shared = max(1.0, 2.0 * spec.ddr_bytes_per_cycle / spec.ddr_total_bytes_per_cycle)
-        self._queues: tuple[list[int], list[int], list[int]] = ([], [], [])
-        for index, instruction in enumerate(call.instructions):
-            self._queues[_QUEUE[engine_of(instruction)]].append(index)
-        self._next = [0, 0, 0]
-        self._active = [-1, -1, -1]
-        self._remaining = [0.0, 0.0, 0.0]
-        self._busy = [0.0, 0.0, 0.0]
+        # Slow-down of each port for every one that is busy: they share the bus evenly.
+        self._share = spec.ddr_bytes_per_cycle / spec.ddr_total_bytes_per_cycle
+        self._queue_count = count = 3 * len(call.streams)
+        self._queues: list[list[int]] = [[] for _ in range(count)]
+        self._after: list[tuple[int, ...]] = []
+        self._number()
+        self._next = [0] * count
+        self._active = [-1] * count
+        self._remaining = [0.0] * count
+        self._busy = [0.0] * count
+        self._ports = 0
         self._ddr_busy = 0.0
         self._starts = [0.0] * len(costs)
         self._ends = [math.inf] * len(costs)
-        self._layer = -1
-        self._idle_since = 0.0
+        self._operation = [-1] * count
+        self._idle_since = [0.0] * count
         self._stalls = [0.0] * len(costs)
         self._work = [0.0] * len(costs)
 
+    def _number(self) -> None:
+        """Fill the queues, and for each instruction the numbers of those it waits for."""
+        sizes = [len(stream.instructions) for stream in self._call.streams]
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        for number, stream in enumerate(self._call.streams):
+            for index, instruction in enumerate(stream.instructions):
+                at = starts[number] + index
+                self._queues[3 * number + _QUEUE[engine_of(instruction)]].append(at)
+                waits = tuple(starts[number] + wait for wait in instruction.waits)
+                if isinstance(instruction, AwaitStream):
+                    waits += (starts[instruction.stream] + instruction.instruction,)
+                self._after.append(waits)
+
     def run(self) -> CallTiming:
         now = 0.0
+        queues = range(self._queue_count)
         while True:
             wake = self._start_ready(now)
-            step = min((self._time_left(q) for q in range(3) if self._active[q] >= 0), default=None)
+            step = min((self._time_left(q) for q in queues if self._active[q] >= 0), default=None)
             if step is None:
                 if wake == math.inf:
                     break
@@ -119,11 +139,11 @@ class _Pipeline:
     def _start_ready(self, now: float) -> float:
         """Start every queue head that may run; return when the next waiting head may."""
         wake = math.inf
-        for queue in range(3):
+        for queue in range(self._queue_count):
             if self._active[queue] >= 0 or self._next[queue] == len(self._queues[queue]):
                 continue
             index = self._queues[queue][self._next[queue]]
-            ready = max((self._ends[w] for w in self._call.instructions[index].waits), default=0.0)
+            ready = max((self._ends[w] for w in self._after[index]), default=0.0)
             if ready > now:
                 wake = min(wake, ready)
                 continue
@@ -131,15 +151,18 @@ class _Pipeline:
             self._active[queue] = index
             self._starts[index] = now
             self._remaining[queue] = self._work_of(queue, index)
-            if queue == _COMPUTE:
-                self._stalls[index] = now - self._idle_since
+            if queue % 3 == _COMPUTE:
+                self._stalls[index] = now - self._idle_since[queue]
+            else:
+                self._ports += 1
         return wake
 
     def _work_of(self, queue: int, index: int) -> float:
         cycles = float(self._costs[index].cycles)
-        layer = self._call.instructions[index].layer
-        if queue == _COMPUTE and layer != self._layer:
-            self._layer = layer
+        instruction = self._instructions[index]
+        computes = queue % 3 == _COMPUTE and not isinstance(instruction, AwaitStream)
+        if computes and instruction.operation != self._operation[queue]:
+            self._operation[queue] = instruction.operation
             cycles += self._setup_cycles
         self._work[index] = cycles
         return cycles
@@ -148,28 +171,29 @@ class _Pipeline:
         return self._remaining[queue] * self._stretch(queue)
 
     def _stretch(self, queue: int) -> float:
-        both = self._active[_LOAD] >= 0 and self._active[_STORE] >= 0
-        return self._shared if both and queue != _COMPUTE else 1.0
+        return 1.0 if queue % 3 == _COMPUTE else max(1.0, self._ports * self._share)
 
     def _advance(self, step: float) -> None:
-        if self._active[_LOAD] >= 0 or self._active[_STORE] >= 0:
+        if self._ports:
             self._ddr_busy += step
-        for queue in range(3):
+        for queue in range(self._queue_count):
             if self._active[queue] >= 0:
                 self._busy[queue] += step
                 self._remaining[queue] -= step / self._stretch(queue)
 
     def _retire(self, now: float) -> None:
-        for queue in range(3):
+        for queue in range(self._queue_count):
             index = self._active[queue]
             if index >= 0 and self._remaining[queue] <= 1e-6:
                 self._active[queue] = -1
                 self._ends[index] = now + self._costs[index].latency_cycles
-                if queue == _COMPUTE:
-                    self._idle_since = now
+                if queue % 3 == _COMPUTE:
+                    self._idle_since[queue] = now
+                else:
+                    self._ports -= 1
 
     def _result(self) -> CallTiming:
-        load, compute, store = (math.ceil(b - 1e-6) for b in self._busy)
+        load, compute, store = (math.ceil(sum(self._busy[k::3]) - 1e-6) for k in range(3))
         return CallTiming(
             name=self._call.name,
             cycles=math.ceil(max(self._ends, default=0.0) - 1e-6),
@@ -179,17 +203,17 @@ class _Pipeline:
             ddr_cycles=math.ceil(self._ddr_busy - 1e-6),
             load_bytes=sum(c.load_bytes for c in self._costs),
             store_bytes=sum(c.store_bytes for c in self._costs),
-            macs=sum(macs_of(i) for i in self._call.instructions),
-            layers=self._layers(),
+            macs=sum(macs_of(i) for i in self._instructions),
+            operations=self._operations(),
             spans=tuple(
                 Span(round(s), round(e)) for s, e in zip(self._starts, self._ends, strict=True)
             ),
         )
 
-    def _layers(self) -> tuple[LayerTiming, ...]:
+    def _operations(self) -> tuple[OperationTiming, ...]:
         rows: dict[int, list[float]] = {}
-        for index, instruction in enumerate(self._call.instructions):
-            row = rows.setdefault(instruction.layer, [0.0, 0.0, 0, 0, 0])
+        for index, instruction in enumerate(self._instructions):
+            row = rows.setdefault(instruction.operation, [0.0, 0.0, 0, 0, 0])
             if engine_of(instruction) is Engine.COMPUTE:
                 row[0] += self._work[index] + self._stalls[index]
                 row[1] += self._stalls[index]
@@ -197,6 +221,6 @@ class _Pipeline:
             row[3] += self._costs[index].load_bytes
             row[4] += self._costs[index].store_bytes
         return tuple(
-            LayerTiming(layer, round(r[0]), round(r[1]), int(r[2]), int(r[3]), int(r[4]))
-            for layer, r in rows.items()
+            OperationTiming(operation, round(r[0]), round(r[1]), int(r[2]), int(r[3]), int(r[4]))
+            for operation, r in rows.items()
         )

@@ -1,4 +1,4 @@
-"""Whole programs: the prediction per call and layer, and closed-form bounds beside it."""
+"""Whole programs: the prediction per call and operation, and closed-form bounds beside it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
-from bpu_common.program import Engine, FunctionCall, Program, engine_of
+from bpu_common.program import AwaitStream, Engine, FunctionCall, Program, engine_of
 from bpu_sim.timing.cost import instruction_cost
-from bpu_sim.timing.pipeline import CallTiming, LayerTiming, simulate_call
+from bpu_sim.timing.pipeline import CallTiming, OperationTiming, simulate_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,11 @@ class ProgramTiming:
     """Prediction for a program alone on one core, calls one after the other.
 
     Attributes:
-        layers: per layer over all calls, in order of first appearance.
+        operations: per operation over all calls, in order of first appearance.
     """
 
     calls: tuple[CallTiming, ...]
-    layers: tuple[LayerTiming, ...]
+    operations: tuple[OperationTiming, ...]
     clock_hz: int
 
     @property
@@ -66,19 +66,19 @@ def predict(program: Program, spec: MachineSpec) -> ProgramTiming:
     """Predict every call of `program` alone on a core of `spec`."""
     calls = tuple(simulate_call(call, spec) for call in program.calls)
     rows: dict[int, list[int]] = {}
-    for layer in (layer for call in calls for layer in call.layers):
-        row = rows.setdefault(layer.layer, [0, 0, 0, 0, 0])
+    for operation in (operation for call in calls for operation in call.operations):
+        row = rows.setdefault(operation.operation, [0, 0, 0, 0, 0])
         values = (
-            layer.cycles,
-            layer.stall_cycles,
-            layer.macs,
-            layer.load_bytes,
-            layer.store_bytes,
+            operation.cycles,
+            operation.stall_cycles,
+            operation.macs,
+            operation.load_bytes,
+            operation.store_bytes,
         )
         for column, value in enumerate(values):
             row[column] += value
-    layers = tuple(LayerTiming(index, *row) for index, row in rows.items())
-    return ProgramTiming(calls, layers, spec.clock_hz)
+    operations = tuple(OperationTiming(index, *row) for index, row in rows.items())
+    return ProgramTiming(calls, operations, spec.clock_hz)
 
 
 def bounds(program: Program, spec: MachineSpec) -> Bounds:
@@ -97,21 +97,22 @@ def bounds(program: Program, spec: MachineSpec) -> Bounds:
 
 def call_bounds(call: FunctionCall, spec: MachineSpec) -> Bounds:
     """`bounds` of one function call."""
-    busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
-    latency = bus_bytes = 0
-    layer = -1
-    for instruction in call.instructions:
-        cost = instruction_cost(instruction, spec)
-        engine = engine_of(instruction)
-        busy[engine] += cost.cycles
-        latency += cost.latency_cycles
-        bus_bytes += cost.load_bytes + cost.store_bytes
-        if engine is Engine.COMPUTE and instruction.layer != layer:
-            layer = instruction.layer
-            busy[engine] += spec.layer_setup_cycles
+    compute_cycles = port_cycles = sum_cycles = bus_bytes = 0
+    for stream in call.streams:
+        busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
+        operation = -1
+        for instruction in stream.instructions:
+            cost = instruction_cost(instruction, spec)
+            engine = engine_of(instruction)
+            busy[engine] += cost.cycles
+            sum_cycles += cost.latency_cycles
+            bus_bytes += cost.load_bytes + cost.store_bytes
+            computes = engine is Engine.COMPUTE and not isinstance(instruction, AwaitStream)
+            if computes and instruction.operation != operation:
+                operation = instruction.operation
+                busy[engine] += spec.layer_setup_cycles
+        compute_cycles = max(compute_cycles, busy[Engine.COMPUTE])
+        port_cycles = max(port_cycles, busy[Engine.LOAD], busy[Engine.STORE])
+        sum_cycles += sum(busy.values())
     bus_cycles = math.floor(bus_bytes / spec.ddr_total_bytes_per_cycle)
-    return Bounds(
-        compute_cycles=busy[Engine.COMPUTE],
-        ddr_cycles=max(busy[Engine.LOAD], busy[Engine.STORE], bus_cycles),
-        sum_cycles=sum(busy.values()) + latency,
-    )
+    return Bounds(compute_cycles, max(port_cycles, bus_cycles), sum_cycles)

@@ -1,7 +1,7 @@
 """`hrt_model_exec`: look at, run and measure a compiled model on the board it is called on.
 
-Options and printed forms are those X3 users know (vendor_facts 1); times are device time. This
-module imports nothing heavy: the help screen must appear at once.
+Options and printed forms are those X3 users know (docs/board.md "`hrt_model_exec`"); times are
+device time. This module imports nothing heavy: the help screen must appear at once.
 """
 
 from __future__ import annotations

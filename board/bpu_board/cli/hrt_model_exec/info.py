@@ -55,7 +55,7 @@ _SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class TensorProperties:
-    """One tensor in the words of the board's C interface (vendor_facts 2.3)."""
+    """One tensor in the words of the board's C interface (docs/board.md "Tensors and tasks")."""
 
     name: str
     valid_shape: tuple[int, ...]

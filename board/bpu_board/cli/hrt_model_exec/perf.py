@@ -85,7 +85,7 @@ def _print_progress(progress: PerfProgress) -> None:
 
 
 def progress_text(progress: PerfProgress) -> str:
-    """The line of the last frames (vendor_facts 1.3)."""
+    """The line of the last frames, in the vendor's form."""
     return (
         f"Frame count: {progress.frames_done},  "
         f"Thread Average: {progress.average_ns / 1e6:.6f} ms, "
@@ -95,7 +95,7 @@ def progress_text(progress: PerfProgress) -> str:
 
 
 def result_text(result: PerfResult) -> str:
-    """The result block (vendor_facts 1.3), then a line of percentiles, which is ours."""
+    """The vendor's result block, then a line of percentiles, which is ours."""
     return (
         "\n"
         "Running condition:\n"

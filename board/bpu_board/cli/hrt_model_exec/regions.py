@@ -1,4 +1,4 @@
-"""Regions of interest of `hrt_model_exec`: `--roi` and `--roi_infer` (vendor_facts 1.1)."""
+"""Regions of interest of `hrt_model_exec`: `--roi` and `--roi_infer` (docs/board.md "Ours")."""
 
 from __future__ import annotations
 

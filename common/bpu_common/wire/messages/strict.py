@@ -6,7 +6,7 @@ that would be a wrong result: an old reader would run a network without what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -20,8 +20,17 @@ from bpu_common.wire.messages.record import descriptor_of
 _M = TypeVar("_M", bound=Message)
 
 
-def parse(kind: type[_M], data: bytes | memoryview, what: str) -> _M:
+def parse(
+    kind: type[_M],
+    data: bytes | memoryview,
+    what: str,
+    look: Callable[[_M], None] | None = None,
+) -> _M:
     """The message in `data`.
+
+    Args:
+        look: sees the message before fields that are not known are refused, and may say better why
+            it cannot be read.
 
     Raises:
         ModelFormatError: not such a message, one that would need far more memory than bytes, or
@@ -34,6 +43,8 @@ def parse(kind: type[_M], data: bytes | memoryview, what: str) -> _M:
         message.ParseFromString(raw)
     except DecodeError as error:
         raise ModelFormatError(f"{what} is not a valid message ({error})") from None
+    if look is not None:
+        look(message)
     # Both sizes are those of the parsed message: its own encoding may be shorter than `data`.
     size_bytes = message.ByteSize()
     message.DiscardUnknownFields()

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 METHODS = ("max", "kl", "default")
 DEFAULT_PERCENTILE = 0.99995
-"""The percentile `default` tries (vendor_facts 5.2.3)."""
+"""The percentile `default` tries (docs/conversion.md "Calibration")."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ def _conv_arrays(op: QConv) -> dict[str, AnyArray]:
 
 
 def hardware_attributes(op: BpuOp, tensor: TensorSpec) -> dict[str, Attr]:
-    """What the hardware works with, as attributes no body reads (vendor_facts 7.2)."""
+    """What the hardware works with, as attributes no body reads (docs/conversion.md)."""
     match op:
         case QConv():
             wide = tensor.dtype is DType.INT32

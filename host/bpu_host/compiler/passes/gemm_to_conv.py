@@ -1,8 +1,8 @@
 """Gemm and MatMul with constant weights on one row become a Conv with Reshapes around it.
 
 After a flattened map of at most 7x7 the Conv reads the map itself with a kernel of its size. Names
-follow vendor_facts 7.4: the Conv keeps the Gemm's name (`<node>_gemm` for MatMul), the Reshapes are
-`<node>_reshape_in` and `<node>_reshape_output`.
+are those of published graphs (docs/conversion.md "Names of nodes"): the Conv keeps the Gemm's name
+(`<node>_gemm` for MatMul), the Reshapes are `<node>_reshape_in` and `<node>_reshape_output`.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def original_float(model: ir.Model, inputs: Sequence[InputConfig]) -> ir.Model:
 def colour_matrix(config: InputConfig) -> tuple[F64, F64]:
     """(matrix, offset): training pixel = matrix @ (board pixel - 128) + offset.
 
-    nv12 and yuv444 are BT.601 full range, or studio range with `video_range` (decisions 6).
+    nv12 and yuv444 are BT.601 full range, or studio range with `video_range`
+    (docs/arithmetic.md "Colour").
     """
     rt, train = config.rt_type, config.train_type
     if rt in (InputType.NV12, InputType.YUV444) and train in (InputType.RGB, InputType.BGR):

@@ -1,8 +1,16 @@
-"""Placement: one BPU part of the quantized network becomes a `Program`."""
+"""Placement: one BPU part of the quantized network becomes a `Program`.
+
+    graph -> planner <-> evaluate -> emitter -> allocate -> waits -> Program
+                ^                                  |          |
+                +---- no address: less room -------+          |
+                +---- a function call too long: cuts ---------+
+
+docs/placement.md has the way, the words and the invariants on one page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bpu_common.errors import ConfigError
@@ -64,14 +72,14 @@ class EmitOptions:
 def place(
     part: Part,
     network: Network,
-    constants: Mapping[str, ConstantPlace],
+    constants: Sequence[ConstantPlace],
     spec: MachineSpec,
     options: EmitOptions,
 ) -> Program:
     """The program of one BPU part.
 
     Args:
-        constants: places in the weights section, by operation name.
+        constants: places in the weights section, one for each operation.
 
     Raises:
         CapacityError: a layer does not fit; names the layer.
@@ -84,7 +92,7 @@ def place(
             inputs=part.inputs,
             outputs=part.outputs,
             images={i.tensor.name: i for i in network.inputs if i.input_type.is_image},
-            constants=constants,
+            constants=tuple(constants),
         )
     )
     level = LEVELS.index(options.optimize_level)

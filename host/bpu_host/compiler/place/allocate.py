@@ -1,4 +1,12 @@
-"""Addresses: buffers with lives in instruction indices are packed into a memory, first fit."""
+"""Addresses: buffers with lives in instruction indices are packed into a memory, first fit.
+
+Two buffers may share bytes if their lives do not meet. Needs come before wishes: a buffer that must
+live [first, last] would like to live longer, so that its load can run ahead or its store lag
+behind. Wishes use only what needs have left, so what fits without overlap fits with it.
+
+First fit never looks back: buffers whose sizes add up to less than the memory at all times may
+still find no addresses. Then the planner gives way (`program`); other orders are not tried.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +91,7 @@ def allocate(wishes: Sequence[Wish], capacity_bytes: int | None) -> tuple[int, B
 
     First every buffer gets a place for the life it needs, residents first; then, in program order,
     buffers are moved to where their wished life fits too, if there is such a place; then, step by
-    step, to where they can begin still further ahead.
+    step, to where they can begin still further ahead: all of them one unit before any of them two.
 
     Returns:
         bytes used, and the buffer that did not fit (None: all is well).
@@ -111,7 +119,10 @@ def allocate(wishes: Sequence[Wish], capacity_bytes: int | None) -> tuple[int, B
 
 
 def _order(need: tuple[Wish, Reservation]) -> tuple[int, int, int, str]:
-    """Residents first, by space times life; then temporaries in program order, large ones first."""
+    """Residents first, by space times life; then temporaries in program order, large ones first.
+
+    What is long and large is the hardest to place among others, so it comes while all is free.
+    """
     wish, item = need
     size = item.buffer.size_bytes
     if wish.resident:
@@ -120,6 +131,7 @@ def _order(need: tuple[Wish, Reservation]) -> tuple[int, int, int, str]:
 
 
 def _extend(arena: Arena, wish: Wish, item: Reservation) -> None:
+    """Move `item` to where it can live longer: at both ends, else at the start, else at the end."""
     arena.remove(item)
     old = (item.start, item.end)
     options = ((wish.early, wish.late), (wish.early, old[1]), (old[0], wish.late))
@@ -128,4 +140,4 @@ def _extend(arena: Arena, wish: Wish, item: Reservation) -> None:
         if arena.place(item):
             return
     item.start, item.end = old
-    arena.place(item)
+    arena.place(item)  # its old place is still free

@@ -1,4 +1,16 @@
-"""Where function calls end, so that each stays within a time limit."""
+"""Where function calls end, so that each stays within a time limit.
+
+A cut costs time: what stays in SRAM or is loaded ahead does not live across it. So cuts are made
+where programs are too long, not everywhere. `first_cuts` fills calls one after the other by
+estimates; then each call that is over the limit in the simulation is shortened by the first of
+these that it allows, and everything is planned again:
+
+1. between two of its units, near the middle;
+2. a chain is parted in its middle;
+3. a single operation is divided into several units, by output channels or by rows.
+
+Cuts are never taken back: they only get more, and some calls may come out shorter than needed.
+"""
 
 from __future__ import annotations
 
@@ -68,6 +80,8 @@ def _shorten(
 
 def _divide(planner: Planner, unit: Unit, choice: Choice, pieces: int) -> None:
     """Replace a unit of `base` by several that begin a call each."""
+    # Channels where a convolution is cut into blocks of them already: its weights are many, and
+    # pieces of rows would load all of them again. Else rows, which share little but their seams.
     plan = choice.candidate.plan
     rows, chans = unit.rows[1] - unit.rows[0], unit.chans[1] - unit.chans[0]
     op = planner.graph.ops[unit.last]

@@ -1,4 +1,9 @@
-"""Instructions while their addresses are still open."""
+"""Instructions while their addresses are still open.
+
+The same code drafts a unit alone, to price it, and as a piece of the program, so that what is
+priced is what will run. Order is decided here, addresses later: the life of a buffer is known only
+when everything is drafted.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +51,7 @@ class TileJob:
     """One tile of a compute operation: the output box and what its inputs must provide."""
 
     op: BpuOp
-    layer: int
+    operation: int
     out: Box
     needs: tuple[Need, ...]
 
@@ -62,11 +67,11 @@ class Constants:
 
 def compute(job: TileJob, xs: tuple[Tile, ...], y: Tile, consts: Constants) -> Instruction:
     """The compute instruction of a tile."""
-    op, layer, need = job.op, job.layer, job.needs[0]
+    op, operation, need = job.op, job.operation, job.needs[0]
     match op:
         case QConv():
             return Conv(
-                layer=layer,
+                operation=operation,
                 waits=(),
                 x=xs[0],
                 y=y,
@@ -79,24 +84,33 @@ def compute(job: TileJob, xs: tuple[Tile, ...], y: Tile, consts: Constants) -> I
                 groups=groups_in(op, job.out.chans),
                 upsample_hw=op.upsample_hw,
                 clamp=op.clamp,
+                pad_code=op.pad_code,
+                addend=xs[1] if op.addend is not None else None,
+                factors=_factors(op, job.out.chans),
             )
         case QMaxPool():
-            return MaxPool(layer, (), xs[0], y, op.kernel_hw, op.stride_hw, need.pads_tlbr)
+            return MaxPool(operation, (), xs[0], y, op.kernel_hw, op.stride_hw, need.pads_tlbr)
         case QEltwise():
             b = xs[1] if op.b is not None else None
             entries = op.entries
             if len(entries) > 1:
                 entries = entries[slice(*job.out.chans)]
-            return Eltwise(layer, (), op.kind, xs[0], b, y, entries, op.clamp, op.zeros)
+            return Eltwise(operation, (), op.kind, xs[0], b, y, entries, op.clamp, op.zeros)
         case QLut():
             tables = y.shape_hwc[2] if op.tables.shape[0] > 1 else 1
-            return Lut(layer, (), xs[0], y, consts.tables[0] if consts.tables else 0, tables)
+            return Lut(operation, (), xs[0], y, consts.tables[0] if consts.tables else 0, tables)
         case QResize():
             rows = rebase(op.rows, op.mode, job.out.rows, need.box.rows[0])
             columns = rebase(op.columns, op.mode, job.out.cols, need.box.cols[0])
-            return Resize(layer, (), op.mode, xs[0], y, rows, columns)
+            return Resize(operation, (), op.mode, xs[0], y, rows, columns)
         case _:
             raise CompilerBug(f"place: {type(op).__name__} is not computed", where=op.name)
+
+
+def _factors(op: QConv, chans: Range) -> tuple[int, ...]:
+    """Those of an addend for output channels `chans`."""
+    factors = () if op.addend is None else op.addend.factors
+    return factors[slice(*chans)] if len(factors) > 1 else factors
 
 
 class Drafter:
@@ -131,7 +145,7 @@ class Drafter:
     def compute(self, job: TileJob, xs: tuple[Operand, ...], y: Operand, consts: Constants) -> None:
         """A tile of a convolution, pooling, element-wise, look-up or resize operation."""
         instruction = compute(job, tuple(x.tile for x in xs), y.tile, consts)
-        names = ("a", "b") if isinstance(job.op, QEltwise) else ("x",)
+        names = ("a", "b") if isinstance(job.op, QEltwise) else ("x", "addend")
         refs = {name: x.buffer for name, x in zip(names, xs, strict=False)}
         refs["y"] = y.buffer
         if consts.weights and consts.params:
@@ -141,40 +155,42 @@ class Drafter:
             refs["table_offset_bytes"] = consts.tables[1]
         self._add(instruction, **refs)
 
-    def load(self, layer: int, src: Operand, dst: Operand) -> None:
+    def load(self, operation: int, src: Operand, dst: Operand) -> None:
         """DDR -> SRAM."""
-        self._add(Load(layer, (), src.tile, dst.tile), src=src.buffer, dst=dst.buffer)
+        self._add(Load(operation, (), src.tile, dst.tile), src=src.buffer, dst=dst.buffer)
 
-    def load_image(self, layer: int, image: Image, rows: Range, dst: View) -> None:
+    def load_image(self, operation: int, image: Image, rows: Range, dst: View) -> None:
         """Rows of a picture -> SRAM; `dst` holds exactly these rows, all columns and channels."""
         part = dst.part(Box(rows, dst.box.cols, dst.box.chans))
-        self._add(LoadImage(layer, (), image, rows[0], part.tile), dst=part.buffer)
+        self._add(LoadImage(operation, (), image, rows[0], part.tile), dst=part.buffer)
 
-    def load_const(self, layer: int, src_offset_bytes: int, dst: Buffer, size_bytes: int) -> None:
+    def load_const(
+        self, operation: int, src_offset_bytes: int, dst: Buffer, size_bytes: int
+    ) -> None:
         """Weights section -> start of an SRAM buffer."""
-        self._add(LoadConst(layer, (), src_offset_bytes, 0, size_bytes), dst_offset_bytes=dst)
+        self._add(LoadConst(operation, (), src_offset_bytes, 0, size_bytes), dst_offset_bytes=dst)
 
-    def store(self, layer: int, src: Operand, dst: Operand) -> None:
+    def store(self, operation: int, src: Operand, dst: Operand) -> None:
         """SRAM -> DDR."""
-        self._add(Store(layer, (), src.tile, dst.tile), src=src.buffer, dst=dst.buffer)
+        self._add(Store(operation, (), src.tile, dst.tile), src=src.buffer, dst=dst.buffer)
 
-    def move(self, layer: int, x: Operand, y: Operand) -> None:
+    def move(self, operation: int, x: Operand, y: Operand) -> None:
         """SRAM -> SRAM."""
-        self._add(Move(layer, (), x.tile, y.tile), x=x.buffer, y=y.buffer)
+        self._add(Move(operation, (), x.tile, y.tile), x=x.buffer, y=y.buffer)
 
-    def fill(self, layer: int, y: Operand, value: int) -> None:
+    def fill(self, operation: int, y: Operand, value: int) -> None:
         """One code into a whole tile."""
-        self._add(Fill(layer, (), y.tile, value), y=y.buffer)
+        self._add(Fill(operation, (), y.tile, value), y=y.buffer)
 
-    def copy(self, layer: int, src: Operand, dst: Operand) -> None:
+    def copy(self, operation: int, src: Operand, dst: Operand) -> None:
         """The one instruction that copies between these spaces (at least one is SRAM)."""
         match (src.buffer.space is Space.SRAM, dst.buffer.space is Space.SRAM):
             case (True, True):
-                self.move(layer, src, dst)
+                self.move(operation, src, dst)
             case (True, False):
-                self.store(layer, src, dst)
+                self.store(operation, src, dst)
             case _:
-                self.load(layer, src, dst)
+                self.load(operation, src, dst)
 
 
 def resolve(draft: Draft) -> Instruction:

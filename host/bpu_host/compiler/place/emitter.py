@@ -1,4 +1,15 @@
-"""Write the instructions of a unit, tile by tile, with temporary buffers in SRAM."""
+"""Write the instructions of a unit, tile by tile, with temporary buffers in SRAM.
+
+A tile loads what it reads, computes, and stores its result; in a chain the inner tiles are computed
+between, backwards from what the last operation needs. Instructions stand in the order in which one
+queue would run them. How far the queues run apart is decided by the lives of buffers: one that is
+reserved before its load stands in the list lets that load run ahead. Such lives are wishes:
+
+- a load may begin with the tile before its own, a store may last until the end of the next tile:
+  two buffers take turns (O2);
+- constants that are loaded once may begin one unit earlier, and up to `PREFETCH_UNITS` where there
+  is room (O3); those of channel blocks take turns as tiles do.
+"""
 
 from __future__ import annotations
 
@@ -113,6 +124,7 @@ class Emitter:
         needs = input_needs(op, out, self.graph.tensors)
         names = tensors_read(op)
         views: dict[int, View] = {}
+        # inner tiles first: a buffer that is loaded before them would live through all of them
         for i in sorted(range(len(names)), key=lambda i: names[i] not in self._made_inside):
             if names[i] in self._made_inside:
                 views[i] = self._make(self._made_inside[names[i]], needs[i].box)
@@ -135,17 +147,17 @@ class Emitter:
             buffer.late_tile = len(self.drafter.tile_starts)
         return dense_view(buffer, out, self.graph.tensors[tensor].dtype)
 
-    def commit(self, layer: int, y: View, out: Box) -> None:
+    def commit(self, operation: int, y: View, out: Box) -> None:
         """Store a finished box where its tensor has a place in DDR."""
-        home = self.homes.ddr_view(self.graph.ops[layer].y)
+        home = self.homes.ddr_view(self.graph.ops[operation].y)
         if home is not None:
-            self.drafter.store(layer, y.part(out), home.part(out))
+            self.drafter.store(operation, y.part(out), home.part(out))
 
-    def read(self, layer: int, tensor: str, box: Box) -> View:
+    def read(self, operation: int, tensor: str, box: Box) -> View:
         """A view in SRAM that holds `box` of a tensor from outside the unit."""
         resident = self.homes.sram_view(tensor)
         if resident is not None:
-            self._load_resident_rows(layer, tensor, box)
+            self._load_resident_rows(operation, tensor, box)
             return resident
         for name, held, view in self._tile_inputs:
             if name == tensor and contains(held, box):
@@ -158,19 +170,23 @@ class Emitter:
             rows = affine.apply(box).rows
             held = Box(rows, (0, shape[1]), (0, shape[2]))
             view = dense_view(self._temporary(tensor, held), held, self.graph.tensors[root].dtype)
-            self.drafter.load_image(layer, image, rows, view)
+            self.drafter.load_image(operation, image, rows, view)
             view = view.derive(affine, box)
         else:
             view = dense_view(self._temporary(tensor, box), box, self.graph.tensors[tensor].dtype)
             home = self.homes.ddr[root].derive(self.graph.affine(tensor), box)
-            self.drafter.load(layer, home.part(box), view.part(box))
+            self.drafter.load(operation, home.part(box), view.part(box))
         if self._overlap.tiles:
-            view.buffer.early = self.drafter.tile_starts[-2]
+            view.buffer.early = self.drafter.tile_starts[-2]  # where the tile before begins
         self._tile_inputs.append((tensor, box, view))
         return view
 
-    def _load_resident_rows(self, layer: int, tensor: str, box: Box) -> None:
-        """Bring the rows of a resident input that have not been needed before."""
+    def _load_resident_rows(self, operation: int, tensor: str, box: Box) -> None:
+        """Bring the rows of a resident input that have not been needed before.
+
+        So computation begins with the first rows of an input, not behind the last. Rows are brought
+        from the top without gaps: one number says what is there.
+        """
         root = self.graph.root(tensor)
         if root in self.graph.maker:
             return
@@ -181,10 +197,10 @@ class Emitter:
         self.homes.loaded_rows[root] = stop
         view = self.homes.sram[root]
         if root in self.homes.images:
-            self.drafter.load_image(layer, self.homes.images[root], (start, stop), view)
+            self.drafter.load_image(operation, self.homes.images[root], (start, stop), view)
             return
         rows = Box((start, stop), view.box.cols, view.box.chans)
-        self.drafter.load(layer, self.homes.ddr[root].part(rows), view.part(rows))
+        self.drafter.load(operation, self.homes.ddr[root].part(rows), view.part(rows))
 
     def _temporary(self, name: str, box: Box) -> Buffer:
         dtype = self.graph.tensors[name].dtype
@@ -197,7 +213,7 @@ class Emitter:
         sizes = constant_bytes(op, chans)
         if not sizes:
             return
-        place = self.graph.constants[op.name]
+        place = self.graph.constants[index]
         early, further = -1, self._earlier_units() if self._overlap.weights else ()
         if streamed and self._overlap.tiles:
             early = self.drafter.tile_starts[-2]

@@ -1,4 +1,28 @@
-"""What a way of tiling a unit costs: the unit is drafted alone and priced by the machine model."""
+"""What a way of tiling a unit costs: the unit is drafted alone and priced by the machine model.
+
+The search for a unit's tiling, given which of its tensors are resident and how much SRAM is left:
+
+- A tiling is a size of blocks on each axis, of about 2 log2(n) sizes, and the order of the loops.
+- Tilings form groups, from coarse to fine: rows alone; then, for each width of channel blocks,
+  rows again, in both loop orders; at last, for each width of column blocks, single rows. Chains
+  are cut by rows only. Large tiles come first in a group: every tile pays for its instructions and
+  its seams (rows or weights that are loaded again). Small ones win where large ones do not fit,
+  and where several tiles let the queues overlap.
+- A group is left when `patience` options in a row were no better than its best one. A unit that
+  moves nothing between DDR and SRAM has no patience: more tiles give it nothing to overlap. An
+  option without room for overlap counts a quarter: a smaller tile may have that room.
+- After a group with an option that overlaps, one further group is looked at, or none where blocks
+  of channels cannot save much (`_good`). Column blocks are a last resort: they add seams on two
+  more sides.
+
+All of this prunes, none of it decides whether a unit fits: while nothing does, every group is
+looked at to its end. Options are drafted when somebody has room for them, and kept; the same unit
+with the same residents and other room costs comparing only.
+
+The price is an estimate of the unit alone. Its instructions have no addresses and no waits yet, so
+the queues cannot be simulated; what each queue is busy for, what cannot overlap at the ends, and
+the bus bound it. The program's cycles come from `bpu_sim.timing` when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -133,16 +157,16 @@ class Evaluator:
             self._first_reader[root] = min(first, readers[0])
 
     def best(self, unit: Unit, resident: frozenset[str], available: int) -> Choice | None:
-        """The cheapest candidate whose temporaries fit into `available` bytes; None if none does.
+        """The cheapest candidate found whose temporaries fit into `available` bytes.
 
-        Coarse tilings come first; blocks of channels or columns are looked at only while rows alone
-        do not fit, or fit badly.
+        None if no tiling fits: that is certain. That no other is cheaper is not: see the search.
         """
+        # other residents change the room, not the candidates
         key = (unit, resident & unit_roots(self.graph, unit))
         if key not in self._groups:
             self._groups[key] = self._make_groups(*key)
         best: Choice | None = None
-        further = 1
+        further = 1  # groups that are looked at after one that gave an overlapping choice
         for group in self._groups[key]:
             if best is not None and group.resort:
                 break
@@ -156,7 +180,11 @@ class Evaluator:
         return best
 
     def _good(self, unit: Unit, choice: Choice) -> bool:
-        """Whether blocks of channels cannot make a tiling by rows much better."""
+        """Whether blocks of channels cannot make a tiling by rows much better.
+
+        They save room for weights, and rows that are loaded again at seams. There is little to
+        save where weights take less than a quarter of SRAM or tiles are some rows high already.
+        """
         op = self.graph.ops[unit.last]
         if not choice.overlapped and isinstance(op, QConv):
             return False
@@ -241,6 +269,7 @@ class Evaluator:
             make_homes(self.graph, resident, unit_roots(self.graph, unit)),
             self.policy.overlap,
         )
+        # the first reader of a resident input pays for bringing it
         for root in resident & set(self.graph.inputs):
             if self._first_reader.get(root, -1) not in unit.ops:
                 emitter.homes.loaded_rows[root] = self.graph.tensors[root].shape_hwc[0]
@@ -263,9 +292,14 @@ class Evaluator:
         )
 
     def _price(self, tiling: Tiling, plan: TilePlan, emitter: Emitter) -> Candidate:
+        """With overlap: the busiest queue or the bus, and what no computation can run beside.
+
+        That is what is loaded before the first compute instruction (`head`) and stored after the
+        last one (`tail`). Latencies count only where nothing overlaps.
+        """
         busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
         head = tail = ddr_bytes = latency = 0
-        layer = -1
+        operation = -1
         for draft in emitter.drafter.drafts:
             cost = instruction_cost(draft.instruction, self.spec)
             engine = engine_of(draft.instruction)
@@ -274,12 +308,12 @@ class Evaluator:
             latency += cost.latency_cycles
             if engine is Engine.COMPUTE:
                 tail = 0
-                if draft.instruction.layer != layer:
-                    layer = draft.instruction.layer
+                if draft.instruction.operation != operation:
+                    operation = draft.instruction.operation
                     busy[engine] += self.spec.layer_setup_cycles
             elif engine is Engine.STORE:
                 tail += cost.cycles
-            elif layer < 0:
+            elif operation < 0:
                 head += cost.cycles
         bus = int(ddr_bytes / self.spec.ddr_total_bytes_per_cycle)
         serial = sum(busy.values()) + latency
@@ -299,7 +333,10 @@ def _sizes(size: int) -> tuple[int, ...]:
 
 
 def _peaks(emitter: Emitter) -> tuple[int, int]:
-    """Largest sum of live temporaries: without and with the wanted overlap."""
+    """Largest sum of live temporaries: without and with the wanted overlap.
+
+    A lower bound of what addresses will take: `allocate` may leave gaps.
+    """
     count = emitter.drafter.index + 1
     hard, soft = [0] * (count + 1), [0] * (count + 1)
     ends = (*emitter.drafter.tile_starts[1:], emitter.drafter.index)

@@ -1,8 +1,13 @@
-"""One BPU part as the placer sees it: operations, tensors, who reads what, what is a view."""
+"""One BPU part as the placer sees it: operations, tensors, who reads what, what is a view.
+
+Operations that only copy need not copy where their result can be a view. The inputs of a concat or
+a pad are written straight into its result; the result of a slice is a strided window on its input.
+Such a tensor is an alias: it owns no memory, its root does. Only roots are given memory, stay in
+SRAM or go to DDR, always with everything that lies in them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bpu_common.errors import CompilerBug
@@ -22,7 +27,10 @@ IDENTITY = Affine()
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A tensor that lies inside another one's memory."""
+    """A tensor that lies inside another one's memory.
+
+    `root` owns its memory: it is never an alias itself, however deep concats and slices are nested.
+    """
 
     root: str
     affine: Affine
@@ -33,6 +41,7 @@ class PartGraph:
     """One BPU part.
 
     Attributes:
+        constants: places in the weights section, one for each operation.
         images: model inputs that arrive as raw pictures, by tensor name.
         aliases: tensors that are views of a root; roots are absent.
         readers: indices into `ops` of the operations that read a tensor.
@@ -44,7 +53,7 @@ class PartGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     images: dict[str, ModelInput]
-    constants: Mapping[str, ConstantPlace]
+    constants: tuple[ConstantPlace, ...]
     width_align: int = DDR_WIDTH_ALIGN
     aliases: dict[str, Alias] = field(default_factory=dict)
     readers: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -110,6 +119,7 @@ def _try_alias(graph: PartGraph, x: str, y: str, affine: Affine) -> None:
         return
     root, outer = graph.root(y), graph.affine(y)
     composed = outer.after(affine)
+    # x has been a root until now: what lies in it lies in the new root
     for name, alias in list(graph.aliases.items()):
         if alias.root == x:
             graph.aliases[name] = Alias(root, composed.after(alias.affine))

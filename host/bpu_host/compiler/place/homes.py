@@ -1,4 +1,9 @@
-"""Homes of tensors: which lie in SRAM as a whole, which in DDR, and at what pitch."""
+"""Homes of tensors: which lie in SRAM as a whole, which in DDR, and at what pitch.
+
+A root may have both: a resident input is brought to SRAM, a resident output is stored as well. One
+without a home in SRAM is loaded and stored tile by tile, through temporary buffers. One without a
+home in DDR never leaves the chip.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Where values lie while a program is drafted: boxes of a tensor, buffers, strided views."""
+"""Where values lie while a program is drafted: boxes of a tensor, buffers, strided views.
+
+A `Box` is a part of a tensor, a `Buffer` a stretch of memory, a `View` says where the elements of a
+box lie in a buffer. Addresses count from the start of the buffer until `allocate` gives it one.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +58,9 @@ def blocks(span: Range, size: int, quantum: int = 1) -> tuple[Range, ...]:
 @dataclass(slots=True, eq=False)
 class Buffer:
     """A stretch of one address space with a life in instruction indices.
+
+    The life [first, last] is needed: without it the program is wrong. The longer life that `early`,
+    `further` and `late_tile` ask for is a wish: without it the queues wait for each other more.
 
     Attributes:
         first, last: indices of the first and last instruction that touches it; -1 if none yet.

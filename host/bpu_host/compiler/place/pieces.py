@@ -1,4 +1,8 @@
-"""Operations that only copy, as strided boxes from one tensor to another."""
+"""Operations that only copy, as strided boxes from one tensor to another.
+
+Concat, pad, slice, depth to space and its inverse are all lists of pieces, so that one way of
+copying (`copies`) serves them. What is a view already (`graph`) leaves no piece.
+"""
 
 from __future__ import annotations
 

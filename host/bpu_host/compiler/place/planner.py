@@ -1,4 +1,24 @@
-"""Decide what stays in SRAM, what is fused, and how each unit is tiled."""
+"""Decide what stays in SRAM, what is fused, and how each unit is tiled.
+
+The search is greedy; every step starts from a plan that fits and ends with one:
+
+1. Every operation is a unit, every tensor goes through DDR, each unit has its cheapest tiling.
+2. Roots become resident, one after the other, those that save most transfers for the time they
+   hold memory first. One is kept if every unit it lives through still has a tiling in what is left,
+   and if these tilings together cost no more than before.
+3. A unit joins the only reader of its result, if the two together cost less than apart. Only what
+   could not stay in SRAM is fused: a chain computes the rows at its seams twice, a resident never.
+   Chains change which tilings are good, so step 2 is done again for the roots that are left.
+
+Nothing is taken back within a plan, so the trials are few: one for each root in each pass of
+step 2; in step 3 one for each unit, and one more for each success. A trial asks `evaluate` about
+the units of one life only.
+
+"Fits" counts bytes here: residents alive at a unit and its temporaries are no more than SRAM.
+Whether addresses exist for them only `allocate` knows. Where they do not, `program` narrows the
+bounds (`banned`, `withheld`) and plans again from the start; candidates are remembered, so what
+another plan costs is mostly comparing.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +57,9 @@ class Plan:
 @dataclass(slots=True, eq=False)
 class Planner:
     """Plans one part; `plan` may be called again after one of the other fields has changed.
+
+    `cuts`, `banned` and `unfused` only grow and `base` is only divided further, so that the loops
+    of `program` come to an end.
 
     Attributes:
         base: units of one operation each, in execution order.
@@ -88,6 +111,10 @@ class Planner:
 
     def restrict(self, unit: Unit) -> None:
         """Let `unit` use less SRAM the next time; when that is used up, evict a neighbour.
+
+        Smaller tiles up to half of SRAM, then a neighbour goes to DDR and the unit gets all its
+        room back. So a unit is restricted at most 16 times between two evictions, and there are no
+        more evictions than roots.
 
         Raises:
             CapacityError: there is nothing left to give way.
@@ -169,6 +196,7 @@ class Planner:
             first, last = lives[root]
             if root in self._resident or root in self.banned or root not in self.graph.tensors:
                 continue
+            # between two function calls another model may use the SRAM: nothing lives across
             if calls[self.units[first]] != calls[self.units[last]]:
                 continue
             if self._size(root) > self.spec.sram_bytes or self._pointless(root, first, last):
@@ -176,7 +204,11 @@ class Planner:
             self._try_resident(root, lives)
 
     def _pointless(self, root: str, first: int, last: int) -> bool:
-        """An input read once at one place, or an output nobody reads: nothing to save."""
+        """An output that nobody reads again: it is stored once, with or without a home in SRAM.
+
+        An input that one unit reads is not pointless: its rows are loaded once, also those that
+        several tiles need.
+        """
         alone = first == last
         return alone and root in self.graph.outputs
 
@@ -211,7 +243,7 @@ class Planner:
         while position < len(self.units):
             if self._fuse_into_consumer(self.units[position]):
                 fused = True
-                position = max(0, position - 1)
+                position = max(0, position - 1)  # the unit before may now join the longer chain
             else:
                 position += 1
         return fused
@@ -222,6 +254,9 @@ class Planner:
             return False
         joined = Unit(unit.ops + consumer.ops, consumer.rows, consumer.chans)
         at, to = self.units.index(unit), self.units.index(consumer)
+        # The pair takes the reader's place: what else the reader needs may be made in between.
+        # So what the first of the two reads lives longer, past every unit in between: all of
+        # these must fit again, and their costs count.
         units = [*self.units[:at], *self.units[at + 1 : to], joined, *self.units[to + 1 :]]
         before = self.units
         self.units = units

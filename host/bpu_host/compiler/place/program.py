@@ -1,4 +1,15 @@
-"""From a plan to a program: draft, give addresses, cut into calls, add waits, predict."""
+"""From a plan to a program: draft, give addresses, cut into calls, add waits, predict.
+
+Two loops, one in the other, both around `Planner.plan`:
+
+- Addresses (`_attempt`). Where a buffer finds none, the planner is told to leave more room: a
+  resident is banned, a unit restricted. Each step uses up some of a finite supply (roots that are
+  not banned, SRAM that is not withheld), so the loop ends; `MAX_ATTEMPTS` only bounds how long.
+- Function calls. A program with calls over the limit is cut there (`cuts`) and planned anew,
+  because nothing may stay in SRAM across a cut. The length of a call is the simulation's, known
+  only when it is complete; so this is trial too. Each step adds a cut, parts a chain or divides
+  a unit, and a unit that cannot be divided ends it with an error.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +111,7 @@ def _sram_addresses(draughts: Draughts, spec: MachineSpec) -> tuple[int, Buffer 
     ]
     starts = _call_starts(draughts)
     temporaries = []
+    # calls are barriers: no wish reaches into the call before
     for buffer in draughts.emitter.buffers:
         early, late = soft_life(buffer, ends)
         start = starts[bisect_right(starts, buffer.first) - 1]
@@ -115,7 +127,10 @@ def _scratch_addresses(draughts: Draughts) -> int:
 
 
 def _give_way(planner: Planner, draughts: Draughts, failed: Buffer) -> None:
-    """Change the planner's bounds so that the buffer without an address gets room."""
+    """Change the planner's bounds so that the buffer without an address gets room.
+
+    Residents are placed first: one that fails has failed among residents, and goes itself.
+    """
     for root, view in draughts.homes.sram.items():
         if view.buffer is failed:
             planner.banned.add(root)
@@ -129,12 +144,11 @@ def _assemble(name: str, planner: Planner, draughts: Draughts, sram_bytes: int) 
     calls: list[FunctionCall] = []
     for start, stop in zip(starts, [*starts[1:], len(draughts.drafts)], strict=True):
         instructions = add_waits([resolve(d) for d in draughts.drafts[start:stop]])
-        call = FunctionCall(f"{name}_fc_{len(calls)}", instructions)
+        call = FunctionCall.on_one_core(f"{name}_fc_{len(calls)}", instructions)
         timing = simulate_call(call, planner.spec)
         calls.append(replace(call, predicted_cycles=timing.cycles))
     return Program(
         calls=tuple(calls),
-        layers=tuple(op.name for op in planner.graph.ops),
         inputs=tuple(draughts.homes.inputs),
         outputs=tuple(draughts.homes.outputs),
         sram_bytes=sram_bytes,

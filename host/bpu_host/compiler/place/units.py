@@ -1,4 +1,9 @@
-"""Units of work: one operation or a fused chain, and how it is cut into tiles."""
+"""Units of work: one operation or a fused chain, and how it is cut into tiles.
+
+The tiles of a unit cut the result of its last operation, without gap or overlap. What they need of
+the inputs may overlap: a window reads beyond the edges of its tile. So rows at a seam are loaded
+again, and in a chain computed again, which is the price of small tiles.
+"""
 
 from __future__ import annotations
 
@@ -105,6 +110,7 @@ def plan_tiles(graph: PartGraph, unit: Unit, tiling: Tiling, align: int) -> Tile
 def _merge_empty(
     graph: PartGraph, unit: Unit, spans: tuple[Range, ...], box_of: Callable[[Range], Box]
 ) -> tuple[Range, ...]:
+    # a block that sees padding only joins the next one, at the end the one before
     merged: list[Range] = []
     pending = -1
     for span in spans:
@@ -121,7 +127,11 @@ def _merge_empty(
 
 
 def sees_input(graph: PartGraph, unit: Unit, out: Box) -> bool:
-    """Whether every instruction of a tile has at least one real input position."""
+    """Whether every instruction of a tile has at least one real input position.
+
+    An instruction reads a tile of at least one position, so it cannot say "padding only"; in a
+    chain that holds for the inner tiles too.
+    """
     makers = {graph.ops[i].y: i for i in unit.ops}
     todo = [(unit.last, out)]
     while todo:

@@ -1,8 +1,18 @@
 """The waits of a function call: every dependency between queues, and no more than needed.
 
 Memory is kept as a map of disjoint stretches, each with the last reader and writer on every queue.
-Queues run in order, so the last one of each queue stands for all before it; a wait that follows
-from other waits is left out.
+Queues run in order, so the last one of each queue stands for all before it. A writer stands for
+everything before it: it has waited for the stretch's readers and writers itself, so whoever waits
+for it waits for them.
+
+A wait that follows from others is left out. `done[i]` is what has finished when instruction i
+starts: the latest index on each queue, by its own queue's order and by its waits and theirs (a
+vector clock). It knows of earlier instructions only, so waits are looked at latest first: no wait
+that has been taken can follow from one that is taken after it.
+
+A strided tile counts with the gaps between its rows and pixels. That is never a wait too few, but
+can be one too many, where two queues fill neighbouring channels of a tensor. In exchange a
+tile is one stretch of the map, not one for each of its pixels.
 """
 
 from __future__ import annotations

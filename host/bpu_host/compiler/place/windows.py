@@ -1,4 +1,8 @@
-"""Which part of its inputs an operation needs for a part of its output."""
+"""Which part of its inputs an operation needs for a part of its output.
+
+A tile at the edge of a tensor keeps the padding of that edge; elsewhere the real neighbours take
+its place. So each tile's instruction has paddings of its own, and the bits are those of the whole.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,7 @@ class Sliding:
 
     def window(self, out: Range, in_size: int) -> Window:
         """The window of outputs `out` over an input of `in_size` positions."""
+        # [low, high): positions of the spread input, where pixel i stands at i * upsample
         low = out[0] * self.stride - self.pad
         high = (out[1] - 1) * self.stride - self.pad + (self.kernel - 1) * self.dilation + 1
         up = self.upsample
@@ -93,7 +98,9 @@ def input_needs(op: BpuOp, out: Box, tensors: dict[str, TensorSpec]) -> tuple[Ne
             cols = _sliding(op, 1).window(out.cols, shape[1])
             pads = (rows.pad_low, cols.pad_low, rows.pad_high, cols.pad_high)
             box = Box(rows.span, cols.span, _input_channels(op, out.chans, shape[2]))
-            return (Need(box, pads, rows.empty or cols.empty),)
+            need = Need(box, pads, rows.empty or cols.empty)
+            rides = isinstance(op, QConv) and op.addend is not None
+            return (need, Need(out)) if rides else (need,)
         case QLut():
             return (Need(out),)
         case QEltwise():

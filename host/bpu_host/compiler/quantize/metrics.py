@@ -11,7 +11,7 @@ from bpu_common.tensor import F64, AnyArray
 
 @dataclass(frozen=True, slots=True)
 class OutputMetrics:
-    """One row of the output table (vendor_facts 5.3).
+    """One row of the output table (docs/conversion.md "Tables").
 
     Attributes:
         l1: mean |d|.

@@ -12,6 +12,7 @@ from bpu_host.compiler.rules.limits import FORM_RULES, RULES
 from bpu_host.compiler.rules.placement import NEIGHBOUR_RULES
 from bpu_host.compiler.rules.table import OperatorRow, onnx_rows, rows
 from bpu_host.compiler.units import OPERATORS, REWRITTEN
+from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 PAGE = Path("docs/supported-ops.md")
 _HEAD = """# Supported operators
@@ -83,8 +84,8 @@ def _place(row: OperatorRow) -> str:
     if row.op in OPERATORS:
         return "BPU or CPU" if row.bpu in ("yes", "conditional") else "BPU or CPU (ours)"
     if row.op in REWRITTEN:
-        return f"{REWRITTEN[row.op]}; else {'refused' if row.cpu == 'not_integrated' else 'CPU'}"
-    if row.cpu == "not_integrated":
+        return f"{REWRITTEN[row.op]}; else {'CPU' if row.op in CPU_OPERATORS else 'refused'}"
+    if row.op not in CPU_OPERATORS:
         return "refused"
     return "CPU (BPU: not yet)" if row.bpu in ("yes", "conditional") else "CPU"
 

@@ -21,6 +21,7 @@ from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
 from bpu_host.compiler.units import OPERATORS, Plan, Unit, float_tensors, fuse
 from bpu_host.compiler.units.work import AddWork, ClampWork, MulWork
+from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 NEIGHBOUR_RULES: dict[str, str] = {
     "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add, Sub "
@@ -99,14 +100,12 @@ def check_operators(model: ir.Model) -> None:
     Raises:
         ModelUnsupported: names all operators (and nodes) that do not.
     """
-    table = onnx_rows()
     unknown: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
     for node in model.graph:
-        row = table.get(node.op_type)
-        if row is None and node.op_type not in OPERATORS:
+        if node.op_type not in onnx_rows() and node.op_type not in OPERATORS:
             unknown.setdefault(node.op_type, []).append(g.name_of(node))
-        elif row is not None and row.cpu == "not_integrated":
+        elif node.op_type not in CPU_OPERATORS:
             missing.setdefault(node.op_type, []).append(g.name_of(node))
     parts = []
     if missing:

@@ -17,7 +17,8 @@ class OperatorRow:
 
     Attributes:
         bpu: "yes", "no", "folded" (gone by constant folding) or "conditional".
-        cpu: "yes", "not_integrated" (a model with it is refused) or "unspecified".
+        cpu: "yes", "not_integrated" (a model with it is refused; `CPU_OPERATORS` has none of them)
+            or "unspecified".
     """
 
     framework: str

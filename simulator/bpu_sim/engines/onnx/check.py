@@ -1,8 +1,8 @@
-"""Checking ONNX bytes out of a `.bin` before onnxruntime sees them (decisions 10).
+"""Checking ONNX bytes out of a `.bin` before onnxruntime sees them (docs/bin-format.md).
 
 Only known operators of the standard domain, no functions, no strings, no data outside the file
-(except the weights the caller names), sizes and nesting bounded. Whatever the bytes, the outcome is
-a `GraphInfo` or a `ModelFormatError`.
+(except the weights the caller names), no graphs inside nodes, sizes bounded. Whatever the bytes,
+the outcome is a `GraphInfo` or a `ModelFormatError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bpu_sim.engines.onnx.wire import Bytes, fields, message, number, text, vari
 MAX_GRAPH_BYTES = 1 << 30
 MAX_NODES = 100_000
 MAX_TENSOR_BYTES = 1 << 30
-MAX_DEPTH = 8
+MAX_RANK = 8
 MAX_ATTRIBUTES = 64
 _OPSETS = range(13, 22)
 _IR_VERSIONS = range(7, 12)
@@ -65,7 +65,7 @@ def check_graph(data: bytes | memoryview, external: Collection[str] = ()) -> Gra
             raise _refused("model", "functions and training graphs are not allowed")
     if len(graphs) != 1:
         raise _refused("model", f"it holds {len(graphs)} graphs instead of one")
-    _check_graph(graphs[0], info, frozenset(external), 0)
+    _check_graph(graphs[0], info, frozenset(external))
     missing = set(external) - set(info.external)
     if missing:
         raise _refused("graph", f"initializer {min(missing)!r} is missing")
@@ -86,19 +86,17 @@ def _check_opset(data: Bytes) -> None:
         raise _refused(where, f"opset {version}")
 
 
-def _check_graph(data: Bytes, info: GraphInfo, external: frozenset[str], depth: int) -> None:
-    where = "graph" if depth == 0 else f"subgraph at depth {depth}"
-    if depth > MAX_DEPTH:
-        raise _refused(where, f"graphs nested deeper than {MAX_DEPTH}")
+def _check_graph(data: Bytes, info: GraphInfo, external: frozenset[str]) -> None:
+    where = "graph"
     for key, value in fields(data, where):
         if key == 1:
             info.node_count += 1
             if info.node_count > MAX_NODES:
                 raise _refused(where, f"more than {MAX_NODES} nodes")
-            _check_node(message(value, where), info, depth)
+            _check_node(message(value, where), info)
         elif key == 5:
-            _check_tensor(message(value, where), info, external if depth == 0 else frozenset())
-        elif key in (11, 12) and depth == 0:
+            _check_tensor(message(value, where), info, external)
+        elif key in (11, 12):
             names = info.inputs if key == 11 else info.outputs
             names.append(_value_name(message(value, where)))
         elif key == 15:
@@ -112,7 +110,7 @@ def _value_name(data: Bytes) -> str:
     return ""
 
 
-def _check_node(data: Bytes, info: GraphInfo, depth: int) -> None:
+def _check_node(data: Bytes, info: GraphInfo) -> None:
     op_type, domain, name = "", "", ""
     attributes: list[Bytes] = []
     where = f"node {info.node_count - 1}"
@@ -134,15 +132,15 @@ def _check_node(data: Bytes, info: GraphInfo, depth: int) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise _refused(where, f"more than {MAX_ATTRIBUTES} attributes")
     for attribute in attributes:
-        _check_attribute(attribute, info, where, depth)
+        _check_attribute(attribute, info, where)
 
 
-def _check_attribute(data: Bytes, info: GraphInfo, where: str, depth: int) -> None:
+def _check_attribute(data: Bytes, info: GraphInfo, where: str) -> None:
     for key, value in fields(data, where):
         if key in (5, 10):
             _check_tensor(message(value, where), info, frozenset())
         elif key in (6, 11):
-            _check_graph(message(value, where), info, frozenset(), depth + 1)
+            raise _refused(where, "graphs inside a node are not allowed")
         elif key == 21 and len(message(value, where)):
             raise _refused(where, "references to attributes of a function are not allowed")
         elif key in (22, 23):
@@ -168,8 +166,8 @@ def _check_tensor(data: Bytes, info: GraphInfo, external: frozenset[str]) -> Non
     where = f"tensor {name!r}"
     if kind not in _ELEMENT_BYTES:
         raise _refused(where, f"data type {kind}")
-    if any(dim >= 1 << 31 for dim in dims) or len(dims) > MAX_DEPTH:
-        raise _refused(where, f"shape {dims[:MAX_DEPTH]}")
+    if any(dim >= 1 << 31 for dim in dims) or len(dims) > MAX_RANK:
+        raise _refused(where, f"shape {dims[:MAX_RANK]}")
     size = math.prod(dims) * _ELEMENT_BYTES[kind]
     info.tensor_bytes += size
     if info.tensor_bytes > MAX_TENSOR_BYTES:

@@ -8,7 +8,6 @@ so the order in which a kernel adds does not matter. `bpu_sim.arith` defines the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -227,10 +226,6 @@ def lut(emitter: Emitter, op: QLut, x: str, shape_chw: Shape) -> str:
 
 def max_pool(emitter: Emitter, op: QMaxPool, x: str) -> str:
     """Maximum over windows, in float32: onnxruntime's int8 kernel is 30 times slower."""
-    if any(pad >= op.kernel_hw[i % 2] for i, pad in enumerate(op.pads_tlbr)):
-        # whole windows of padding, which MaxPool refuses: they give the least code
-        x = framed(emitter, x, op.pads_tlbr, -128)
-        op = replace(op, pads_tlbr=(0, 0, 0, 0))
     return emitter.add(
         "MaxPool",
         x,

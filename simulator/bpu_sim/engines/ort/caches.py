@@ -10,7 +10,8 @@ from pathlib import Path
 FOLDER = Path("/sys/devices/system/cpu/cpu0/cache")
 FALLBACK_BYTES = 1 << 20
 """A second-level cache where the machine does not say its own (containers, other systems)."""
-_LEAST_BYTES, _MOST_BYTES = 1 << 17, 1 << 24
+_LEAST_BYTES, _MOST_BYTES = 1 << 19, 1 << 24
+"""Below the least, the rows at the seams cost more than the cache saves."""
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 

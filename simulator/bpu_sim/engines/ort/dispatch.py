@@ -1,4 +1,10 @@
-"""One BPU operation to its ONNX body: which operands, which form, which channel padding."""
+"""One BPU operation to its ONNX body: which operands, which form, which channel padding.
+
+Channel counts are padded to whole blocks, because only then onnxruntime keeps a tensor in its
+blocked layout from one convolution to the next, and the requantization between them runs as fused
+1x1 depthwise convolutions in it. Padding channels hold finite numbers that nobody reads: weights
+for them are 0, and they are cut off before an operation that would move them (`exact_channels`).
+"""
 
 from __future__ import annotations
 
@@ -38,7 +44,7 @@ SimpleOp: TypeAlias = QMaxPool | QLut | QResize | QConcat | QSlice | QPad | QDep
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A (1, C, H, W) tensor of codes in a graph; `channels` may exceed the real number (zeros)."""
+    """A (1, C, H, W) tensor of codes in a graph; `channels` may exceed the real number."""
 
     name: str
     channels: int

@@ -50,7 +50,7 @@ def quantize_body(
     scale: str,
     out: str = "",
 ) -> str:
-    """int8 codes of a float tensor of any rank: half to even, saturating.
+    """int8 or uint8 codes of a float tensor of any rank: half to even, saturating.
 
     Args:
         spec: the codes.
@@ -58,13 +58,13 @@ def quantize_body(
     """
     wanted = carried_shape(spec)
     shape = emitter.param("shape", np.array(wanted, np.int64)) if wanted != float_shape else ""
-    zeros = np.array(spec.scale.zero_points or (0,), np.int8)
+    zeros = np.array(spec.scale.zero_points or (0,), spec.dtype.numpy)
     if spec.scale.is_per_channel:
         if shape:
             x = emitter.add("Reshape", x, shape)
         zero = emitter.param("zero_point", zeros.repeat(len(spec.scale.values) // len(zeros)))
         return emitter.add("QuantizeLinear", x, scale, zero, out=out, axis=scale_axis(spec))
-    zero = emitter.const(zeros.reshape(()), "int8")
+    zero = emitter.const(zeros.reshape(()))
     codes = emitter.add("QuantizeLinear", x, scale, zero, out="" if shape else out)
     return emitter.add("Reshape", codes, shape, out=out) if shape else codes
 

@@ -74,9 +74,9 @@ class ExternalWeights:
 
     def weights(self, scale: F64 | None) -> str:
         emitter, op = self.emitter, self.op
-        if op.name in self.ready:
-            return self.ready[op.name]
-        name = emitter.external(op.weights, f"{emitter.prefix}{op.name}/weights")
+        if op.y in self.ready:
+            return self.ready[op.y]
+        name = emitter.external(op.weights, f"{emitter.prefix}{op.y}/weights")
         name = emitter.add("Transpose", name, perm=[0, 3, 1, 2])
         depth = 0 if is_depthwise(op) or op.groups > 1 else self.in_channels - op.weights.shape[3]
         more = self.out_channels - op.weights.shape[0]
@@ -87,7 +87,7 @@ class ExternalWeights:
         if scale is not None and np.any(scale != 1):
             factor = emitter.const(spread(scale, self.out_channels).reshape(-1, 1, 1, 1))
             name = emitter.add("Mul", name, factor)
-        self.ready[op.name] = name
+        self.ready[op.y] = name
         return name
 
 
@@ -146,22 +146,20 @@ class _Writer:
 
     def write(self, ops: Sequence[Operation], outputs: Sequence[str], sizes: CacheSizes) -> None:
         """All operations, in chains where that pays, then the outputs."""
-        chains = {c.ops[0].name: c for c in find_chains(ops, self.scene, outputs, sizes)}
-        done: set[str] = set()
+        inner: set[str] = set()  # tensors of chains
+        chains = {c.ops[0].y: c for c in find_chains(ops, self.scene, outputs, sizes)}
         for op in ops:
-            if op.name in done:
-                continue
-            chain = chains.get(op.name)
-            if chain is not None:
-                x = self._read_codes(chain.ops[0].x)
-                y = emit_chain(self.emitter, self.scene, chain, x, self._constants)
-                self._codes[chain.ops[-1].y] = y
-                done |= {link.name for link in chain.ops}
-            elif isinstance(op, BPU_OPS):
-                self._write_bpu(op)
-            else:
+            if not isinstance(op, BPU_OPS):
                 self._write_cpu(op)
                 self._present.update(tensors_made(op))
+            elif op.y in chains:
+                chain = chains[op.y]
+                x = self._read_codes(chain.ops[0].x)
+                last = chain.ops[-1].y
+                self._codes[last] = emit_chain(self.emitter, self.scene, chain, x, self._constants)
+                inner.update(link.y for link in chain.ops)
+            elif op.y not in inner:
+                self._write_bpu(op)
         for name in outputs:
             self._read(name)
 

@@ -12,15 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import FULL_RANGE, Network, QConv, QEltwise
 from bpu_common.program import EltwiseKind, Pair
 from bpu_common.tensor import I8, I64, DType, TensorSpec
 from bpu_sim.engines.ort.ranges import code_ranges
 from bpu_sim.engines.ort.stage import EXACT_LIMIT, Requants, Stage, requants_of
-
-_FACTOR_LIMIT = 1 << 14
-"""Codes times a smaller factor leave room for their sum below 2^23."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,51 +53,54 @@ class EltwisePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The plans of one network, each made when first asked for.
+    """The plans of one network by the tensor that is made, each found when first asked for.
 
     Attributes:
         ranges: inclusive bounds of codes, by tensor.
+        known: constants by the tensor an operation makes (None: no float32 form). They are proved
+            before they are used, and searched where they are missing or wrong.
+        trusted: `known` are the results of such a proof for this very network.
     """
 
     tensors: Mapping[str, TensorSpec]
     ranges: Mapping[str, Pair]
+    known: Mapping[str, Stage | None] = field(default_factory=dict)
+    trusted: bool = False
     convs: dict[str, ConvPlan] = field(default_factory=dict)
     eltwises: dict[str, EltwisePlan] = field(default_factory=dict)
 
     @staticmethod
-    def of(network: Network) -> Plans:
+    def of(
+        network: Network, known: Mapping[str, Stage | None] | None = None, *, trusted: bool = False
+    ) -> Plans:
         """For all operations of a network."""
-        return Plans(network.tensors, code_ranges(network.ops, network.tensors))
+        ranges = code_ranges(network.ops, network.tensors)
+        return Plans(network.tensors, ranges, known or {}, trusted)
 
     def conv(self, op: QConv) -> ConvPlan:
         """The plan of a convolution."""
-        if op.name not in self.convs:
-            self.convs[op.name] = self._plan_conv(op)
-        return self.convs[op.name]
+        if op.y not in self.convs:
+            self.convs[op.y] = self._plan_conv(op)
+        return self.convs[op.y]
 
     def eltwise(self, op: QEltwise) -> EltwisePlan:
         """The plan of an element-wise operation."""
-        if op.name not in self.eltwises:
-            self.eltwises[op.name] = self._plan_eltwise(op)
-        return self.eltwises[op.name]
-
-    def may_leave_int32(self, op: QConv) -> bool:
-        """Whether some input takes an accumulator out of int32, which the arithmetic forbids."""
-        lowest, highest = self._reach(op)
-        bias = op.params.bias
-        above, below = highest + np.maximum(bias, 0), lowest + np.minimum(bias, 0)
-        limit = INT32_LIMIT
-        return bool((above > limit).any() or (below < -limit - 1).any())
+        if op.y not in self.eltwises:
+            self.eltwises[op.y] = self._plan_eltwise(op)
+        return self.eltwises[op.y]
 
     def _plan_conv(self, op: QConv) -> ConvPlan:
         """Decide between the float32 form and the float64 fallback, with the real weights."""
+        if self.trusted and op.y in self.known:
+            stage = self.known[op.y]
+            return ConvPlan(stage, None if stage is not None else exact_parts(op))
         lowest, highest = self._reach(op)
         if self.tensors[op.y].dtype is DType.INT32:
             bias = op.params.bias
             largest = np.maximum(highest + np.maximum(bias, 0), -lowest - np.minimum(bias, 0))
             exact = largest.max(initial=0) < EXACT_LIMIT
             return ConvPlan(None, None if exact else exact_parts(op), int32=True)
-        stage = requants_of(op.params).stage(lowest, highest, op.clamp)
+        stage = self._stage(op, requants_of(op.params), lowest, highest)
         return ConvPlan(stage, None if stage is not None else exact_parts(op))
 
     def _reach(self, op: QConv) -> tuple[I64, I64]:
@@ -123,29 +122,42 @@ class Plans:
     def _plan_eltwise(self, op: QEltwise) -> EltwisePlan:
         ends_a = np.array(self.ranges.get(op.a, FULL_RANGE), np.int64)
         ends_b = np.array(FULL_RANGE if op.b is None else self.ranges.get(op.b, FULL_RANGE))
-        ka, kb, bias, *others = np.array(
-            [
-                (e.ka, e.kb, e.requant.bias, e.requant.right_shift, e.requant.multiplier,
-                 e.requant.out_shift)
-                for e in op.entries
-            ],
-            np.int64,
-        ).T  # fmt: skip
+        ka, kb, requants = eltwise_numbers(op)
         match op.kind:
             case EltwiseKind.ADD:
                 reach = np.outer(np.repeat(ends_a, 2), ka) + np.outer(np.tile(ends_b, 2), kb)
-                bias = bias - op.zeros[0] * ka - op.zeros[1] * kb
             case EltwiseKind.MUL:
                 product = np.multiply.outer(ends_a - op.zeros[0], ends_b - op.zeros[1])
                 reach = np.outer(product.reshape(-1), np.ones_like(ka))
             case EltwiseKind.SCALE:
                 reach = np.outer(ends_a, ka)
-                bias = bias - op.zeros[0] * ka
         lowest, highest = np.minimum(reach.min(axis=0), 0), np.maximum(reach.max(axis=0), 0)
-        requants = Requants(bias, *others)
-        small = max(np.abs(ka).max(), np.abs(kb).max()) < _FACTOR_LIMIT
-        stage = requants.stage(lowest, highest, op.clamp) if small else None
-        return EltwisePlan(ka, kb, requants, stage)
+        return EltwisePlan(ka, kb, requants, self._stage(op, requants, lowest, highest))
+
+    def _stage(
+        self, op: QConv | QEltwise, requants: Requants, lowest: I64, highest: I64
+    ) -> Stage | None:
+        given = self.known.get(op.y)
+        if op.y in self.known and (self.trusted or given is None):
+            return given
+        return requants.stage(lowest, highest, op.clamp, given)
+
+
+def eltwise_numbers(op: QEltwise) -> tuple[I64, I64, Requants]:
+    """Factors of a and b and the requantization; zeros of sums are folded into its bias."""
+    ka, kb, bias, *others = np.array(
+        [
+            (e.ka, e.kb, e.requant.bias, e.requant.right_shift, e.requant.multiplier,
+             e.requant.out_shift)
+            for e in op.entries
+        ],
+        np.int64,
+    ).T  # fmt: skip
+    if op.kind is not EltwiseKind.MUL:
+        bias = bias - op.zeros[0] * ka
+    if op.kind is EltwiseKind.ADD:
+        bias = bias - op.zeros[1] * kb
+    return ka, kb, Requants(bias, *others)
 
 
 def _with_padding(op: QConv, codes: Pair) -> Pair:

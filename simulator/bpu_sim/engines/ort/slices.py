@@ -1,7 +1,9 @@
 """A convolution and the depthwise one behind it, computed for a few channels at a time.
 
 The tensor between them never exists as a whole: for each slice of channels both convolutions and
-their requantizations run while the slice is in the cache. Nothing is computed twice.
+their requantizations run while the slice is in the cache. Nothing is computed twice, unlike in
+strips of rows, but the first convolution reads its whole input once for each slice; it is the
+narrow side of an inverted bottleneck, which is what makes that cheap.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def emit_slices(
             stage = scene.plans.conv(op).stage
             assert stage is not None
             scale = accumulator_scale(stage, Form(BLOCK), op.params.right_shift.astype("int64"))
-            key = (op.name, start, stop)
+            key = (op.y, start, stop)
             weights = SliceWeights(emitter, make(op, depth, channels), ready, key, scale)
             y = conv(emitter, part, plan, [y], Form(stop - start), weights)
         made.append(y)

@@ -4,6 +4,13 @@ A requantization reads and writes its tensor several times; where tensors are la
 cache, memory decides. A chain of convolutions whose inner tensors nobody else reads is therefore
 written once per strip of output rows, on just the input rows the strip needs. Rows at the seams
 are computed twice; the bits are the same.
+
+The graph is unrolled, one copy of the chain's nodes a strip, because onnxruntime runs node after
+node over whole tensors; the weights are prepared once for all strips. Rows are halved until the
+largest tensor of a strip fits, which keeps the strips few: each costs its seams and its nodes.
+Where a depthwise convolution follows, slices of channels (`slices`) do better than strips, because
+it needs no other channels and slices have no seams; strips then only have to keep what is joined
+from the slices within the cache behind.
 """
 
 from __future__ import annotations
@@ -23,7 +30,9 @@ from bpu_sim.engines.ort.requant import BLOCK
 from bpu_sim.engines.ort.slices import can_slice, emit_slices
 
 LEAST_SLICE = 32
+"""Channels of a pair's slice that rows are chosen for; more are taken where they fit."""
 LEAST_ROWS = 4
+"""Strips of so few rows are not halved further, whatever they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ def find_chains(
     taken: set[str] = set()
     found = []
     for op in ops:
-        if not _fits(op, scene) or op.name in taken:
+        if not _fits(op, scene) or op.y in taken:
             continue
         links: list[QConv] = [op]
         while True:
@@ -59,7 +68,7 @@ def find_chains(
                 break
             links.append(after)
         if len(links) > 1:
-            taken |= {link.name for link in links}
+            taken |= {link.y for link in links}
             found.append(_with_rows(scene, tuple(links), sizes))
     return found
 
@@ -80,7 +89,7 @@ def _bytes(scene: Scene, name: str) -> int:
 
 
 def _with_rows(scene: Scene, ops: tuple[QConv, ...], sizes: CacheSizes) -> Chain:
-    """The chain with the most rows whose strips fit."""
+    """The chain with the most rows, of all, half, a quarter and so on, whose strips fit."""
     height = scene.shape_chw(ops[-1].y)[1]
     paired = {a.y for a, b in itertools.pairwise(ops) if can_slice(scene, a, b)}
     row_bytes: dict[str, float] = {}
@@ -94,6 +103,7 @@ def _with_rows(scene: Scene, ops: tuple[QConv, ...], sizes: CacheSizes) -> Chain
         row_bytes[op.y] = row
     rows = height
     while rows > LEAST_ROWS:
+        # a strip in the middle needs the most rows: at the edges padding takes the place of some
         middle = (height - rows) // 2
         ranges = _ranges(scene, ops, (middle, middle + rows))
         needed = [

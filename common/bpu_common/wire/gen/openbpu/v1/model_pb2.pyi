@@ -68,6 +68,12 @@ class ResizeMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RESIZE_MODE_NEAREST: _ClassVar[ResizeMode]
     RESIZE_MODE_BILINEAR: _ClassVar[ResizeMode]
+
+class Engine(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENGINE_LOAD: _ClassVar[Engine]
+    ENGINE_COMPUTE: _ClassVar[Engine]
+    ENGINE_STORE: _ClassVar[Engine]
 DTYPE_INT8: DType
 DTYPE_UINT8: DType
 DTYPE_INT16: DType
@@ -106,6 +112,9 @@ ELTWISE_KIND_MUL: EltwiseKind
 ELTWISE_KIND_SCALE: EltwiseKind
 RESIZE_MODE_NEAREST: ResizeMode
 RESIZE_MODE_BILINEAR: ResizeMode
+ENGINE_LOAD: Engine
+ENGINE_COMPUTE: Engine
+ENGINE_STORE: Engine
 
 class Scale(_message.Message):
     __slots__ = ("values", "zero_points", "axis")
@@ -641,6 +650,18 @@ class LoadImage(_message.Message):
     dst: Tile
     def __init__(self, offset_bytes: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., stride_bytes: _Optional[int] = ..., input_type: _Optional[_Union[InputType, str]] = ..., row0: _Optional[int] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
 
+class LoadRoi(_message.Message):
+    __slots__ = ("roi", "row0", "dst", "frame")
+    ROI_FIELD_NUMBER: _ClassVar[int]
+    ROW0_FIELD_NUMBER: _ClassVar[int]
+    DST_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    roi: int
+    row0: int
+    dst: Tile
+    frame: int
+    def __init__(self, roi: _Optional[int] = ..., row0: _Optional[int] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ..., frame: _Optional[int] = ...) -> None: ...
+
 class LoadConst(_message.Message):
     __slots__ = ("src_offset_bytes", "dst_offset_bytes", "size_bytes")
     SRC_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -660,7 +681,7 @@ class Store(_message.Message):
     def __init__(self, src: _Optional[_Union[Tile, _Mapping]] = ..., dst: _Optional[_Union[Tile, _Mapping]] = ...) -> None: ...
 
 class Conv(_message.Message):
-    __slots__ = ("x", "y", "weights_offset_bytes", "params_offset_bytes", "kernel_hw", "stride_hw", "dilation_hw", "pads_tlbr", "groups", "upsample_hw", "clamp")
+    __slots__ = ("x", "y", "weights_offset_bytes", "params_offset_bytes", "kernel_hw", "stride_hw", "dilation_hw", "pads_tlbr", "groups", "upsample_hw", "clamp", "pad_code", "addend", "factors")
     X_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -672,6 +693,9 @@ class Conv(_message.Message):
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     UPSAMPLE_HW_FIELD_NUMBER: _ClassVar[int]
     CLAMP_FIELD_NUMBER: _ClassVar[int]
+    PAD_CODE_FIELD_NUMBER: _ClassVar[int]
+    ADDEND_FIELD_NUMBER: _ClassVar[int]
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
     x: Tile
     y: Tile
     weights_offset_bytes: int
@@ -683,7 +707,10 @@ class Conv(_message.Message):
     groups: int
     upsample_hw: _containers.RepeatedScalarFieldContainer[int]
     clamp: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., weights_offset_bytes: _Optional[int] = ..., params_offset_bytes: _Optional[int] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., dilation_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., upsample_hw: _Optional[_Iterable[int]] = ..., clamp: _Optional[_Iterable[int]] = ...) -> None: ...
+    pad_code: int
+    addend: Tile
+    factors: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, x: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., weights_offset_bytes: _Optional[int] = ..., params_offset_bytes: _Optional[int] = ..., kernel_hw: _Optional[_Iterable[int]] = ..., stride_hw: _Optional[_Iterable[int]] = ..., dilation_hw: _Optional[_Iterable[int]] = ..., pads_tlbr: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., upsample_hw: _Optional[_Iterable[int]] = ..., clamp: _Optional[_Iterable[int]] = ..., pad_code: _Optional[int] = ..., addend: _Optional[_Union[Tile, _Mapping]] = ..., factors: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class MaxPool(_message.Message):
     __slots__ = ("x", "y", "kernel_hw", "stride_hw", "pads_tlbr")
@@ -710,22 +737,22 @@ class EltwiseEntry(_message.Message):
     def __init__(self, ka: _Optional[int] = ..., kb: _Optional[int] = ..., requant: _Optional[_Union[Requant, _Mapping]] = ...) -> None: ...
 
 class Eltwise(_message.Message):
-    __slots__ = ("kind", "a", "b", "y", "clamp", "entries", "zeros")
+    __slots__ = ("kind", "a", "b", "y", "entries", "clamp", "zeros")
     KIND_FIELD_NUMBER: _ClassVar[int]
     A_FIELD_NUMBER: _ClassVar[int]
     B_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
-    CLAMP_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
     ZEROS_FIELD_NUMBER: _ClassVar[int]
     kind: EltwiseKind
     a: Tile
     b: Tile
     y: Tile
-    clamp: _containers.RepeatedScalarFieldContainer[int]
     entries: _containers.RepeatedCompositeFieldContainer[EltwiseEntry]
+    clamp: _containers.RepeatedScalarFieldContainer[int]
     zeros: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[_Union[Tile, _Mapping]] = ..., b: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., clamp: _Optional[_Iterable[int]] = ..., entries: _Optional[_Iterable[_Union[EltwiseEntry, _Mapping]]] = ..., zeros: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[EltwiseKind, str]] = ..., a: _Optional[_Union[Tile, _Mapping]] = ..., b: _Optional[_Union[Tile, _Mapping]] = ..., y: _Optional[_Union[Tile, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[EltwiseEntry, _Mapping]]] = ..., clamp: _Optional[_Iterable[int]] = ..., zeros: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Lut(_message.Message):
     __slots__ = ("x", "y", "table_offset_bytes", "table_count")
@@ -779,12 +806,23 @@ class Fill(_message.Message):
     value: int
     def __init__(self, y: _Optional[_Union[Tile, _Mapping]] = ..., value: _Optional[int] = ...) -> None: ...
 
+class AwaitStream(_message.Message):
+    __slots__ = ("engine", "stream", "instruction")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    engine: Engine
+    stream: int
+    instruction: int
+    def __init__(self, engine: _Optional[_Union[Engine, str]] = ..., stream: _Optional[int] = ..., instruction: _Optional[int] = ...) -> None: ...
+
 class Instruction(_message.Message):
-    __slots__ = ("layer", "waits", "load", "load_image", "load_const", "store", "conv", "max_pool", "eltwise", "lut", "resize", "move", "fill")
-    LAYER_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("operation", "waits", "load", "load_image", "load_roi", "load_const", "store", "conv", "max_pool", "eltwise", "lut", "resize", "move", "fill", "await_stream")
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     LOAD_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    LOAD_ROI_FIELD_NUMBER: _ClassVar[int]
     LOAD_CONST_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     CONV_FIELD_NUMBER: _ClassVar[int]
@@ -794,10 +832,12 @@ class Instruction(_message.Message):
     RESIZE_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
     FILL_FIELD_NUMBER: _ClassVar[int]
-    layer: int
+    AWAIT_STREAM_FIELD_NUMBER: _ClassVar[int]
+    operation: int
     waits: _containers.RepeatedScalarFieldContainer[int]
     load: Load
     load_image: LoadImage
+    load_roi: LoadRoi
     load_const: LoadConst
     store: Store
     conv: Conv
@@ -807,42 +847,65 @@ class Instruction(_message.Message):
     resize: Resize
     move: Move
     fill: Fill
-    def __init__(self, layer: _Optional[int] = ..., waits: _Optional[_Iterable[int]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., load_image: _Optional[_Union[LoadImage, _Mapping]] = ..., load_const: _Optional[_Union[LoadConst, _Mapping]] = ..., store: _Optional[_Union[Store, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., max_pool: _Optional[_Union[MaxPool, _Mapping]] = ..., eltwise: _Optional[_Union[Eltwise, _Mapping]] = ..., lut: _Optional[_Union[Lut, _Mapping]] = ..., resize: _Optional[_Union[Resize, _Mapping]] = ..., move: _Optional[_Union[Move, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ...) -> None: ...
+    await_stream: AwaitStream
+    def __init__(self, operation: _Optional[int] = ..., waits: _Optional[_Iterable[int]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., load_image: _Optional[_Union[LoadImage, _Mapping]] = ..., load_roi: _Optional[_Union[LoadRoi, _Mapping]] = ..., load_const: _Optional[_Union[LoadConst, _Mapping]] = ..., store: _Optional[_Union[Store, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., max_pool: _Optional[_Union[MaxPool, _Mapping]] = ..., eltwise: _Optional[_Union[Eltwise, _Mapping]] = ..., lut: _Optional[_Union[Lut, _Mapping]] = ..., resize: _Optional[_Union[Resize, _Mapping]] = ..., move: _Optional[_Union[Move, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., await_stream: _Optional[_Union[AwaitStream, _Mapping]] = ...) -> None: ...
+
+class Stream(_message.Message):
+    __slots__ = ("instructions",)
+    INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    instructions: _containers.RepeatedCompositeFieldContainer[Instruction]
+    def __init__(self, instructions: _Optional[_Iterable[_Union[Instruction, _Mapping]]] = ...) -> None: ...
 
 class FunctionCall(_message.Message):
-    __slots__ = ("name", "instructions", "predicted_cycles")
+    __slots__ = ("name", "streams", "predicted_cycles")
     NAME_FIELD_NUMBER: _ClassVar[int]
-    INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_CYCLES_FIELD_NUMBER: _ClassVar[int]
     name: str
-    instructions: _containers.RepeatedCompositeFieldContainer[Instruction]
+    streams: _containers.RepeatedCompositeFieldContainer[Stream]
     predicted_cycles: int
-    def __init__(self, name: _Optional[str] = ..., instructions: _Optional[_Iterable[_Union[Instruction, _Mapping]]] = ..., predicted_cycles: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., streams: _Optional[_Iterable[_Union[Stream, _Mapping]]] = ..., predicted_cycles: _Optional[int] = ...) -> None: ...
 
 class IoSlot(_message.Message):
-    __slots__ = ("tensor", "offset_bytes", "size_bytes")
+    __slots__ = ("tensor", "offset_bytes", "size_bytes", "frame_pitch_bytes")
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_PITCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     tensor: str
     offset_bytes: int
     size_bytes: int
-    def __init__(self, tensor: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    frame_pitch_bytes: int
+    def __init__(self, tensor: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., size_bytes: _Optional[int] = ..., frame_pitch_bytes: _Optional[int] = ...) -> None: ...
+
+class RoiInput(_message.Message):
+    __slots__ = ("tensor", "input_type", "height", "width")
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    tensor: str
+    input_type: InputType
+    height: int
+    width: int
+    def __init__(self, tensor: _Optional[str] = ..., input_type: _Optional[_Union[InputType, str]] = ..., height: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
 
 class Program(_message.Message):
-    __slots__ = ("calls", "layers", "inputs", "outputs", "sram_bytes", "scratch_bytes", "io_bytes")
+    __slots__ = ("calls", "inputs", "outputs", "sram_bytes", "scratch_bytes", "io_bytes", "frames", "rois")
     CALLS_FIELD_NUMBER: _ClassVar[int]
-    LAYERS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     SRAM_BYTES_FIELD_NUMBER: _ClassVar[int]
     SCRATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     IO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    ROIS_FIELD_NUMBER: _ClassVar[int]
     calls: _containers.RepeatedCompositeFieldContainer[FunctionCall]
-    layers: _containers.RepeatedScalarFieldContainer[str]
     inputs: _containers.RepeatedCompositeFieldContainer[IoSlot]
     outputs: _containers.RepeatedCompositeFieldContainer[IoSlot]
     sram_bytes: int
     scratch_bytes: int
     io_bytes: int
-    def __init__(self, calls: _Optional[_Iterable[_Union[FunctionCall, _Mapping]]] = ..., layers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., sram_bytes: _Optional[int] = ..., scratch_bytes: _Optional[int] = ..., io_bytes: _Optional[int] = ...) -> None: ...
+    frames: int
+    rois: _containers.RepeatedCompositeFieldContainer[RoiInput]
+    def __init__(self, calls: _Optional[_Iterable[_Union[FunctionCall, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[IoSlot, _Mapping]]] = ..., sram_bytes: _Optional[int] = ..., scratch_bytes: _Optional[int] = ..., io_bytes: _Optional[int] = ..., frames: _Optional[int] = ..., rois: _Optional[_Iterable[_Union[RoiInput, _Mapping]]] = ...) -> None: ...

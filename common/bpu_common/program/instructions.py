@@ -1,13 +1,17 @@
-"""The instruction set: what one BPU core does, as immutable values.
+"""The instruction set: what the BPU cores do, as immutable values.
 
 A `Program` is a tuple of function calls; a function call is the longest stretch a core runs without
 a chance to be preempted. A function call leaves nothing behind in on-chip memory that a later one
-reads: everything that lives across a call boundary lies in DDR.
+reads: everything that lives across a call boundary lies in DDR. It holds a stream of instructions
+for each core that it occupies.
 
-Each instruction runs on one of three in-order queues (`engine_of`): LOAD (DDR -> SRAM), COMPUTE
-(SRAM -> SRAM), STORE (SRAM -> DDR). Across queues the order is given by `waits` alone: indices,
-within the same function call, of earlier instructions that must have finished. Executing the
-instructions of a call one by one in list order is always a legal order.
+Each instruction names the operation of its part that it works for, and runs on one of three
+in-order queues of its core (`engine_of`): LOAD (DDR -> SRAM), COMPUTE (SRAM -> SRAM), STORE (SRAM
+-> DDR). Across queues the order is given by `waits` alone: indices, within the same stream, of
+earlier instructions that must have finished. Cores share nothing but DDR, and there is order
+between them only where one says `AwaitStream`. Executing each stream in list order, one instruction
+at a time and each `AwaitStream` behind what it waits for, is always a legal order
+(`bpu_common.program.legal_order`).
 
 The encoder, the decoder, the functional machine, the cost model and the disassembler are each one
 `match` over `Instruction`. The forms and their arithmetic are ours where the chip's own are not
@@ -39,6 +43,8 @@ class Space(enum.IntEnum):
 
 
 class Engine(enum.Enum):
+    """The queues of a core."""
+
     LOAD = "load"
     COMPUTE = "compute"
     STORE = "store"
@@ -79,7 +85,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Requant:
-    """One requantization, the X3 form (vendor_facts 7.2, decisions 1).
+    """One requantization, the X3 form (docs/arithmetic.md "Requantization").
 
     y = clamp((saturate_int16((acc + bias) >> right_shift) * multiplier) >> out_shift)
     with arithmetic shifts. The half-LSB of rounding is part of `bias`.
@@ -119,7 +125,7 @@ class Image:
 class Load:
     """Copy a DDR tile into SRAM (same shape and dtype)."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     src: Tile
     dst: Tile
@@ -132,7 +138,7 @@ class LoadImage:
     nv12 becomes YUV444 with each chroma sample replicated to its 2x2 pixels.
     """
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     image: Image
     row0: int
@@ -140,10 +146,30 @@ class LoadImage:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadRoi:
+    """Rows `row0 ...` of a region of the caller's picture, scaled to the network's size.
+
+    Picture and region are known only when a frame runs. Picture to int8 (value - 128, nv12 as for
+    `LoadImage`), then bilinear (`bpu_sim.arith.resize_roi`).
+
+    Attributes:
+        roi: which one, an index into `Program.rois`.
+        frame: whose picture, 0 to `Program.frames` - 1.
+    """
+
+    operation: int
+    waits: tuple[int, ...]
+    roi: int
+    row0: int
+    dst: Tile
+    frame: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LoadConst:
     """Copy `size_bytes` of the weights section into SRAM: weights, parameter or look-up tables."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     src_offset_bytes: int
     dst_offset_bytes: int
@@ -154,7 +180,7 @@ class LoadConst:
 class Store:
     """Copy an SRAM tile to DDR (same shape and dtype)."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     src: Tile
     dst: Tile
@@ -165,12 +191,14 @@ class Conv:
     """Convolution of an int8 tile; y is int8 (requantized) or int32 (accumulator + bias).
 
     Weights lie in SRAM as int8 OHWI (O = y channels, I = x channels / groups); the parameter table
-    holds one entry per y channel. Padding is with zeros. `upsample_hw` > 1 inserts zeros between
-    the input pixels first (transposed convolution: (h - 1) * up + 1 rows before padding).
-    With `depthwise` (groups = channels, multiplier 1) weights are (C, kh, kw, 1).
+    holds one entry per y channel. `upsample_hw` > 1 inserts pixels between
+    those of the input first (transposed convolution: (h - 1) * up + 1 rows before padding).
+    With `depthwise` (groups = channels, multiplier 1) weights are (C, kh, kw, 1). Padding and
+    inserted pixels are `pad_code`. An addend (int8, the shape of y) times `factors` (one, or one
+    per channel of y) joins the accumulators.
     """
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     x: Tile
     y: Tile
@@ -183,6 +211,9 @@ class Conv:
     groups: int
     upsample_hw: Pair = (1, 1)
     clamp: Pair = (-128, 127)
+    pad_code: int = 0
+    addend: Tile | None = None
+    factors: tuple[int, ...] = ()
 
     @property
     def depthwise(self) -> bool:
@@ -193,7 +224,7 @@ class Conv:
 class MaxPool:
     """Maximum over a window; padding never wins. Codes and scale are kept."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     x: Tile
     y: Tile
@@ -216,7 +247,7 @@ class Eltwise:
     `entries` holds one entry for all channels, or one per channel of y.
     """
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     kind: EltwiseKind
     a: Tile
@@ -231,7 +262,7 @@ class Eltwise:
 class Lut:
     """y = table[x + 128]; `table_count` is 1 or the number of channels (256 int8 entries each)."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     x: Tile
     y: Tile
@@ -261,7 +292,7 @@ class Axis:
 class Resize:
     """Nearest: copy. Bilinear: weights of 1/256 per axis, (sum + 2^15) >> 16, clamp int8."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     mode: ResizeMode
     x: Tile
@@ -274,7 +305,7 @@ class Resize:
 class Move:
     """Copy an SRAM tile to another place in SRAM (concat, slice, pad, depth-to-space)."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     x: Tile
     y: Tile
@@ -284,65 +315,53 @@ class Move:
 class Fill:
     """Write one int8 value to a whole SRAM tile."""
 
-    layer: int
+    operation: int
     waits: tuple[int, ...]
     y: Tile
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitStream:
+    """Hold the queue `engine` of this core until an instruction of another stream has finished.
+
+    Attributes:
+        stream: index of the other stream in the function call.
+        instruction: its index there.
+    """
+
+    operation: int
+    waits: tuple[int, ...]
+    engine: Engine
+    stream: int
+    instruction: int
+
+
 Instruction: TypeAlias = (
-    Load | LoadImage | LoadConst | Store | Conv | MaxPool | Eltwise | Lut | Resize | Move | Fill
+    Load
+    | LoadImage
+    | LoadRoi
+    | LoadConst
+    | Store
+    | Conv
+    | MaxPool
+    | Eltwise
+    | Lut
+    | Resize
+    | Move
+    | Fill
+    | AwaitStream
 )
 
 
 def engine_of(instruction: Instruction) -> Engine:
     """The queue an instruction runs on."""
     match instruction:
-        case Load() | LoadImage() | LoadConst():
+        case Load() | LoadImage() | LoadRoi() | LoadConst():
             return Engine.LOAD
         case Store():
             return Engine.STORE
         case Conv() | MaxPool() | Eltwise() | Lut() | Resize() | Move() | Fill():
             return Engine.COMPUTE
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """The unit of execution and of preemption.
-
-    Attributes:
-        predicted_cycles: cost of this call alone on a core, by `bpu_sim.timing`.
-    """
-
-    name: str
-    instructions: tuple[Instruction, ...]
-    predicted_cycles: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class IoSlot:
-    """Place of one input or output of the program in the IO space (aligned buffer)."""
-
-    tensor: str
-    offset_bytes: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What one BPU segment executes.
-
-    Attributes:
-        layers: names of the source nodes; an instruction's `layer` indexes it.
-        sram_bytes: on-chip memory used (of one core).
-        scratch_bytes: DDR scratch per frame.
-        io_bytes: size of the IO space per frame.
-    """
-
-    calls: tuple[FunctionCall, ...]
-    layers: tuple[str, ...]
-    inputs: tuple[IoSlot, ...]
-    outputs: tuple[IoSlot, ...]
-    sram_bytes: int
-    scratch_bytes: int
-    io_bytes: int
+        case AwaitStream(engine=engine):
+            return engine

@@ -1,8 +1,8 @@
-"""Quantized networks built directly, with random weights: what the ONNX bodies are tested on."""
+"""Quantized networks built directly, with random weights: what the engines are tested on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,10 +52,10 @@ class NetBuilder:
         self.inputs.append(ModelInput(spec, input_type, Layout.NHWC))
         return self.tensor(name, shape_hwc)
 
-    def random_params(self, weights: np.ndarray, clamp: Pair, spread: float = 1.0) -> ChannelParams:
+    def random_params(self, weights: np.ndarray) -> ChannelParams:
         """Parameters with which random codes of deviation ~40 fill the output range."""
         norm = np.sqrt((weights.reshape(len(weights), -1).astype(float) ** 2).sum(axis=1) + 1)
-        ratio = 50.0 / (norm * 40.0) * np.exp(self.rng.normal(0, 0.3 * spread, len(weights)))
+        ratio = 50.0 / (norm * 40.0) * np.exp(self.rng.normal(0, 0.3, len(weights)))
         bias = self.rng.normal(0, 0.3, len(weights)) / ratio * 20
         return arith.channel_params(bias, ratio, np.ones(len(weights)))
 
@@ -84,7 +84,10 @@ class NetBuilder:
             draw = self.rng.normal(0, sigma, (out, *kernel, c // groups))
             weights = np.clip(np.rint(draw), -127, 127).astype(np.int8)
         if params is None:
-            params = self.random_params(weights, clamp)
+            params = self.random_params(weights)
+            if int32:
+                zero = np.zeros(out, np.int32)
+                params = replace(params, right_shift=zero, multiplier=zero, out_shift=zero)
         size = [
             ((n - 1) * up + 1 + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilation[i] - 1)
             // stride[i]

@@ -14,9 +14,8 @@ from bpu_common.network import Network, QEltwise
 from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, EltwiseKind, Requant
 from bpu_host.compiler.export import quantized_model
-from bpu_sim.fastpath import FastSegment
-from tests.support.nets_onnx_out import NetBuilder
-from tests.support.segments_fastpath import fast_segment
+from bpu_sim.engines import OrtEngine
+from tests.support.nets_codes import NetBuilder
 
 EDGE = 1 << 24
 LARGEST = 127 * 127
@@ -28,12 +27,12 @@ ONE = 1 << 14
 
 
 def run_both(network: Network, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """The one output (H, W, C) of the quantized ONNX and of the fast path."""
+    """The one output (H, W, C) of the quantized ONNX and of the onnxruntime engine."""
     name = network.outputs[0].tensor
     session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     return [
         session.run([name], feeds)[0][0],
-        FastSegment(fast_segment(network), {}, 1).run(feeds)[name][0],
+        OrtEngine(network).run(feeds)[name][0],
     ]
 
 

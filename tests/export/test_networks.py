@@ -13,33 +13,29 @@ from onnx import helper, numpy_helper
 
 from bpu_common.network import Dequantize, ModelOutput, Network, OnnxOp, QConv, Quantize
 from bpu_common.tensor import DType, InputType, TensorSpec
-from bpu_host.compiler.export import calibrated_model, cpu_graph, fast_path, quantized_model
+from bpu_host.compiler.export import calibrated_model, quantized_model
 from bpu_host.compiler.partition import split
 from bpu_sim import arith
 from bpu_sim.engines import OrtEngine
 from bpu_sim.engines.onnx import check_graph
 from bpu_sim.engines.ort import Plans, part
-from bpu_sim.engines.ort.caches import CacheSizes
+from bpu_sim.engines.ort.caches import CacheSizes, machine_sizes
 from bpu_sim.engines.ort.graph import write_graph
-from bpu_sim.fastpath import FastSegment
-from tests.support.nets_onnx_out import NetBuilder, mobilenet_v2, reference
-from tests.support.segments_fastpath import fast_segment
+from tests.support.nets_codes import NetBuilder, mobilenet_v2, reference
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mobilenet(seed: int) -> None:
     net, y = mobilenet_v2(seed, size=64, width=0.5)
     network = net.network(y)
-    x = np.random.default_rng(seed).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
-    codes = (x ^ 0x80).view(np.int8)
+    codes = np.random.default_rng(seed).integers(-128, 128, (1, 64, 64, 3)).astype(np.int8)
     wanted = reference(network, {"image": codes})[y]
     assert len(np.unique(wanted)) > 50
     session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {"image": codes})[0][0], wanted)
-    images = {each.tensor.name: each for each in network.inputs}
     for threads in (1, 2):
-        fast = FastSegment(fast_segment(network), images, threads)
-        np.testing.assert_array_equal(fast.run({"image": x})[y][0], wanted)
+        got = OrtEngine(network, threads=threads).run({"image": codes})
+        np.testing.assert_array_equal(got[y][0], wanted)
 
 
 @pytest.mark.parametrize("strip_bytes", [1 << 12, 1 << 14])
@@ -65,10 +61,13 @@ def test_strips_change_no_bit(monkeypatch: pytest.MonkeyPatch, strip_bytes: int)
 
 def test_same_graph_same_bytes() -> None:
     first, second = (mobilenet_v2(3, size=32, width=0.25) for _ in range(2))
-    for make in (
-        quantized_model,
-        lambda low: fast_path(low.ops, low, ["image"], [each.tensor for each in low.outputs]),
-    ):
+
+    def engine_graph(network: Network) -> bytes:
+        outputs = [each.tensor for each in network.outputs]
+        plans, sizes = Plans.of(network), CacheSizes(1 << 14, 1 << 16)
+        return write_graph(network.ops, network, plans, ["image"], outputs, sizes).data
+
+    for make in (quantized_model, engine_graph):
         assert make(first[0].network(first[1])) == make(second[0].network(second[1]))
 
 
@@ -131,8 +130,12 @@ def _cpu_network():
 def test_cpu_segments() -> None:
     network, y = _cpu_network()
     f = np.random.default_rng(0).normal(0, 1, (1, 3, 6, 4)).astype(np.float32)
-    before = cpu_graph(network.parts[0], network)
-    after = cpu_graph(network.parts[2], network)
+    before, after = (
+        write_graph(
+            part.ops, network, Plans.of(network), part.inputs, part.outputs, machine_sizes()
+        ).data
+        for part in (network.parts[0], network.parts[2])
+    )
     for data in (before, after):
         check_graph(data)
         onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
