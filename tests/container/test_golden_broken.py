@@ -87,7 +87,7 @@ BROKEN: dict[str, tuple[Callable[[BpuModel], BpuModel], str, str]] = {
         "tables of shape (3, 256)",
     ),
     "custom_operators": (
-        lambda m: with_op(m, 1, 1, lambda op: replace(op, module="/home/layers.py")),
+        lambda m: with_op(m, 1, 1, lambda op: replace(op, module="/srv/layers.py")),
         "model[0].part[1].op[1].module",
         "no import path",
     ),
