@@ -16,6 +16,7 @@ from PIL import Image
 from bpu_board.cli.hrt_model_exec import main
 from bpu_board.cli.hrt_model_exec.dump import as_text
 from bpu_common.image import encode_rgb
+from bpu_common.program import FunctionCall
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from tests.support.console_board import fail, picture, run, write
 from tests.support.models_board import (
@@ -230,7 +231,7 @@ def test_exact_finds_a_faulty_program(folder, capsys):
     [(_, made)] = model.bpu_parts
     program = made.program
     load, *others = program.calls[1].instructions
-    again = replace(program.calls[1], instructions=(replace(load, row0=0), *others))
+    again = FunctionCall.on_one_core("again", (replace(load, row0=0), *others))
     program = replace(program, calls=(program.calls[0], again))  # the picture's upper half, twice
     write(folder / "broken.bin", with_program(model, program))
     err = fail(capsys, "perf", "--model_file=broken.bin", "--exact")
