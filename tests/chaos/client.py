@@ -19,6 +19,7 @@ import numpy as np
 
 from bpu_common.errors import BpuError
 from bpu_common.perf import PerfRequest
+from bpu_host.client import connect
 from bpu_host.remote import Board
 
 _FOREVER = 10_000_000
@@ -98,7 +99,7 @@ def main() -> None:
     order = json.loads(line)
     assert Path(order["pixels"]).exists()
     try:
-        with Board.connect(order["address"]) as board:
+        with connect(order["address"]) as board:
             WORK[order["work"]](board, order)
     except BpuError as error:
         say(f"refused {type(error).__name__}: {error.message}")

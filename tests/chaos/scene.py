@@ -18,6 +18,7 @@ import psutil
 from bpu_board.service import Folder, control
 from bpu_board.service import supervisor as supervision
 from bpu_host.cli.bpu import main as bpu
+from bpu_host.client import connect
 from bpu_host.daemon import spawn
 from bpu_host.daemon.files import DaemonFiles, is_locked, read_record
 from bpu_host.remote import Board
@@ -116,7 +117,7 @@ class LocalScene(Scene):
         stack.callback(control.uninstall, self.folder)
         control.start(self.folder, START_S)
         self.address = f"unix:{self.folder.socket}"
-        self.board = stack.enter_context(Board.connect(self.address))
+        self.board = stack.enter_context(connect(self.address))
 
     def mend(self) -> None:
         if supervision.state(self.folder) is None:
@@ -141,7 +142,7 @@ class SshScene(Scene):
         stack.callback(control.stop, self.folder)
         self.prepare()
         self.address = "desk"
-        self.board = stack.enter_context(Board.connect(self.address))
+        self.board = stack.enter_context(connect(self.address))
 
     def kill(self, victim: str) -> None:
         if victim == "session":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from bpu_common.errors import BoardUnreachable
 from bpu_common.load import LoadRequest
@@ -94,6 +95,8 @@ def screen(scenario: Scenario) -> str:
         async with app.run_test(size=scenario.size) as pilot:
             await settle(app, source, pilot)
             await pilot.press(*scenario.keys)
+            for field in app.screen.query(Input):
+                field.cursor_blink = False  # else the picture depends on the moment
             await settle(app, source, pilot)
             return app.export_screenshot()
 

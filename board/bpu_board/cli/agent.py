@@ -55,8 +55,10 @@ def _serve(options: argparse.Namespace) -> None:
     address = parse_address(options.listen)
     check_listen(address)
     clock = PacedClock() if options.clock == "paced" else VirtualClock()
-    device = SimDevice(MACHINES[options.machine], clock, options.threads)
-    store = ModelStore(Path(options.store).expanduser(), device.read)
+    folder = Path(options.store).expanduser()
+    cache = folder / "engines"  # an agent leaves nothing outside its folder
+    device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
+    store = ModelStore(folder, device.read)
     runtime = Runtime(device, store)
 
     def ready(bound: Address) -> None:

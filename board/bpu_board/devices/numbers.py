@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -38,6 +39,7 @@ class ModelNumbers:
     Args:
         threads: onnxruntime's threads within one operator.
         digest: identity of the model in its file; empty: it has none.
+        cache: where the engine remembers what it proved; None: the user's folder.
 
     Attributes:
         engine_note: which engine runs it, and why.
@@ -46,12 +48,15 @@ class ModelNumbers:
         ModelFormatError: an operator of a CPU part may not be run.
     """
 
-    def __init__(self, model: BpuModel, threads: int, digest: str = "") -> None:
+    def __init__(
+        self, model: BpuModel, threads: int, digest: str = "", cache: Path | None = None
+    ) -> None:
         from bpu_sim.engines import open_engine  # loads onnxruntime
+        from bpu_sim.engines.proofs import Proofs
 
         self._model = model
         self._engine, self.engine_note = open_engine(
-            model.network, hints=model.hints, digest=digest, threads=threads
+            model.network, hints=model.hints, digest=digest, threads=threads, proofs=Proofs(cache)
         )
         self._exact: dict[str, ExactPart] = {}
         self._exact_lock = threading.Lock()

@@ -79,6 +79,7 @@ class SimDevice:
     Args:
         clock: virtual (default) or paced.
         threads: onnxruntime's threads within one operator; 0: as many as this computer has CPUs.
+        cache: where engines remember what they proved of a file; None: the user's folder.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class SimDevice:
         spec: MachineSpec,
         clock: VirtualClock | PacedClock | None = None,
         threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         self._spec = spec
+        self._cache = cache
         self._clock = VirtualClock() if clock is None else clock
         self._threads = threads or os.cpu_count() or 1
         self._chip = Chip(spec, self._clock)
@@ -140,7 +143,9 @@ class SimDevice:
                     "which the simulated chip does not have",
                     hint="compile the model with another input_source",
                 )
-        loaded = _Loaded(task_plan(model, self._spec), ModelNumbers(model, self._threads, digest))
+        loaded = _Loaded(
+            task_plan(model, self._spec), ModelNumbers(model, self._threads, digest, self._cache)
+        )
         with self._lock:
             handle = self._next_handle
             self._next_handle += 1
