@@ -46,7 +46,7 @@ def start(folder: Folder, wait_s: float) -> None:
         begun = supervisor.start(folder)
     else:
         systemd.control(kind, "start", systemd.unit_path(folder, kind).name)
-    while not folder.answers():
+    while not folder.answers() or (kind == "supervisor" and not _is_known(folder)):
         if time.monotonic() > end_s:
             raise BoardUnreachable(
                 f"the agent does not listen after {wait_s:g} s: {folder.last_lines()}",
@@ -56,6 +56,11 @@ def start(folder: Folder, wait_s: float) -> None:
         time.sleep(_POLL_S)
         if kind == "supervisor" and (begun is None or begun.poll() is not None):
             begun = supervisor.start(folder)  # the one that was there was on its way out
+
+
+def _is_known(folder: Folder) -> bool:
+    """Whether the supervisor has said which agent it started: it may listen before that."""
+    return "agent_pid" in (supervisor.state(folder) or {})
 
 
 def stop(folder: Folder) -> None:
