@@ -62,6 +62,14 @@ def test_a_feature_of_a_newer_version_is_refused_by_its_name() -> None:
     assert "field 993" in refused(with_manifest(data, tail=b"\x8a\x3e\x00")).message
 
 
+def test_a_section_of_a_newer_version_is_explained_by_its_feature() -> None:
+    data = container.dump([plain_model()])
+    sections = [*unpack(memoryview(with_manifest(data, "warp"))), Section(77, b"more")]
+    assert "needs the feature 'warp'" in refused(pack(sections)).message
+    error = refused(pack([*unpack(memoryview(data)), Section(77, b"more")]))
+    assert error.message == "section kind 77 is not known"
+
+
 def test_the_list_is_what_the_content_needs() -> None:
     plain = plain_model()
     with pytest.raises(ModelFormatError, match="are needed") as caught:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import MACHINES, X3E, X3M
 from bpu_common.model import BpuModel, PartProgram
 from bpu_common.network import Dequantize, Network, Part, Place, Softmax
@@ -15,6 +16,7 @@ from bpu_common.program import FunctionCall
 from bpu_common.task import BpuStep, CpuStep
 from bpu_common.tensor import DType, TensorSpec
 from bpu_sim.timing import PREPROCESS, cpu_step_ns, cycles_to_ns, predict, simulate_call, task_plan
+from tests.support.golden_models import GOLDEN
 from tests.support.timing_calls import conv, program
 
 
@@ -76,3 +78,9 @@ def test_slower_chips_take_the_same_cycles_and_more_time() -> None:
     assert predict(code, X3E).cycles == predict(code, X3M).cycles
     assert predict(code, X3E).duration_ns == cycles_to_ns(predict(code, X3M).cycles, 600_000_000)
     assert all(name == spec.name for name, spec in MACHINES.items())
+
+
+@pytest.mark.parametrize("name", ["two_cores", "frames"])
+def test_what_the_driver_cannot_run_is_said(name: str) -> None:
+    with pytest.raises(ModelUnsupported, match="calls of one core and one frame"):
+        task_plan(GOLDEN[name](), X3M)

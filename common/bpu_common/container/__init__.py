@@ -95,7 +95,10 @@ def loads(data: bytes | memoryview) -> tuple[BpuModel, ...]:
     models = read_models(sections[0].data, get)
     if len(used) != len(sections):
         stray = min(set(range(len(sections))) - used)
-        raise ModelFormatError("no model refers to this section", where=f"section[{stray}]")
+        kind = sections[stray].kind
+        known = isinstance(kind, SectionKind)
+        what = "no model refers to this section" if known else f"section kind {kind} is not known"
+        raise ModelFormatError(what, where=f"section[{stray}]")
     check_models(models)
     return models
 

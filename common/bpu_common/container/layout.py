@@ -36,13 +36,25 @@ _ENTRY = struct.Struct("<QQII8x")  # offset, size, crc32, kind
 HEADER_BYTES = _HEADER.size + _CRC.size
 ENTRY_BYTES = _ENTRY.size
 assert (HEADER_BYTES, ENTRY_BYTES) == (64, 32)
+_KINDS = frozenset(SectionKind)
+_MOST_BYTES: dict[int, int] = {
+    SectionKind.MANIFEST: MAX_MANIFEST_BYTES,
+    SectionKind.PROGRAM: MAX_PROGRAM_BYTES,
+    SectionKind.NETWORK: MAX_NETWORK_BYTES,
+    SectionKind.HINTS: MAX_HINTS_BYTES,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the file; read ones are views of the file's bytes."""
+    """One section of the file; read ones are views of the file's bytes.
 
-    kind: SectionKind
+    Attributes:
+        kind: a number that this version does not know is kept, since what the manifest says of
+            features explains it better.
+    """
+
+    kind: SectionKind | int
     data: Bytes
 
 
@@ -91,12 +103,7 @@ def unpack(data: memoryview) -> tuple[Section, ...]:
         offset, size, crc, kind_number = _ENTRY.unpack_from(data, at)
         if any(data[at + 24 : at + ENTRY_BYTES]):
             raise ModelFormatError("reserved bytes are not zero", where=f"{where} @{at + 24:#x}")
-        try:
-            kind = SectionKind(kind_number)
-        except ValueError:
-            raise ModelFormatError(
-                f"section kind {kind_number} is not known", where=where
-            ) from None
+        kind = SectionKind(kind_number) if kind_number in _KINDS else kind_number
         if (kind is SectionKind.MANIFEST) != (index == 0):
             raise ModelFormatError("the manifest must be the first section, once", where=where)
         if offset != align_up(end, ALIGN) or offset + size > len(data):
@@ -161,16 +168,12 @@ def _read_header(data: memoryview) -> int:
     return int(count)
 
 
-def _check_section_size(kind: SectionKind, size: int, index: int) -> None:
-    most = {
-        SectionKind.MANIFEST: MAX_MANIFEST_BYTES,
-        SectionKind.PROGRAM: MAX_PROGRAM_BYTES,
-        SectionKind.NETWORK: MAX_NETWORK_BYTES,
-        SectionKind.HINTS: MAX_HINTS_BYTES,
-    }.get(kind, MAX_FILE_BYTES)
+def _check_section_size(kind: SectionKind | int, size: int, index: int) -> None:
+    most = _MOST_BYTES.get(kind, MAX_FILE_BYTES)
     if size > most:
+        what = kind.name.lower() if isinstance(kind, SectionKind) else "section"
         raise ModelFormatError(
-            f"{kind.name.lower()} of {size} bytes, at most {most} are allowed",
+            f"{what} of {size} bytes, at most {most} are allowed",
             where=f"section[{index}]",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import CpuSpec, MachineSpec
 from bpu_common.model import BpuModel
 from bpu_common.network import Place
@@ -44,16 +45,34 @@ def cpu_step_ns(op_type: str, element_count: int, cpu: CpuSpec) -> int:
 
 
 def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
-    """The steps of one frame of `model` on `spec`, with all costs."""
+    """The steps of one frame of `model` on `spec`, with all costs.
+
+    Raises:
+        ModelUnsupported: a program that the driver of the chip cannot run: it gives a call one core
+            and counts one frame.
+    """
     steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
     for part in model.network.parts:
         if part.place is Place.BPU:
-            steps.append(BpuStep(part.name, _calls(model.programs[part.name].program, spec)))
+            program = model.programs[part.name].program
+            _require_one_core_and_frame(program, part.name)
+            steps.append(BpuStep(part.name, _calls(program, spec)))
             continue
         for op in part.ops:
             elements = result_elements(op, model.network.tensors)
             steps.append(CpuStep(op.name, op.op_type, cpu_step_ns(op.op_type, elements, spec.cpu)))
     return TaskPlan(model.name, tuple(steps))
+
+
+def _require_one_core_and_frame(program: Program, part: str) -> None:
+    cores = max(len(call.streams) for call in program.calls)
+    if cores > 1 or program.frames > 1:
+        raise ModelUnsupported(
+            f"a function call takes {cores} cores and computes {program.frames} frames; this "
+            "device runs calls of one core and one frame",
+            where=part,
+            hint="convert the model for one core and one frame",
+        )
 
 
 def _calls(program: Program, spec: MachineSpec) -> tuple[CallCost, ...]:
