@@ -116,8 +116,9 @@ def accumulator_bound(
     highest = np.maximum(np.maximum(flat * most, flat * least), 0).sum(axis=1)
     lowest = np.minimum(np.minimum(flat * most, flat * least), 0).sum(axis=1)
     if factors:
-        second = np.abs(np.array(factors, np.int64)) * 128
-        highest, lowest = highest + second, lowest - second
+        second = np.array(factors, np.int64)
+        highest = highest + np.maximum(second * 127, second * -128)
+        lowest = lowest + np.minimum(second * 127, second * -128)
     bias = params.bias
     bound: I64 = np.maximum(highest + np.maximum(bias, 0), -(lowest + np.minimum(bias, 0)))
     return bound

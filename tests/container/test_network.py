@@ -258,17 +258,21 @@ def test_constants_of_cpu_parts_are_stored_together() -> None:
     ]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 3))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
-def test_accumulators_with_an_addend_stay_within_their_bound(seed: int, channels: int) -> None:
+def test_the_bound_with_an_addend_is_reached_and_never_passed(seed: int, channels: int) -> None:
     rng = np.random.default_rng(seed)
-    codes = rng.integers(-127, 128, (channels + 1, 2, 2, 3), np.int8)
-    factors = tuple(int(f) for f in rng.integers(-128, 128, channels + 1))
-    bound = accumulator_bound(codes, params(channels + 1), factors=factors)
-    x = rng.choice(np.array([-128, 127], np.int8), (2, 2, 3)).astype(np.int64)
-    extreme = rng.choice(np.array([-128, 127]), channels + 1)
-    sums = (codes.astype(np.int64) * x).sum(axis=(1, 2, 3)) + extreme * np.array(factors)
-    assert (np.abs(sums + params(channels + 1).bias) <= bound).all()
+    weights = rng.integers(-127, 128, (channels, 2, 2, 3)).astype(np.int64)
+    factors = rng.integers(-128, 128, channels)
+    table = params(channels)
+    bound = accumulator_bound(weights.astype(np.int8), table, factors=tuple(map(int, factors)))
+    ends = []
+    for up in (1, -1):  # codes that drive each channel as far up, or down, as they can
+        x = np.where(weights * up > 0, 127, -128)
+        addend = np.where(factors * up > 0, 127, -128)
+        sums = (weights * x).sum(axis=(1, 2, 3)) + addend * factors
+        ends.append(np.abs(sums + np.maximum(up * table.bias, 0) * up))
+    assert (np.maximum(*ends) == bound).all()
 
 
 def test_tensors_hold_all_types_and_strides() -> None:
