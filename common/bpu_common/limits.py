@@ -53,6 +53,7 @@ LUT_CHANNEL_ALIGN_ALONE = 32  # TABLE: channels alone
 BLOCK_SIZE = 2  # TABLE: DepthToSpace, SpaceToDepth
 
 # Numbers.
+MAX_RANK = 8  # FACTS: axes of a tensor
 LUT_BYTES = 256  # FORMAT: one int8 result for each int8 code
 RIGHT_SHIFT = Range(0, 16)  # FACTS: before the multiplication
 OUT_SHIFT = Range(0, 31)  # FORMAT: behind it

@@ -14,7 +14,7 @@ import numpy as np
 
 from bpu_common import limits
 from bpu_common.errors import ModelFormatError
-from bpu_common.program import CHANNEL_PARAM_BYTES, Pair
+from bpu_common.program import CHANNEL_PARAM_BYTES, FULL_RANGE, Pair
 from bpu_common.tensor import I8, I32, I64, U8
 
 _ENTRY = np.dtype(
@@ -97,7 +97,7 @@ class ChannelParams:
 
 
 def accumulator_bound(
-    weights: I8, params: ChannelParams, x_range: Pair = (-128, 127), factors: Sequence[int] = ()
+    weights: I8, params: ChannelParams, x_range: Pair = FULL_RANGE, factors: Sequence[int] = ()
 ) -> I64:
     """Greatest magnitude any partial sum of each channel's accumulator (with bias) can take.
 

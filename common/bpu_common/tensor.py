@@ -68,10 +68,6 @@ class DType(enum.Enum):
         """The numpy type of an array of it; 4-bit elements lie one in a byte there."""
         return np.dtype(_PACKED.get(self, self.value))
 
-    @property
-    def is_float(self) -> bool:
-        return self.numpy.kind == "f"
-
 
 _PACKED = {DType.INT4: "int8", DType.UINT4: "uint8"}
 

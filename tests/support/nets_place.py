@@ -11,7 +11,6 @@ from bpu_common.container.weights import pack_weights
 from bpu_common.machine import X3M, MachineSpec
 from bpu_common.model import PartProgram
 from bpu_common.network import (
-    FULL_RANGE,
     Addend,
     BpuOp,
     ModelOutput,
@@ -31,7 +30,15 @@ from bpu_common.network import (
     tensors_read,
 )
 from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Program, Requant, ResizeMode
+from bpu_common.program import (
+    FULL_RANGE,
+    Axis,
+    EltwiseEntry,
+    EltwiseKind,
+    Program,
+    Requant,
+    ResizeMode,
+)
 from bpu_common.tensor import (
     IMAGE_SCALE,
     AnyArray,

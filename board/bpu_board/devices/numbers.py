@@ -41,9 +41,6 @@ class ModelNumbers:
         digest: identity of the model in its file; empty: it has none.
         cache: where the engine remembers what it proved; None: the user's folder.
 
-    Attributes:
-        engine_note: which engine runs it, and why.
-
     Raises:
         ModelFormatError: an operator of a CPU part may not be run.
     """
@@ -55,7 +52,7 @@ class ModelNumbers:
         from bpu_sim.engines.proofs import Proofs
 
         self._model = model
-        self._engine, self.engine_note = open_engine(
+        self._engine, _ = open_engine(
             model.network, hints=model.hints, digest=digest, threads=threads, proofs=Proofs(cache)
         )
         self._exact: dict[str, ExactPart] = {}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bpu_common import limits
 from bpu_common.network.check_numbers import (
-    INT8_RANGE,
     MAX_EXTENT,
     check_axis,
     check_clamp,
@@ -21,6 +20,7 @@ from bpu_common.network.check_numbers import (
 from bpu_common.network.rules import window_extent, windows
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
+    FULL_RANGE,
     AwaitStream,
     Conv,
     Eltwise,
@@ -82,7 +82,7 @@ def check_instruction(instruction: Instruction, program: Program, sizes: Sizes) 
             _same(x, y)
         case Fill(y=y, value=value):
             _made("y", y, sizes)
-            in_range("value", value, *INT8_RANGE)
+            in_range("value", value, *FULL_RANGE)
         case Conv() | MaxPool() | Eltwise() | Lut() | Resize():
             _check_compute(instruction, sizes)
         case AwaitStream():
@@ -142,7 +142,7 @@ def _check_conv(conv: Conv, sizes: Sizes) -> None:
     _span("weights", conv.weights_offset_bytes, weights_bytes, sizes[Space.SRAM])
     _span("parameters", conv.params_offset_bytes, outputs * CHANNEL_PARAM_BYTES, sizes[Space.SRAM])
     check_clamp(conv.clamp)
-    in_range("pad code", conv.pad_code, *INT8_RANGE)
+    in_range("pad code", conv.pad_code, *FULL_RANGE)
     if conv.addend is None:
         require(not conv.factors, "factors without an addend")
     else:

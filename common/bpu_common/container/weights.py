@@ -2,7 +2,8 @@
 
 Each BPU part has a weights section, which is also the WEIGHTS space of its program: for each
 operation int8 weights and a parameter table of 8 bytes a channel, or look-up tables. The arrays of
-all CPU parts and the constants of the network share one section.
+all CPU parts and the constants of the network share one section. An array is aligned as a
+section is: to cache lines, vector loads, and any element type.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bpu_common.container.layout import ALIGN
 from bpu_common.errors import ModelFormatError
 from bpu_common.model import Bytes, ConstantPlace, StoredConstant
 from bpu_common.network import Network, Operation, Place, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.program import CHANNEL_PARAM_BYTES
 from bpu_common.tensor import I8, AnyArray, DType, align_up
-
-ALIGN = 64
-"""Of every array in its section: cache lines, vector loads, and any element type."""
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 """[start, end) of arrays in their section, in bytes."""

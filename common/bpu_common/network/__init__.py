@@ -15,7 +15,6 @@ from bpu_common.network.graph import (
 from bpu_common.network.ops import (
     BPU_OPS,
     EDGE_OPS,
-    FULL_RANGE,
     Addend,
     BpuOp,
     Cast,
@@ -43,7 +42,6 @@ from bpu_common.network.rules import macs, result_shape, tensors_made, tensors_r
 __all__ = [
     "BPU_OPS",
     "EDGE_OPS",
-    "FULL_RANGE",
     "Addend",
     "BpuOp",
     "Cast",

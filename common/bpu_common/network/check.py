@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from bpu_common.limits import MAX_RANK
 from bpu_common.network.check_op import check_op
-from bpu_common.network.check_tensor import MAX_RANK, check_input, check_name, check_tensor
+from bpu_common.network.check_tensor import check_input, check_name, check_tensor
 from bpu_common.network.graph import Network, Part, Place, RemovedNode
 from bpu_common.network.ops import BPU_OPS, EDGE_OPS, CustomOp, OnnxOp, Operation, QConv, QLut
 from bpu_common.network.rules import tensors_made, tensors_read

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from bpu_common import limits
 from bpu_common.network.rules import window_extent
-from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad
+from bpu_common.program import FULL_RANGE, Axis, EltwiseEntry, EltwiseKind, Pair, Quad
 from bpu_common.require import in_range, require
 
-INT8_RANGE = (-128, 127)
 MAX_EXTENT = 1 << 16
 """Of a kernel, a stride, a dilation, an upsampling, a pad, a side of a tile."""
 MAX_WINDOW = 1 << 20
@@ -52,7 +51,7 @@ def check_clamp(clamp: Pair) -> None:
 def check_factors(factors: Sequence[int], channels: int, field: str) -> None:
     require(len(factors) in (1, channels), f"{len(factors)} factors for {channels} channels", field)
     for factor in factors:
-        in_range("factor", factor, *INT8_RANGE, field)
+        in_range("factor", factor, *FULL_RANGE, field)
 
 
 def check_operands(
@@ -74,11 +73,11 @@ def check_entries(
         "entries",
     )
     for zero in zeros:
-        in_range("zero", zero, *INT8_RANGE, "zeros")
+        in_range("zero", zero, *FULL_RANGE, "zeros")
     reach = [128 + abs(zero) for zero in zeros]
     for entry in entries:
-        in_range("ka", entry.ka, *INT8_RANGE, "entries")
-        in_range("kb", entry.kb, *INT8_RANGE, "entries")
+        in_range("ka", entry.ka, *FULL_RANGE, "entries")
+        in_range("kb", entry.kb, *FULL_RANGE, "entries")
         requant = entry.requant
         right, out = limits.RIGHT_SHIFT, limits.OUT_SHIFT
         in_range("right shift", requant.right_shift, right.low, right.high, "entries")

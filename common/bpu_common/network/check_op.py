@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from bpu_common import limits
 from bpu_common.network.check_numbers import (
-    INT8_RANGE,
     MAX_EXTENT,
     MAX_MULTIPLIER,
     check_axis,
@@ -52,6 +51,7 @@ from bpu_common.network.ops import (
 )
 from bpu_common.network.rules import result_shape, tensors_made, tensors_read
 from bpu_common.params import ChannelParams, accumulator_bound
+from bpu_common.program import FULL_RANGE
 from bpu_common.require import in_range, require
 from bpu_common.tensor import DType, Layout, TensorSpec
 
@@ -123,7 +123,7 @@ def _check_bpu_op(op: BpuOp, tensors: Tensors) -> None:
         case QPad():
             for pad in op.pads_tlbr:
                 in_range("pad", pad, 0, MAX_EXTENT, "pads_tlbr")
-            in_range("value", op.value, *INT8_RANGE, "value")
+            in_range("value", op.value, *FULL_RANGE, "value")
         case QDepthToSpace():
             _check_blocks(op, tensors[op.x])
     check_kept_scale(op, tensors)
@@ -152,7 +152,7 @@ def _check_conv(op: QConv, tensors: Tensors) -> None:
     )
     check_windows(op.kernel_hw, op.stride_hw, op.dilation_hw, op.pads_tlbr, op.upsample_hw)
     check_clamp(op.clamp)
-    in_range("pad code", op.pad_code, *INT8_RANGE, "pad_code")
+    in_range("pad code", op.pad_code, *FULL_RANGE, "pad_code")
     factors: Sequence[int] = ()
     if isinstance(op.addend, Addend):
         factors = op.addend.factors

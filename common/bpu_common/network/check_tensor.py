@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from bpu_common.limits import MAX_RANK
+from bpu_common.program import FULL_RANGE
 from bpu_common.require import BrokenRuleError, in_range, require
 from bpu_common.tensor import DType, Layout, ModelInput, Scale, TensorSpec
 
 MAX_NAME = 4096
-MAX_RANK = 8
 MAX_DIMENSION = 1 << 24
 MAX_TENSOR_BYTES = 1 << 30
 _UNSIGNED = (DType.UINT4, DType.UINT8)
@@ -75,7 +76,7 @@ def _check_scale(scale: Scale, shape: tuple[int, ...], *, unsigned: bool) -> Non
         field,
     )
     for zero in scale.zero_points:
-        in_range("zero point", zero, *((0, 255) if unsigned else (-128, 127)), field)
+        in_range("zero point", zero, *((0, 255) if unsigned else FULL_RANGE), field)
     in_range("axis", scale.axis, -1, len(shape) - 1, field)
     if scale.axis < 0:
         require(count <= 1, f"{count} scales without an axis", field)

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
+from bpu_common.program import FULL_RANGE, Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import I8, DType
-
-FULL_RANGE: Pair = (-128, 127)
 
 
 @dataclass(frozen=True, slots=True)

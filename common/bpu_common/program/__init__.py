@@ -3,6 +3,7 @@
 from bpu_common.program.calls import FunctionCall, IoSlot, Program, RoiInput, Stream
 from bpu_common.program.instructions import (
     CHANNEL_PARAM_BYTES,
+    FULL_RANGE,
     AwaitStream,
     Axis,
     Conv,
@@ -34,6 +35,7 @@ from bpu_common.program.streams import DeadlockError, legal_order
 
 __all__ = [
     "CHANNEL_PARAM_BYTES",
+    "FULL_RANGE",
     "AwaitStream",
     "Axis",
     "Conv",

@@ -29,6 +29,9 @@ from bpu_common.tensor import DType, InputType
 Pair: TypeAlias = tuple[int, int]
 Quad: TypeAlias = tuple[int, int, int, int]
 
+FULL_RANGE: Pair = (-128, 127)
+"""All int8 codes, bounds included."""
+
 CHANNEL_PARAM_BYTES = 8
 """Size of one output channel's entry in a parameter table, see `bpu_common.params`."""
 
@@ -210,7 +213,7 @@ class Conv:
     pads_tlbr: Quad
     groups: int
     upsample_hw: Pair = (1, 1)
-    clamp: Pair = (-128, 127)
+    clamp: Pair = FULL_RANGE
     pad_code: int = 0
     addend: Tile | None = None
     factors: tuple[int, ...] = ()
@@ -254,7 +257,7 @@ class Eltwise:
     b: Tile | None
     y: Tile
     entries: tuple[EltwiseEntry, ...]
-    clamp: Pair = (-128, 127)
+    clamp: Pair = FULL_RANGE
     zeros: Pair = (0, 0)
 
 

@@ -13,11 +13,10 @@ from bpu_common.errors import DeviceFault, InputError
 from bpu_common.frame import Roi
 from bpu_common.limits import INT32_LIMIT, RESIZE_STEPS
 from bpu_common.params import ChannelParams
-from bpu_common.program import Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
+from bpu_common.program import FULL_RANGE, Axis, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import I8, I32, I64, DType
 from bpu_sim.arith.sampling import roi_axis
 
-FULL_RANGE: Pair = (-128, 127)
 UNIT_PAIR: Pair = (1, 1)
 NO_PADS: Quad = (0, 0, 0, 0)
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1

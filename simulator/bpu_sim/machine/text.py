@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bpu_common.program import (
+    FULL_RANGE,
     AwaitStream,
     Conv,
     Eltwise,
@@ -145,4 +146,4 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 
 def _clamp(clamp: Pair) -> str:
-    return "" if clamp == (-128, 127) else f" clamp[{clamp[0]},{clamp[1]}]"
+    return "" if clamp == FULL_RANGE else f" clamp[{clamp[0]},{clamp[1]}]"

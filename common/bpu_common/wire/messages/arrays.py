@@ -11,6 +11,7 @@ import numpy as np
 
 from bpu_common.errors import InputError
 from bpu_common.frame import FrameInput, Roi
+from bpu_common.limits import MAX_RANK
 from bpu_common.tensor import AnyArray, DType
 from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.gen.openbpu.v1 import model_pb2
@@ -20,7 +21,6 @@ from bpu_common.wire.messages.record import Hook
 assert sys.byteorder == "little", "tensors travel as the bytes that lie in memory"
 
 MAX_ARRAYS = 256
-MAX_RANK = 8
 
 _NUMBERS = numbers_of(DType, model_pb2.DType.DESCRIPTOR)
 _DTYPES = {number: dtype for dtype, number in _NUMBERS.items()}

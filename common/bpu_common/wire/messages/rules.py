@@ -10,13 +10,14 @@ import numpy as np
 from bpu_common.board import InferRequest
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.errors import ModelFormatError
+from bpu_common.limits import MAX_RANK
 from bpu_common.model import StoredConstant
 from bpu_common.network import Network, QConv, QLut
 from bpu_common.params import ChannelParams
 from bpu_common.perf import InferResult, PerfRequest
 from bpu_common.program import Axis, LoadImage, Tile
 from bpu_common.tensor import I8, AnyArray, TensorSpec
-from bpu_common.wire.messages.arrays import MAX_RANK, arrays_field, inputs_field
+from bpu_common.wire.messages.arrays import arrays_field, inputs_field
 from bpu_common.wire.messages.derive import Derivation
 from bpu_common.wire.messages.record import Hook, Most, Spread, at_most
 

@@ -10,7 +10,6 @@ import numpy as np
 from bpu_common.errors import ModelUnsupported
 from bpu_common.limits import INT32_LIMIT
 from bpu_common.network import (
-    FULL_RANGE,
     BpuOp,
     QConcat,
     QConv,
@@ -23,7 +22,7 @@ from bpu_common.network import (
     QSlice,
     bpu_tensor,
 )
-from bpu_common.program import EltwiseEntry, EltwiseKind, Pair
+from bpu_common.program import FULL_RANGE, EltwiseEntry, EltwiseKind, Pair
 from bpu_common.tensor import I8, DType, Scale, TensorSpec
 from bpu_host.compiler.units.functions import clamped
 from bpu_host.compiler.units.reading import OffBpu, require

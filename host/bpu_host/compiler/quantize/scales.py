@@ -13,14 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from bpu_common.tensor import INT8_MAX
 from bpu_host.compiler.units.work import ConcatWork, Unit
-
-INT8_STEPS = 127
 
 
 def scale_of(threshold: float) -> float:
     """threshold / 127 as the nearest float32 (what every artifact stores)."""
-    return float(np.float32(threshold / INT8_STEPS))
+    return float(np.float32(threshold / INT8_MAX))
 
 
 class Thresholds:

@@ -12,13 +12,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from bpu_common.errors import ModelFormatError
+from bpu_common.limits import MAX_RANK
 from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 from bpu_sim.engines.onnx.wire import Bytes, fields, message, number, text, varints
 
 MAX_GRAPH_BYTES = 1 << 30
 MAX_NODES = 100_000
 MAX_TENSOR_BYTES = 1 << 30
-MAX_RANK = 8
 MAX_ATTRIBUTES = 64
 _OPSETS = range(13, 22)
 _IR_VERSIONS = range(7, 12)

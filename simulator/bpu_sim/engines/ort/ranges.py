@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bpu_common.network import (
-    FULL_RANGE,
     Operation,
     QConcat,
     QConv,
@@ -17,7 +16,7 @@ from bpu_common.network import (
     QResize,
     QSlice,
 )
-from bpu_common.program import Pair
+from bpu_common.program import FULL_RANGE, Pair
 from bpu_common.tensor import DType, TensorSpec
 
 
