@@ -132,5 +132,7 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
     for path in compiled.files:
         logger.info("%s, %d bytes", path, path.stat().st_size)
     logger.info("Convert to runtime bin file successfully!")
+    for finding in compiled.findings:
+        logger.warning("%s", finding)
     logger.info("End Model Convert")
     return compiled

@@ -22,6 +22,7 @@ from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
+from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.frontend import FloatModel, prepare, read
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
@@ -60,6 +61,7 @@ class Compiled:
         verdicts: where each node of the optimized graph runs, and why.
         network: the quantized network.
         provenance: what it was made of.
+        findings: warnings about the result, in the order they were found.
     """
 
     model: BpuModel
@@ -71,6 +73,7 @@ class Compiled:
     calibration: Calibration
     estimates: tuple[PartEstimate, ...]
     provenance: Provenance
+    findings: tuple[Finding, ...] = ()
 
 
 def compile_model(
@@ -126,6 +129,7 @@ def compile_model(
         calibration,
         job.estimates(model),
         facts,
+        tuple(job.findings),
     )
 
 
@@ -141,6 +145,7 @@ class _Job:
         self.config = config
         self._on_event = on_event
         self._warned: set[str] = set()
+        self.findings: list[Finding] = []
         self._spec = MACHINES[config.machine]
 
     @contextmanager
