@@ -37,3 +37,9 @@ def device_words(device: DeviceKind, clock: Clock) -> str:
     if clock is Clock.UNKNOWN:
         return f"{device.value} device" if device is DeviceKind.UNKNOWN else device.value
     return f"{device.value}, {clock.value} clock"
+
+
+def device_line(machine: str, device: DeviceKind, clock: Clock) -> str:
+    """What times come from, for a person: "x3m (simulated, virtual clock: modelled times)"."""
+    modelled = ": modelled times" if device is DeviceKind.SIMULATED else ""
+    return f"{machine} ({device_words(device, clock)}{modelled})"

@@ -22,6 +22,7 @@ from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
+from bpu_common.words import counted
 
 OnProgress: TypeAlias = Callable[[PerfProgress], None]
 
@@ -55,13 +56,23 @@ class PerfLoop:
         self._last_ns = 0
         self._error: BpuError | None = None
 
-    def run(self, on_progress: OnProgress | None, stop: threading.Event | None) -> PerfResult:
+    def run(
+        self,
+        on_progress: OnProgress | None,
+        stop: threading.Event | None,
+        *,
+        partial: bool = False,
+    ) -> PerfResult:
         """Run to the end; reports come on the calling thread.
+
+        Args:
+            partial: what a run that `stop` ended gives: a result of the frames that are done.
 
         Raises:
             CapacityError: the queue had no place for a frame.
             DeviceFault: a frame failed.
-            Cancelled: `stop` was set; frames in flight have been taken back.
+            Cancelled: `stop` was set, and `partial` was not or no frame is done; frames in flight
+                have been taken back.
         """
         busy_before = self._busy_ns()
         wall_start = time.perf_counter_ns()
@@ -73,8 +84,10 @@ class PerfLoop:
         self._watch(start_ns, on_progress, stop)
         wall_ns = time.perf_counter_ns() - wall_start
         if stop is not None and stop.is_set():
-            raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
-        if self._error is not None:
+            if not (partial and self._latencies):
+                done = counted(len(self._latencies), "frame")
+                raise Cancelled(f"the measurement was stopped after {done}")
+        elif self._error is not None:
             raise self._error
         busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
