@@ -77,7 +77,10 @@ def job_line(job: Job) -> str:
         total = f" of {job.frames_total}" if job.frames_total else ""
         text += f"; frames done: {job.frames_done}{total}"
     if job.result is not None:
-        text += f"; {job.result.fps:.1f} frames/s, p50 {job.result.p50_ns / 1e6:.3f} ms"
+        text += (
+            f"; {job.result.fps:.1f} frames/s, p50 {job.result.p50_ns / 1e6:.3f} ms "
+            f"({job.result.device.value})"
+        )
     if job.error:
         text += f"; {job.error.splitlines()[0]}"
     began = dt.datetime.fromtimestamp(job.created_wall_ns / 1e9).astimezone()

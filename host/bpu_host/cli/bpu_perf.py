@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bpu_common.daemon import Job
+    from bpu_common.frame import FrameInput
     from bpu_common.perf import NodeProfile, PerfProgress, PerfRequest, PerfResult
+    from bpu_host.remote import Board
 
 _EXAMPLES = """\b
 Examples:
@@ -70,7 +72,6 @@ def command(
     frame, eight threads show what the chip can do. While the daemon (`bpud`) runs, measurements on
     a board of the inventory take turns.
     """
-    from bpu_common.frame import as_frame_inputs
     from bpu_common.perf import PerfRequest
     from bpu_host.client import connect
 
@@ -83,11 +84,6 @@ def command(
             line.update(progress.frames_done, progress.frames_total)
 
     with connect(address) as board:
-        arrays = {}
-        if inputs:
-            from bpu_host.remote.inputs import frames_of
-
-            arrays = frames_of(board.model(model), inputs)[0].arrays()
         request = PerfRequest(
             model=model,
             frame_count=frames,
@@ -96,7 +92,7 @@ def command(
             core_id=core_id,
             priority=priority,
             profile=profile,
-            inputs=as_frame_inputs(arrays),
+            inputs=_read(board, model, inputs),
         )
         try:
             result = _in_turn(address, request, report, job_priority, quiet=as_json)
@@ -112,16 +108,20 @@ def command(
     if as_json:
         from dataclasses import asdict
 
-        print_json(
-            {
-                **asdict(result),
-                "average_ns": result.average_ns,
-                "fps": result.fps,
-                "stopped": False,
-            }
-        )
+        own = {"average_ns": result.average_ns, "fps": result.fps, "stopped": False}
+        print_json({**asdict(result), **own})
     else:
         _show(result)
+
+
+def _read(board: Board, model: str, files: tuple[str, ...]) -> dict[str, FrameInput]:
+    """The inputs that files hold; empty for none."""
+    if not files:
+        return {}
+    from bpu_common.frame import as_frame_inputs
+    from bpu_host.remote.inputs import frames_of
+
+    return as_frame_inputs(frames_of(board.model(model), files)[0].arrays())
 
 
 def _in_turn(
