@@ -65,6 +65,7 @@ scale data: 0.001,0.002,0.003,0.004,0.005,0.006,0.007,0.008,
 quantizeAxis: 3
 
 ---------------------------------------------------------------------
+hbDNNRelease success!
 """
 
 
@@ -118,6 +119,8 @@ task done
 ------------------------------------------
 Infer time: TIME ms
 ------------------------------------------
+Device: x3m (simulated, virtual clock: modelled times)
+hbDNNRelease success!
 """
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 
 import pytest
 
+from bpu_board.cli.hrt_model_exec import main
 from tests.support.console_board import run, write
 from tests.support.models_board import (
     slow_model,
@@ -29,6 +31,7 @@ def test_perf_block(folder, capsys):
         "Running condition:\n"
         "  Thread number is: 2\n"
         "  Frame count   is: 20\n"
+        "  core number   is: 1\n"
         f"  Program run time: {n['run_time_ms']:.6f} ms\n"
         "Perf result:\n"
         f"  Frame totally latency is: {n['total_latency_ms']:.6f} ms\n"
@@ -37,7 +40,9 @@ def test_perf_block(folder, capsys):
         "\n"
         f"Latency percentiles: p50 {n['p50_ms']:.6f} ms, p90 {n['p90_ms']:.6f} ms, "
         f"p99 {n['p99_ms']:.6f} ms\n"
+        "Device: x3m (simulated, virtual clock: modelled times)\n"
     )
+    assert (n["device"], n["clock"], n["stopped"]) == ("simulated", "virtual", False)
     assert n["fps"] == pytest.approx(20e3 / n["run_time_ms"])
 
 
@@ -47,6 +52,24 @@ def test_perf_defaults_and_reports(folder, capsys):
     assert out.count("Thread Average") == 1
     out = run(capsys, "perf", "--model_file=m.bin", "--frame_count=500")
     assert re.findall(r"^Frame count: (\d+),  ", out, re.MULTILINE) == ["200", "400", "500"]
+
+
+def test_the_first_ctrl_c_ends_the_run_with_what_is_there(folder, capsys, monkeypatch):
+    def interrupt(progress):
+        if progress.frames_done == 400:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("bpu_board.cli.hrt_model_exec.perf._print_progress", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    words = ["perf", "--model_file=m.bin", "--frame_count=100000000", "--profile_path=p"]
+    assert main(words) == 130
+    shown = capsys.readouterr()
+    done = int(re.search(r"Frame count   is: (\d+)", shown.out)[1])
+    assert 400 <= done < 1_000_000
+    assert "Frame      rate       is: " in shown.out
+    assert f"stopped by the user after {done} frames\n" in shown.err
+    assert list((folder / "p").iterdir()) == []  # a profile is that of a whole run
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_perf_thread_limit_core_and_priority(folder, capsys):

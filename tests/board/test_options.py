@@ -122,4 +122,4 @@ def test_help_names_every_option_and_its_type():
     assert text.startswith("Usage:\n")
     for heading in ("[Option]", "[Parameter]", "[Examples]"):
         assert heading in text
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert max(len(line) for line in text.splitlines()) <= 80

@@ -63,6 +63,23 @@ def test_utilisation_is_the_share_of_the_last_second(runtime):
     assert frame.models[1].bpu_busy_ns == pytest.approx(sum(result.core_busy_ns), rel=0.05)
 
 
+def test_utilisation_falls_to_nothing_while_device_time_stands(runtime, monkeypatch):
+    now_s = [time.monotonic()]
+    monkeypatch.setattr("bpu_board.profiler.sampler.time.monotonic", lambda: now_s[0])
+
+    def shares():
+        return [core.utilisation_permille for core in runtime.telemetry().cores]
+
+    runtime.telemetry()
+    for _ in range(2):  # it works again after it stood
+        runtime.perf(PerfRequest("slow", duration_ns=2_000_000_000, thread_num=8))
+        assert min(shares()) > 500
+        now_s[0] += 0.9
+        assert min(shares()) > 500
+        now_s[0] += 0.2
+        assert shares() == [0, 0]
+
+
 def test_running_task_is_shown(runtime):
     runtime.device.wait(lambda: False, 0)
     pending = [runtime.submit("slow", ZEROS) for _ in range(4)]

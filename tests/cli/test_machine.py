@@ -86,7 +86,7 @@ def test_latency_follows_the_machine(folder: Path, monkeypatch: pytest.MonkeyPat
         programs = [part.program for _, part in made.model.bpu_parts]
         names[name] = made.model.machine
         cycles[name] = sum(c.predicted_cycles for p in programs for c in p.calls)
-        latency_us[name] = sum(each.latency_us for each in made.estimates)
+        latency_us[name] = sum(each.latency_us for each in made.estimate.parts)
     assert names == {name: name for name in MACHINES}
     assert cycles["x3m"] == cycles["j3"] == cycles["x3e"]
     assert cycles["wide"] < cycles["x3m"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from bpu_common import __version__, container, image
-from bpu_common.perf import InferResult
+from bpu_common.perf import InferResult, NodeProfile, PerfProgress, PerfRequest, TimeStat
 from bpu_common.tensor import InputType
 from bpu_host.cli.bpu import COMMANDS, main
+from bpu_host.cli.bpu_perf import profile_lines
 from bpu_host.cli.bpu_run import _save
+from bpu_host.remote import Board
 from tests.support.agent_remote import Agent
 from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
 
@@ -81,7 +83,9 @@ def test_deploy_says_what_it_did(bpu, agent: Agent, folder: Path, tmp_path: Path
     assert first.status == 0
     assert f"deployed once ({other.stat().st_size} bytes" in first.out
     assert "uploading: 100 %" in first.err
-    assert "already" in bpu("deploy", other, *board).out
+    again = bpu("deploy", other, *board)
+    assert "already" in again.out
+    assert again.err == ""
     as_json = json.loads(bpu("deploy", other, *board, "--json").out)
     assert as_json["digest"] == container.digest(other)
     assert as_json["sent_bytes"] == 0
@@ -123,14 +127,17 @@ def test_run_on_a_folder(bpu, at: tuple[str, str], folder: Path) -> None:
     for line in lines:
         assert sum(line["outputs"][0]["values"]) == pytest.approx(1, abs=1e-3)
         assert line["latency_ns"] > 0
+        assert (line["device"], line["clock"]) == ("simulated", "virtual")
     shown = bpu("run", "scores", folder / "photos", *at)
+    assert " ms on x3m (simulated, virtual clock)" in shown.out
     assert "largest [" in shown.out
 
 
 def test_perf(bpu, at: tuple[str, str], folder: Path) -> None:
     done = bpu("perf", "tiny", *at, "--threads", 4, "--frames", 400, "--profile")
     assert done.status == 0, done.err
-    assert "400 frames, 4 threads" in done.out
+    assert "tiny on x3m (simulated, virtual clock): 400 frames, 4 threads" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
     assert "frames/s" in done.out
     assert "BPU_tiny_subgraph_0" in done.out
     assert "measuring: 100 %" in done.err
@@ -138,7 +145,51 @@ def test_perf(bpu, at: tuple[str, str], folder: Path) -> None:
         bpu("perf", "tiny", *at, "--input", folder / "in.bin", "--json", "--frames", 10).out
     )
     assert told["frame_count"] == 10
+    assert (told["device"], told["clock"], told["stopped"]) == ("simulated", "virtual", False)
     assert told["fps"] == pytest.approx(10 * 1e9 / told["run_time_ns"])
+
+
+def test_perf_of_one_thread_has_no_jitter_and_says_so(bpu, at: tuple[str, str]) -> None:
+    done = bpu("perf", "tiny", *at, "--frames", 1)
+    assert "1 frame, 1 thread, core any" in done.out
+    assert "simulated: without jitter" in done.out
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_ctrl_c_in_perf_tells_what_the_reports_told(
+    bpu, at: tuple[str, str], monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
+) -> None:
+    def interrupted(
+        _: Board, _request: PerfRequest, report: Callable[[PerfProgress], None]
+    ) -> None:
+        for done, average_ns, most_ns in ((200, 10.0, 12), (600, 40.0, 50)):
+            report(PerfProgress(done, 1000, done * 30, average_ns, most_ns, 9))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Board, "perf", interrupted)
+    done = bpu("perf", "tiny", *at, *form)
+    assert done.status == 130
+    if form:
+        told = json.loads(done.out)
+        assert (told["stopped"], told["frame_count"]) == (True, 600)
+        assert (told["average_ns"], told["min_ns"], told["max_ns"]) == (30.0, 9, 50)
+        assert told["fps"] == pytest.approx(1e9 / 30)
+    else:
+        assert "stopped by the user, 600 frames until the last report" in done.out
+    monkeypatch.setattr(Board, "perf", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert bpu("perf", "tiny", *at, *form).out == ""
+
+
+def test_a_profile_is_sorted_shared_and_summed() -> None:
+    nodes = {f"node{index:02}": TimeStat(index * 1e6, index * 2_000_000, 0) for index in range(13)}
+    whole = {"BPU_inference_time_cost": TimeStat(78e6, 78_000_000, 0)}
+    lines = profile_lines(NodeProfile(whole, nodes, {}))
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["78.000", "78.000", "BPU_inference_time_cost"]
+    assert lines[2].split() == ["12.000", "24.000", "15.4", "%", "node12"]
+    assert [line.split()[-1] for line in lines[2:12]] == [f"node{n:02}" for n in range(12, 2, -1)]
+    assert lines[12].split() == ["3.000", "3.8", "%", "3", "other", "nodes"]
+    assert lines[13].split() == ["78.000", "100.0", "%", "sum", "of", "13", "nodes"]
 
 
 def test_wrong_inputs_are_one_clear_message(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -46,6 +47,7 @@ _LOADING_THREADS = 4
 _HEALTH_PERIOD_S = 0.5
 
 _T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
 
 
 class RuntimeServicer(BoardServicer):
@@ -114,6 +116,8 @@ class RuntimeServicer(BoardServicer):
         finally:
             stop.set()
             self._running_perf.discard(stop)
+            if not run.done():
+                run.add_done_callback(lambda run: _log_left(request, run))
 
     async def telemetry(self, period_ms: int, frame_count: int) -> AsyncIterator[TelemetryFrame]:
         period_s = max(period_ms or TELEMETRY_PERIOD_NS // 1_000_000, _LEAST_PERIOD_MS) / 1000
@@ -148,11 +152,12 @@ class RuntimeServicer(BoardServicer):
             machine=device.machine,
             core_count=device.core_count,
             clock_hz=device.clock_hz,
-            virtual_time=device.virtual_time,
             step_times=device.step_times,
             preemption_visible=device.preemption_visible,
             max_message_bytes=MAX_MESSAGE_BYTES,
             max_model_bytes=MAX_MODEL_BYTES,
+            device=device.device,
+            clock=device.clock,
         )
 
     async def device_failure(self) -> str:
@@ -175,3 +180,9 @@ class RuntimeServicer(BoardServicer):
     async def _look(self, function: Callable[[], _T]) -> _T:
         """Something about the visible state, which waits for no model and no client."""
         return await asyncio.get_running_loop().run_in_executor(self._telemetry, function)
+
+
+def _log_left(request: PerfRequest, run: asyncio.Future[PerfResult]) -> None:
+    """Say how a measurement ended whose caller went away."""
+    error = run.exception()
+    _logger.info("perf of %s, its caller is gone: %s", request.model, error or "it was done")

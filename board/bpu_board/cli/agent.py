@@ -12,10 +12,10 @@ from pathlib import Path
 _EXAMPLES = """\
 examples:
   bpu-agent --listen unix:/run/bpu/agent.sock --store /var/lib/bpu
-  bpu-agent --listen 127.0.0.1:50551 --store ~/models --machine j3 --clock paced
+  bpu-agent --listen 127.0.0.1:50551 --store ~/models --machine j3
 
-Only unix sockets (mode 0600) and loopback addresses are served. SIGTERM stops the agent after the
-calls in flight.
+Only unix sockets (mode 0600) and loopback addresses are served. SIGTERM stops
+the agent after the calls in flight. The chip is simulated, on a board as well.
 """
 
 

@@ -54,6 +54,7 @@ class Sampler:
         self._computer: SystemSample | None = None
         self._temperatures: dict[str, int] = {}
         self._looked_s = 0.0
+        self._moved = (-1, 0.0)  # device time as last seen, and when it was last seen to move
         self._process = psutil.Process(os.getpid())
         psutil.cpu_percent(None)  # the first call only sets the mark
 
@@ -100,6 +101,8 @@ class Sampler:
                 slices_dropped=activity.dropped,
                 log=lines,
                 temperature_millicelsius=self._temperatures,
+                device=capabilities.device,
+                clock=capabilities.clock,
             )
 
     def _activity(self, mark: int) -> Activity:
@@ -119,7 +122,7 @@ class Sampler:
         while len(marks) > 2 and marks[1][0] <= now_ns - UTILISATION_WINDOW_NS:
             marks.popleft()
         then_ns, before = marks[0]
-        elapsed_ns = now_ns - then_ns
+        elapsed_ns = 0 if self._stands_still(now_ns) else now_ns - then_ns
         return tuple(
             CoreSample(
                 index=state.index,
@@ -134,6 +137,18 @@ class Sampler:
             )
             for i, state in enumerate(states)
         )
+
+    def _stands_still(self, now_ns: int) -> bool:
+        """Whether device time has not passed for as long as utilisation looks back.
+
+        A virtual clock stands between tasks; what was busy before is no news of now.
+        """
+        seen_ns, moved_s = self._moved
+        now_s = time.monotonic()
+        if now_ns != seen_ns:
+            self._moved = now_ns, now_s
+            return False
+        return now_s - moved_s >= UTILISATION_WINDOW_NS / 1e9
 
     def _look(self) -> None:
         """Look at the computer, unless that was done just now for another reader."""

@@ -20,6 +20,7 @@ from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.errors import BpuError, CapacityError, UsageError
 from bpu_common.load import LoadRequest, LoadState, arrivals
 from bpu_common.task import TaskControl, TaskEventKind
+from bpu_common.words import counted
 
 MAX_LOADS = 16
 
@@ -64,7 +65,7 @@ class _Load:
 
     def describe(self) -> str:
         request = self.request
-        kind = f"{request.rate_hz:g} Hz" if request.rate_hz else f"{request.threads} threads"
+        kind = f"{request.rate_hz:g} Hz" if request.rate_hz else counted(request.threads, "thread")
         core = f"core {request.core_id - 1}" if request.core_id else "any core"
         return f"{self.counters.name}, {kind}, {core}, priority {request.priority}"
 
@@ -135,7 +136,9 @@ class Loads:
             load.counters.loads -= 1
         with self._lock:
             state = load.state()
-        self._log.info(self._device.now_ns(), f"load {name} stopped after {state.done} frames")
+        self._log.info(
+            self._device.now_ns(), f"load {name} stopped after {counted(state.done, 'frame')}"
+        )
         return state
 
     def states(self) -> tuple[LoadState, ...]:

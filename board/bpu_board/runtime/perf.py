@@ -22,6 +22,7 @@ from bpu_board.runtime.dispatcher import Dispatcher, Frame
 from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
+from bpu_common.words import counted
 
 OnProgress: TypeAlias = Callable[[PerfProgress], None]
 
@@ -55,13 +56,23 @@ class PerfLoop:
         self._last_ns = 0
         self._error: BpuError | None = None
 
-    def run(self, on_progress: OnProgress | None, stop: threading.Event | None) -> PerfResult:
+    def run(
+        self,
+        on_progress: OnProgress | None,
+        stop: threading.Event | None,
+        *,
+        partial: bool = False,
+    ) -> PerfResult:
         """Run to the end; reports come on the calling thread.
+
+        Args:
+            partial: what a run that `stop` ended gives: a result of the frames that are done.
 
         Raises:
             CapacityError: the queue had no place for a frame.
             DeviceFault: a frame failed.
-            Cancelled: `stop` was set; frames in flight have been taken back.
+            Cancelled: `stop` was set, and `partial` was not or no frame is done; frames in flight
+                have been taken back.
         """
         busy_before = self._busy_ns()
         wall_start = time.perf_counter_ns()
@@ -73,8 +84,10 @@ class PerfLoop:
         self._watch(start_ns, on_progress, stop)
         wall_ns = time.perf_counter_ns() - wall_start
         if stop is not None and stop.is_set():
-            raise Cancelled(f"the measurement was stopped after {len(self._latencies)} frames")
-        if self._error is not None:
+            if not (partial and self._latencies):
+                done = counted(len(self._latencies), "frame")
+                raise Cancelled(f"the measurement was stopped after {done}")
+        elif self._error is not None:
             raise self._error
         busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
@@ -190,9 +203,10 @@ class PerfLoop:
         values = np.sort(np.frombuffer(self._latencies, np.int64))
         ranks = [-(-len(values) * q // 100) - 1 for q in (50, 90, 99)]
         p50, p90, p99 = (int(values[rank]) for rank in ranks)
+        device = self._device.capabilities
         return PerfResult(
             model=self._counters.name,
-            machine=self._device.capabilities.machine,
+            machine=device.machine,
             thread_num=self._request.thread_num,
             frame_count=len(values),
             core_id=self._request.core_id,
@@ -206,6 +220,8 @@ class PerfLoop:
             core_busy_ns=busy_ns,
             wall_ns=wall_ns,
             profile=None if self._meters is None else self._meters.profile(),
+            device=device.device,
+            clock=device.clock,
         )
 
 

@@ -143,6 +143,8 @@ class Runtime:
         request: PerfRequest,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
+        *,
+        partial: bool = False,
     ) -> PerfResult:
         """Measure a model in a closed loop; see `bpu_common.perf` for what is asked and answered.
 
@@ -152,13 +154,14 @@ class Runtime:
         Args:
             on_progress: called on this thread, once per 200 frames and at the end.
             stop: set it to end the run early.
+            partial: a run that was ended early gives the result of the frames that are done.
 
         Raises:
             ModelNotFound, InputError, UsageError: the request cannot be carried out, or asks for
                 what the device cannot tell.
             CapacityError: other callers fill the queue.
             DeviceFault: a frame failed, or `exact` found a difference.
-            Cancelled: `stop` was set.
+            Cancelled: `stop` was set, and `partial` was not or no frame is done.
         """
         session = self._sessions.get(request.model)
         self._check_control(TaskControl(core_id=request.core_id, priority=request.priority))
@@ -171,7 +174,7 @@ class Runtime:
         if request.profile and not isinstance(self.device, Plans):
             raise _cannot_tell("the times of a model's nodes")
         loop = PerfLoop(self.device, self._dispatcher, session.handle, session.counters, request)
-        return loop.run(on_progress, stop)
+        return loop.run(on_progress, stop, partial=partial)
 
     def start_load(self, request: LoadRequest) -> LoadState:
         """Let the board make frames of a model by itself until `stop_load`; see `LoadRequest`.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpu_common import __version__
+from bpu_common.device_kind import device_words
 from bpu_common.errors import BpuError
 from bpu_host.boards import access
 from bpu_host.boards.install import current
@@ -133,5 +134,8 @@ def _agent(entry: BoardEntry) -> Finding:
     except BpuError as error:
         return Finding("agent", False, error.message, error.hint)
     return Finding(
-        "agent", True, f"{info.machine}, version {info.version}, round trip {took_ms:.2f} ms"
+        "agent",
+        True,
+        f"{info.machine}, {device_words(info.device, info.clock)}, version {info.version}, "
+        f"round trip {took_ms:.2f} ms",
     )

@@ -243,10 +243,14 @@ def _show_done(found: BoardStatus, as_json: bool) -> None:
 
 
 def _line(found: BoardStatus) -> str:
+    from bpu_common.device_kind import device_words
+    from bpu_common.words import counted
+
     if found.problem:
         hint = f"\n  hint: {found.hint}" if found.hint else ""
         return f"{found.name}: {found.problem}{hint}"
     return (
-        f"{found.name}: works ({found.machine}, version {found.version}, {found.models} models, "
+        f"{found.name}: works ({found.machine}, {device_words(found.device, found.clock)}, "
+        f"version {found.version}, {counted(found.models, 'model')}, "
         f"round trip {found.round_trip_ms:.1f} ms)"
     )

@@ -75,9 +75,12 @@ def job_line(job: Job) -> str:
         text += f"; waits for {', '.join(str(number) for number in job.waits_for)}"
     if job.frames_done and job.state.is_active:
         total = f" of {job.frames_total}" if job.frames_total else ""
-        text += f"; {job.frames_done}{total} frames done"
+        text += f"; frames done: {job.frames_done}{total}"
     if job.result is not None:
-        text += f"; {job.result.fps:.1f} frames/s, p50 {job.result.p50_ns / 1e6:.3f} ms"
+        text += (
+            f"; {job.result.fps:.1f} frames/s, p50 {job.result.p50_ns / 1e6:.3f} ms "
+            f"({job.result.device.value})"
+        )
     if job.error:
         text += f"; {job.error.splitlines()[0]}"
     began = dt.datetime.fromtimestamp(job.created_wall_ns / 1e9).astimezone()

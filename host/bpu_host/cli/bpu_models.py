@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bpu_common.words import counted
 from bpu_host.cli.bpu_options import board_option, json_option, print_json
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _describe(info: ModelInfo, as_json: bool) -> None:
         detail = ""
         if part.on == "BPU":
             detail = (
-                f": {part.function_calls} function calls, {part.predicted_cycles} cycles, "
-                f"{part.macs / 1e6:.1f} M multiply-accumulates, {part.weights_bytes} bytes"
+                f": {counted(part.function_calls, 'function call')}, "
+                f"{part.predicted_cycles} cycles, {part.macs / 1e6:.1f} M multiply-accumulates, "
+                f"{part.weights_bytes} bytes"
             )
         click.echo(f"  part {part.name} on the {part.on}{detail}")

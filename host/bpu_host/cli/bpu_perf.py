@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bpu_common.words import counted
 from bpu_host.cli.bpu_options import (
     ProgressLine,
     board_option,
@@ -15,10 +16,12 @@ from bpu_host.cli.bpu_options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bpu_common.daemon import Job
-    from bpu_common.perf import PerfProgress, PerfRequest, PerfResult
+    from bpu_common.frame import FrameInput
+    from bpu_common.perf import NodeProfile, PerfProgress, PerfRequest, PerfResult
+    from bpu_host.remote import Board
 
 _EXAMPLES = """\b
 Examples:
@@ -26,6 +29,7 @@ Examples:
   bpu perf net --board 127.0.0.1:50551 --threads 8 --frames 2000 --profile
   bpu perf net --board 127.0.0.1:50551 --seconds 60 --json
 """
+_SHOWN_NODES = 10
 
 
 @click.command("perf", epilog=_EXAMPLES)
@@ -68,22 +72,18 @@ def command(
     frame, eight threads show what the chip can do. While the daemon (`bpud`) runs, measurements on
     a board of the inventory take turns.
     """
-    from bpu_common.frame import as_frame_inputs
     from bpu_common.perf import PerfRequest
     from bpu_host.client import connect
 
     line = ProgressLine("measuring", "frames", quiet=as_json)
+    seen: list[PerfProgress] = []
 
     def report(progress: PerfProgress) -> None:
+        seen.append(progress)
         if progress.frames_total:
             line.update(progress.frames_done, progress.frames_total)
 
     with connect(address) as board:
-        arrays = {}
-        if inputs:
-            from bpu_host.remote.inputs import frames_of
-
-            arrays = frames_of(board.model(model), inputs)[0].arrays()
         request = PerfRequest(
             model=model,
             frame_count=frames,
@@ -92,21 +92,36 @@ def command(
             core_id=core_id,
             priority=priority,
             profile=profile,
-            inputs=as_frame_inputs(arrays),
+            inputs=_read(board, model, inputs),
         )
         try:
             result = _in_turn(address, request, report, job_priority, quiet=as_json)
             if result is None:
                 board.info()  # finds another way if the daemon took its own with it
                 result = board.perf(request, report)
+        except KeyboardInterrupt:
+            line.close()
+            _show_stopped(model, seen, as_json)
+            raise
         finally:
             line.close()
     if as_json:
         from dataclasses import asdict
 
-        print_json({**asdict(result), "average_ns": result.average_ns, "fps": result.fps})
+        own = {"average_ns": result.average_ns, "fps": result.fps, "stopped": False}
+        print_json({**asdict(result), **own})
     else:
         _show(result)
+
+
+def _read(board: Board, model: str, files: tuple[str, ...]) -> dict[str, FrameInput]:
+    """The inputs that files hold; empty for none."""
+    if not files:
+        return {}
+    from bpu_common.frame import as_frame_inputs
+    from bpu_host.remote.inputs import frames_of
+
+    return as_frame_inputs(frames_of(board.model(model), files)[0].arrays())
 
 
 def _in_turn(
@@ -131,32 +146,80 @@ def _in_turn(
 
 
 def _show(result: PerfResult) -> None:
+    from bpu_common.device_kind import Clock, device_words
+
     click.echo(
-        f"{result.model} on {result.machine}: {result.frame_count} frames, "
-        f"{result.thread_num} threads, core {result.core_id or 'any'}"
+        f"{result.model} on {result.machine} ({device_words(result.device, result.clock)}): "
+        f"{counted(result.frame_count, 'frame')}, {counted(result.thread_num, 'thread')}, "
+        f"core {result.core_id or 'any'}"
     )
     click.echo(f"  run time  {result.run_time_ns / 1e6:.3f} ms")
     click.echo(f"  rate      {result.fps:.3f} frames/s")
+    click.echo(f"  latency   {_latency(result.average_ns, result.min_ns, result.max_ns)}")
     click.echo(
-        f"  latency   average {result.average_ns / 1e6:.3f} ms, "
-        f"min {result.min_ns / 1e6:.3f}, p50 {result.p50_ns / 1e6:.3f}, "
-        f"p90 {result.p90_ns / 1e6:.3f}, p99 {result.p99_ns / 1e6:.3f}, "
-        f"max {result.max_ns / 1e6:.3f}"
+        f"            p50 {result.p50_ns / 1e6:.3f}, p90 {result.p90_ns / 1e6:.3f}, "
+        f"p99 {result.p99_ns / 1e6:.3f}"
     )
+    if result.clock is Clock.VIRTUAL and result.p50_ns == result.p99_ns:
+        click.echo("            (simulated: without jitter, so the percentiles are equal)")
     shares = ", ".join(
         f"core {index} {100 * busy_ns / result.run_time_ns:.1f} %"
         for index, busy_ns in enumerate(result.core_busy_ns)
     )
     if shares:
         click.echo(f"  busy      {shares}")
-    if result.profile is None:
+    if result.profile is not None:
+        for line in profile_lines(result.profile):
+            click.echo(line)
+
+
+def _show_stopped(model: str, seen: Sequence[PerfProgress], as_json: bool) -> None:
+    """What the reports told until the user ended the run; nothing before the first one."""
+    if not seen:
         return
-    for stats in (
-        result.profile.processor_latency,
-        result.profile.task_latency,
-        result.profile.model_latency,
-    ):
-        for name, stat in stats.items():
-            click.echo(
-                f"  {stat.average_ns / 1e6:10.3f} ms average  {stat.max_ns / 1e6:10.3f} max  {name}"
-            )
+    frames = seen[-1].frames_done
+    before = (0, *(each.frames_done for each in seen))
+    average_ns = (
+        sum(
+            each.average_ns * (each.frames_done - start)
+            for start, each in zip(before, seen, strict=False)
+        )
+        / frames
+    )
+    least_ns, most_ns = min(each.min_ns for each in seen), max(each.max_ns for each in seen)
+    fps = frames * 1e9 / seen[-1].elapsed_ns
+    if as_json:
+        print_json({
+            "model": model, "stopped": True, "frame_count": frames, "average_ns": average_ns,
+            "min_ns": least_ns, "max_ns": most_ns, "fps": fps,
+        })  # fmt: skip
+        return
+    click.echo(f"{model}: stopped by the user, {counted(frames, 'frame')} until the last report")
+    click.echo(f"  rate      {fps:.3f} frames/s")
+    click.echo(f"  latency   {_latency(average_ns, least_ns, most_ns)}")
+
+
+def _latency(average_ns: float, min_ns: int, max_ns: int) -> str:
+    return f"average {average_ns / 1e6:.3f} ms, min {min_ns / 1e6:.3f}, max {max_ns / 1e6:.3f}"
+
+
+def profile_lines(profile: NodeProfile) -> list[str]:
+    """Where a frame's time goes: the whole, then the dearest nodes, each with its share."""
+    whole = (*profile.processor_latency.items(), *profile.task_latency.items())
+    nodes = sorted(profile.model_latency.items(), key=lambda item: -item[1].average_ns)
+    sum_ns = sum(stat.average_ns for _, stat in nodes)
+    rest = nodes[_SHOWN_NODES:]
+
+    def line(name: str, average_ns: float, max_ns: int | None, *, shared: bool = True) -> str:
+        most = "" if max_ns is None else f"{max_ns / 1e6:.3f}"
+        share = f"{100 * average_ns / sum_ns:.1f} %" if shared and sum_ns else ""
+        return f"            {average_ns / 1e6:>10.3f} {most:>10} {share:>7}  {name}"
+
+    lines = ["  profile   average ms     max ms   share  (of the nodes' time)"]
+    lines += [line(name, stat.average_ns, stat.max_ns, shared=False) for name, stat in whole]
+    lines += [line(name, stat.average_ns, stat.max_ns) for name, stat in nodes[:_SHOWN_NODES]]
+    if rest:
+        rest_ns = sum(stat.average_ns for _, stat in rest)
+        lines.append(line(counted(len(rest), "other node"), rest_ns, None))
+    lines.append(line(f"sum of {counted(len(nodes), 'node')}", sum_ns, None))
+    return lines

@@ -17,6 +17,7 @@ from bpu_host.cli.bpu_options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bpu_common.board import BoardInfo
     from bpu_common.perf import InferResult
 
 _EXAMPLES = """\b
@@ -73,6 +74,7 @@ def command(
 
     folder = Path(output) if output is not None else None
     with connect(address) as board:
+        info = board.info()
         frames = frames_of(board.model(model), inputs, crop=fit == "crop")
         if folder is not None:
             _make(folder)
@@ -83,9 +85,9 @@ def command(
             )
             saved = [] if folder is None else _save(result, folder, f"{frame.name}")
             if as_json:
-                print_json(_to_json(frame.name, result, saved))
+                print_json(_to_json(frame.name, result, info, saved))
             else:
-                _show(frame.name, result, saved)
+                _show(frame.name, result, info, saved)
             line.update(index + 1, len(frames))
         line.close()
 
@@ -125,9 +127,12 @@ def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
     return saved
 
 
-def _show(name: str, result: InferResult, saved: list[str]) -> None:
+def _show(name: str, result: InferResult, board: BoardInfo, saved: list[str]) -> None:
+    from bpu_common.device_kind import device_words
+
     late = ", late" if result.late else ""
-    click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on the device{late}")
+    device = device_words(board.device, board.clock)
+    click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on {board.machine} ({device}){late}")
     for output, array in result.outputs.items():
         shape = "x".join(map(str, array.shape))
         text = f"  {output} {array.dtype} {shape}: {array.min():g} to {array.max():g}"
@@ -140,10 +145,15 @@ def _show(name: str, result: InferResult, saved: list[str]) -> None:
         click.echo(f"  written {path}")
 
 
-def _to_json(name: str, result: InferResult, saved: list[str]) -> dict[str, object]:
+def _to_json(
+    name: str, result: InferResult, board: BoardInfo, saved: list[str]
+) -> dict[str, object]:
     return {
         "input": name,
         "model": result.model,
+        "machine": board.machine,
+        "device": board.device.value,
+        "clock": board.clock.value,
         "latency_ns": result.latency_ns,
         "pending_ns": result.pending_ns,
         "late": result.late,

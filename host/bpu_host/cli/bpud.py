@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bpu_common import __version__
+from bpu_common.words import counted
 from bpu_host.cli.bpu_options import json_option, print_json
 from bpu_host.cli.outcome import run_command
 
@@ -168,7 +169,7 @@ def _show(found: DaemonStatus) -> None:
 
 def _link(link: BoardLink) -> str:
     since = _span(time.time() - link.since_wall_ns / 1e9)
-    text = f"{link.state.value:<10}  since {since}, {link.history_frames} frames over "
+    text = f"{link.state.value:<10}  since {since}, {counted(link.history_frames, 'frame')} over "
     text += _span(link.history_span_ns / 1e9)
     if link.error:
         again = f"; again in {link.retry_in_ns / 1e9:.1f} s" if link.retry_in_ns else ""

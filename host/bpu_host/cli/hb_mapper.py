@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -71,6 +71,9 @@ def cli() -> None:
     "shape in the model.",
 )
 @click.option("--output", type=click.Path(), help="Without effect: see hb_mapper_checker.log.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; the log goes to stderr."
+)
 def checker(
     model_type: str,
     march: str,
@@ -79,6 +82,7 @@ def checker(
     model: Path,
     input_shapes: tuple[tuple[str, str], ...],
     output: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Tell which nodes of a model run on the BPU, and why the others do not.
 
@@ -102,9 +106,11 @@ def checker(
         if proto:
             raise UsageError("--proto belongs to --model-type caffe", where="--proto")
         shapes = {name: parse_shape(text) for name, text in input_shapes}
-        mapper_commands.check(model, shapes, machine, progress)
+        compiled = mapper_commands.check(model, shapes, machine, progress)
+        if as_json:
+            print(mapper_commands.check_json(compiled))
 
-    sys.exit(_guarded("checker", run))
+    sys.exit(_guarded("checker", run, sys.stderr if as_json else None))
 
 
 @cli.command()
@@ -253,12 +259,16 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _guarded(command: str, run: Callable[[Progress], None]) -> int:
-    """Run with logging; every failure ends as lines and an exit status, never as a traceback."""
+def _guarded(command: str, run: Callable[[Progress], None], console: TextIO | None = None) -> int:
+    """Run with logging; every failure ends as lines and an exit status, never as a traceback.
+
+    Args:
+        console: where the log goes; None: stdout.
+    """
     from bpu_common.errors import BpuError
     from bpu_host.cli.mapper_log import logger, logging_to
 
-    with logging_to(Path(f"hb_mapper_{command}.log")) as progress:
+    with logging_to(Path(f"hb_mapper_{command}.log"), console) as progress:
         try:
             run(progress)
         except BpuError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bpu_common import __version__
@@ -13,6 +14,7 @@ from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
+from bpu_host.compiler.estimate_text import estimate_json, estimate_text
 from bpu_host.compiler.frontend import FloatModel, read
 from bpu_host.compiler.products import ProductNames
 from bpu_host.compiler.report import (
@@ -24,6 +26,8 @@ from bpu_host.compiler.report import (
 )
 
 CHECK_FOLDER = Path(".hb_check")
+CHECK_LEVEL = "O0"
+"""Optimization of the checker's program: it is made quickly, and is not the fastest."""
 CAFFE_SENTENCE = (
     "Caffe models are not read yet; convert the model to ONNX and use --model-type onnx"
 )
@@ -31,7 +35,7 @@ CAFFE_SENTENCE = (
 
 def check(
     model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
-) -> None:
+) -> Compiled:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
@@ -46,7 +50,7 @@ def check(
         inputs=(),
         machine=machine,
         calibration_method=CalibrationMethod.MAX,
-        optimize_level="O0",
+        optimize_level=CHECK_LEVEL,
     )
     source = read(config)
     config = replace(config, inputs=_featuremaps(source, shapes))
@@ -54,10 +58,30 @@ def check(
         compiled = compile_model(
             config, events, ProductNames.of_checker(), source=source, measure=False
         )
-    _log_reasons(cpu_reasons(compiled.verdicts, compiled.network))
+    _log_reasons(cpu_reasons(compiled.causes))
     logger.info("The converted model node information:\n%s", checker_table(compiled.nodes))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))
+    logger.info("%s", estimate_text(compiled.estimate, CHECK_LEVEL))
     logger.info("End model checking....")
+    return compiled
+
+
+def check_json(compiled: Compiled) -> str:
+    """What `check` found, for programs."""
+    nodes = [
+        {"name": node.name, "on": node.on, "subgraph": node.subgraph, "op_type": node.op_type}
+        for node in compiled.nodes
+    ]
+    found = {
+        "version": __version__,
+        "inputs": [item.tensor.name for item in compiled.model.inputs],
+        "outputs": [output.name for output in compiled.model.outputs],
+        "nodes": nodes,
+        "causes": [asdict(cause) for cause in compiled.causes],
+        "findings": [asdict(finding) for finding in compiled.findings],
+        "estimate": estimate_json(compiled.estimate, CHECK_LEVEL),
+    }
+    return json.dumps(found, ensure_ascii=False, allow_nan=False)
 
 
 def _featuremaps(
@@ -117,7 +141,7 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
         )
     with EventLog(progress) as events:
         compiled = compile_model(config, events)
-    for estimate in compiled.estimates:
+    for estimate in compiled.estimate.parts:
         logger.info(
             "%s: FPS=%.2f, latency = %.1f us, DDR = %d bytes",
             estimate.name,
@@ -125,12 +149,13 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
             estimate.latency_us,
             estimate.ddr_bytes,
         )
-    _log_reasons(cpu_groups(compiled.verdicts, compiled.network))
+    _log_reasons(cpu_groups(compiled.causes))
     logger.info("The converted model node information:\n%s", node_table(compiled.nodes))
     logger.info("The quantify model output:\n%s", output_table(compiled.outputs))
     logger.info("ONNX model output num : %d", len(compiled.model.outputs))
     for path in compiled.files:
         logger.info("%s, %d bytes", path, path.stat().st_size)
+    logger.info("%s", estimate_text(compiled.estimate, config.optimize_level))
     logger.info("Convert to runtime bin file successfully!")
     for finding in compiled.findings:
         logger.warning("%s", finding)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from bpu_host.compiler.events import Advanced, Event, Note, StageDone, StageStarted
 
@@ -58,10 +58,10 @@ class _FileHandler(logging.FileHandler):
 
 
 class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to the current stdout; clears an open progress bar first."""
+    """Writes to the progress' stream; clears an open bar first."""
 
     def __init__(self, progress: Progress) -> None:
-        super().__init__(sys.stdout)
+        super().__init__(progress.stream)
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._progress = progress
 
@@ -73,8 +73,9 @@ class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
 class Progress:
     """A bar on a terminal; elsewhere a plain line at each tenth."""
 
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._terminal = stream.isatty()
         self._open = False
         self._tenth = -1
         self._start_ns = 0
@@ -88,8 +89,8 @@ class Progress:
             bar = "#" * filled + "." * (_BAR_WIDTH - filled)
             seconds = (time.monotonic_ns() - self._start_ns) / 1e9
             text = f"{event.title} [{bar}] {event.done}/{event.total} {seconds:.0f} s"
-            sys.stdout.write(f"\r{text}")
-            sys.stdout.flush()
+            self.stream.write(f"\r{text}")
+            self.stream.flush()
             self._open = True
         else:
             tenth = 10 * event.done // max(1, event.total)
@@ -103,8 +104,8 @@ class Progress:
     def clear(self) -> None:
         """Take the bar off the screen."""
         if self._open:
-            sys.stdout.write("\r\x1b[K")
-            sys.stdout.flush()
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
             self._open = False
 
 
@@ -157,9 +158,13 @@ class EventLog:
 
 
 @contextmanager
-def logging_to(file: Path) -> Iterator[Progress]:
-    """Log to the console and to `file` while inside; ends with the handlers removed."""
-    progress = Progress()
+def logging_to(file: Path, stream: TextIO | None = None) -> Iterator[Progress]:
+    """Log to the console and to `file` while inside; ends with the handlers removed.
+
+    Args:
+        stream: the console; None: the current stdout.
+    """
+    progress = Progress(stream or sys.stdout)
     handlers: list[logging.Handler] = [_ConsoleHandler(progress)]
     handlers[0].setLevel(logging.INFO)
     problem = ""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import BpuError, UsageError
 from bpu_host.boards import access
 from bpu_host.boards.install import InstallOptions, install
@@ -46,6 +47,8 @@ class BoardStatus:
     hint: str = ""
     version: str = ""
     machine: str = ""
+    device: DeviceKind = DeviceKind.UNKNOWN
+    clock: Clock = Clock.UNKNOWN
     models: int = 0
     round_trip_ms: float = 0.0
 
@@ -180,6 +183,8 @@ def _must_work(entry: BoardEntry) -> BoardStatus:
         entry.target,
         version=info.version,
         machine=info.machine,
+        device=info.device,
+        clock=info.clock,
         models=len(models),
         round_trip_ms=round(round_trip_ms, 3),
     )

@@ -20,7 +20,9 @@ from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
 from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
+from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.values import CompileConfig, resolve
+from bpu_host.compiler.estimate import ModelEstimate, estimate
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.frontend import FloatModel, prepare, read
@@ -30,24 +32,10 @@ from bpu_host.compiler.provenance import provenance
 from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.hints import ENGINE, write_hints
-from bpu_sim.timing import predict
 
 logger = logging.getLogger(__name__)
 
 _SHOWN_REASONS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PartEstimate:
-    """What one BPU part is predicted to cost, alone on one core."""
-
-    name: str
-    latency_us: float
-    ddr_bytes: int
-
-    @property
-    def frames_per_second(self) -> float:
-        return 1e6 / self.latency_us if self.latency_us else float("inf")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +47,9 @@ class Compiled:
         nodes: the node table.
         outputs: distances of each model output on the first sample.
         verdicts: where each node of the optimized graph runs, and why.
+        causes: what keeps nodes on the CPU.
         network: the quantized network.
+        estimate: what a frame is predicted to cost.
         provenance: what it was made of.
         findings: warnings about the result, in the order they were found.
     """
@@ -69,9 +59,10 @@ class Compiled:
     nodes: tuple[NodeInfo, ...]
     outputs: dict[str, OutputMetrics]
     verdicts: dict[str, rules.Verdict]
+    causes: tuple[Cause, ...]
     network: Network
     calibration: Calibration
-    estimates: tuple[PartEstimate, ...]
+    estimate: ModelEstimate
     provenance: Provenance
     findings: tuple[Finding, ...] = ()
 
@@ -118,6 +109,7 @@ def compile_model(
             facts = provenance(job.config, job.source, calibration)
             model = job.emit(network, plans, nodes, facts)
             products.add(names.board, container.dump((model,)))
+            cost = job.estimate(model)
         files = products.publish()
     return Compiled(
         model,
@@ -125,9 +117,10 @@ def compile_model(
         nodes,
         near.outputs,
         job.placement.verdicts,
+        causes_of(job.placement, network),
         network,
         calibration,
-        job.estimates(model),
+        cost,
         facts,
         tuple(job.findings),
     )
@@ -270,14 +263,10 @@ class _Job:
         hints = {ENGINE: write_hints(network, plans)}
         return emit.build_model(network, spec, options, nodes, facts, hints)
 
-    def estimates(self, model: BpuModel) -> tuple[PartEstimate, ...]:
-        """The predicted cost of every BPU part."""
-        found = []
-        for part, made in model.bpu_parts:
-            timing = predict(made.program, self._spec)
-            traffic = timing.load_bytes + timing.store_bytes
-            found.append(PartEstimate(part.name, timing.duration_ns / 1e3, traffic))
-        return tuple(found)
+    def estimate(self, model: BpuModel) -> ModelEstimate:
+        """The predicted cost of a frame."""
+        causes = causes_by_operation(self.placement, model.network)
+        return estimate(model, self._spec, causes)
 
 
 def _serialize(model: ir.Model) -> bytes:

@@ -11,6 +11,7 @@ from bpu_common.model import BpuModel, NodeInfo, PartProgram
 from bpu_common.network import Network, Part, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import DDR_WIDTH_ALIGN, TensorSpec, align_up
+from bpu_common.words import counted
 from bpu_host.compiler.place import EmitOptions, place
 
 __all__ = ["EmitOptions", "build_model"]
@@ -83,7 +84,7 @@ def _figures(made: PartProgram) -> str:
     count = sum(len(call.instructions) for call in program.calls)
     cycles = sum(call.predicted_cycles for call in program.calls)
     return (
-        f"{len(program.calls)} function calls, {count} instructions, {cycles} cycles, "
+        f"{counted(len(program.calls), 'function call')}, {count} instructions, {cycles} cycles, "
         f"{program.sram_bytes} bytes of SRAM, {program.scratch_bytes} bytes of DDR scratch, "
         f"{len(made.weights)} bytes of weights"
     )

@@ -9,7 +9,6 @@ from bpu_common.model import NodeInfo
 from bpu_common.network import (
     Dequantize,
     Network,
-    OnnxOp,
     Operation,
     Place,
     Quantize,
@@ -17,8 +16,8 @@ from bpu_common.network import (
     tensors_read,
 )
 from bpu_common.tensor import DType, TensorSpec
+from bpu_host.compiler.causes import Cause
 from bpu_host.compiler.quantize.metrics import OutputMetrics
-from bpu_host.compiler.rules.verdict import Verdict
 
 NAME_WIDTH = 50
 SHOWN_NODES = 5
@@ -121,33 +120,27 @@ def output_table(outputs: Mapping[str, OutputMetrics]) -> str:
     return format_table(headers, rows)
 
 
-def cpu_reasons(verdicts: Mapping[str, Verdict], network: Network) -> str:
-    """Why each node on the CPU is there, in the chapter's form; empty when there is none."""
-    pairs = _reasons(verdicts, network)
-    return "\n".join(f"Layer {name}\n        {reason}" for name, reason in pairs)
-
-
-def cpu_groups(verdicts: Mapping[str, Verdict], network: Network) -> str:
-    """A line for each reason that keeps nodes on the CPU; empty when there is none."""
-    groups: dict[str, list[str]] = {}
-    for name, reason in _reasons(verdicts, network):
-        groups.setdefault(reason, []).append(shorten(name))
+def cpu_reasons(causes: Sequence[Cause]) -> str:
+    """Why nodes are on the CPU, in the chapter's form, with what only follows; may be empty."""
     lines = []
-    for reason, names in groups.items():
-        more = f" and {len(names) - SHOWN_NODES} more" if len(names) > SHOWN_NODES else ""
-        lines.append(f"{', '.join(names[:SHOWN_NODES])}{more}: {reason}")
+    for cause in causes:
+        lines.append(f"Layer {cause.node}\n        {cause.reason}")
+        if cause.followers:
+            lines.append(f"        so is what follows it: {_some(cause.followers)}")
     return "\n".join(lines)
 
 
-def _reasons(verdicts: Mapping[str, Verdict], network: Network) -> list[tuple[str, str]]:
-    """Name of each node on the CPU, and why it is there."""
-    found = []
-    for op in network.ops:
-        if isinstance(op, OnnxOp):
-            verdict = verdicts.get(op.name)
-            reason = verdict.reason if verdict else ""
-            found.append((op.name, reason or "runs on the CPU"))
-    return found
+def cpu_groups(causes: Sequence[Cause]) -> str:
+    """A line for each reason that keeps nodes on the CPU; empty when there is none."""
+    groups: dict[str, list[str]] = {}
+    for cause in causes:
+        groups.setdefault(cause.reason, []).extend((cause.node, *cause.followers))
+    return "\n".join(f"{_some(names)}: {reason}" for reason, names in groups.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NODES} more" if len(names) > SHOWN_NODES else ""
+    return ", ".join(shorten(name) for name in names[:SHOWN_NODES]) + more
 
 
 def _subgraph(node: NodeInfo) -> str:

@@ -22,6 +22,7 @@ from bpu_common.daemon import (
 )
 from bpu_common.errors import BoardUnreachable, BpuError, Cancelled, CapacityError, UsageError
 from bpu_common.perf import PerfProgress, PerfRequest, PerfResult
+from bpu_common.words import counted
 from bpu_host.daemon.joblog import JobLog
 from bpu_host.daemon.turns import Turns
 from bpu_host.remote import Board
@@ -358,11 +359,11 @@ class JobRunner:
 
 def _new_job(asked: PerfJobRequest) -> Job:
     request = asked.request
-    amount = f"{request.frame_count} frames"
+    amount = counted(request.frame_count, "frame")
     if request.duration_ns:
         amount = f"{request.duration_ns / 1e9:g} s"
     detail = (
-        f"{amount}, {request.thread_num} threads, core {request.core_id or 'any'}, "
+        f"{amount}, {counted(request.thread_num, 'thread')}, core {request.core_id or 'any'}, "
         f"priority {request.priority}"
     )
     return Job(

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from bpu_board.cli.hrt_model_exec.models import choose, load_models
+from bpu_board.cli.hrt_model_exec.models import RELEASED, choose, load_models
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_common.board import ModelInfo
 from bpu_common.tensor import (
@@ -82,7 +82,7 @@ def run(options: Options) -> int:
     sys.stdout.write(f"This model file has {len(models)} model:\n{names}")
     for model in shown:
         sys.stdout.write(info_text(model.info))
-    sys.stdout.write(f"{_RULE}\n")
+    sys.stdout.write(f"{_RULE}\n{RELEASED}\n")
     return 0
 
 

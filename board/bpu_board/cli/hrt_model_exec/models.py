@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from bpu_board.runtime import Runtime
 
 
+RELEASED = "hbDNNRelease success!"
+"""The vendor's last line of `model_info` and `infer`."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalModel:
     """A model and the file it is in."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 from bpu_board.cli.hrt_model_exec import dump
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
@@ -14,6 +19,7 @@ from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.cli.hrt_model_exec.regions import with_regions
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.inputs import random_inputs
+from bpu_common.device_kind import device_line
 from bpu_common.errors import UsageError
 from bpu_common.perf import (
     DEFAULT_FRAME_COUNT,
@@ -22,7 +28,10 @@ from bpu_common.perf import (
     PerfRequest,
     PerfResult,
 )
+from bpu_common.words import counted
 
+CORES_PER_FRAME = 1
+"""The `core_num` that programs are made for (the vendor's line "core number")."""
 _PROFILE_VARIABLE = "HB_DNN_PROFILER_LOG_PATH"
 
 
@@ -47,15 +56,36 @@ def run(options: Options) -> int:
         exact=options.exact,
         inputs=inputs,
     )
-    result = runtime.perf(request, None if options.json else _print_progress)
-    if folder is not None:
+    with _stopped_by_signal() as stop:
+        shown = None if options.json else _print_progress
+        result = runtime.perf(request, shown, stop, partial=True)
+    stopped = stop.is_set()
+    if folder is not None and not stopped:
         write_profile(folder, result)
     if options.json:
-        sys.stdout.write(json.dumps(report(result), indent=2) + "\n")
+        sys.stdout.write(json.dumps(report(result, stopped), indent=2) + "\n")
     else:
         sys.stdout.write(result_text(result))
     runtime.close()
-    return 0
+    if stopped:
+        sys.stderr.write(f"stopped by the user after {counted(result.frame_count, 'frame')}\n")
+    return 130 if stopped else 0
+
+
+@contextlib.contextmanager
+def _stopped_by_signal() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one ends the program as usual."""
+    stop = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _profile_folder(text: str) -> Path | None:
@@ -95,12 +125,13 @@ def progress_text(progress: PerfProgress) -> str:
 
 
 def result_text(result: PerfResult) -> str:
-    """The vendor's result block, then a line of percentiles, which is ours."""
+    """The vendor's result block, then lines of percentiles and of the device, which are ours."""
     return (
         "\n"
         "Running condition:\n"
         f"  Thread number is: {result.thread_num}\n"
         f"  Frame count   is: {result.frame_count}\n"
+        f"  core number   is: {CORES_PER_FRAME}\n"
         f"  Program run time: {result.run_time_ns / 1e6:.6f} ms\n"
         "Perf result:\n"
         f"  Frame totally latency is: {result.total_latency_ns / 1e6:.6f} ms\n"
@@ -109,14 +140,22 @@ def result_text(result: PerfResult) -> str:
         "\n"
         f"Latency percentiles: p50 {result.p50_ns / 1e6:.6f} ms, "
         f"p90 {result.p90_ns / 1e6:.6f} ms, p99 {result.p99_ns / 1e6:.6f} ms\n"
+        f"Device: {device_line(result.machine, result.device, result.clock)}\n"
     )
 
 
-def report(result: PerfResult) -> dict[str, object]:
-    """The result for a program; times in ms of device time, `wall_time_ms` is this computer's."""
+def report(result: PerfResult, stopped: bool = False) -> dict[str, object]:
+    """The result for a program; times in ms of device time, `wall_time_ms` is this computer's.
+
+    Args:
+        stopped: the user ended the run before its time.
+    """
     return {
         "model_name": result.model,
         "machine": result.machine,
+        "device": result.device.value,
+        "clock": result.clock.value,
+        "stopped": stopped,
         "thread_num": result.thread_num,
         "frame_count": result.frame_count,
         "core_id": result.core_id,

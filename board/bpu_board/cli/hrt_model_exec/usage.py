@@ -9,20 +9,21 @@ from bpu_common import __version__
 
 VERSION_TEXT = f"hrt_model_exec (OpenBPU) {__version__}\n"
 
-_RULE = "-" * 100
+_WIDTH = 80
+_RULE = "-" * _WIDTH
 
 _EXAMPLES = """\
 [Examples]
-----------------------------------------------------------------------------------------------------
-hrt_model_exec model_info           | hrt_model_exec infer                | hrt_model_exec perf
-  --model_file=model.bin            |   --model_file=model.bin            |   --model_file=model.bin
-  --model_name=""                   |   --model_name=""                   |   --model_name=""
-                                    |   --core_id=0                       |   --core_id=0
-                                    |   --input_file=photo.jpg            |   --frame_count=200
-                                    |   --frame_count=1                   |   --perf_time=0
-                                    |   --enable_dump=true                |   --thread_num=8
-                                    |   --dump_format=txt                 |   --profile_path="."
-----------------------------------------------------------------------------------------------------
+--------------------------------------------------------------------------------
+hrt_model_exec model_info | hrt_model_exec infer     | hrt_model_exec perf
+  --model_file=model.bin  |   --model_file=model.bin |   --model_file=model.bin
+  --model_name=""         |   --model_name=""        |   --model_name=""
+                          |   --core_id=0            |   --core_id=0
+                          |   --input_file=photo.jpg |   --frame_count=200
+                          |   --frame_count=1        |   --perf_time=0
+                          |   --enable_dump=true     |   --thread_num=8
+                          |   --dump_format=txt      |   --profile_path="."
+--------------------------------------------------------------------------------
 """
 
 
@@ -34,8 +35,8 @@ def usage_text() -> str:
         "",
         f"{'[Option]':<28}[Parameter]",
         _RULE,
-        f"{'model_info':<28}Print inputs, outputs and properties of the models in a file.",
-        f"{'infer':<28}Run a model on given inputs and print the time of a frame.",
+        f"{'model_info':<28}Print inputs, outputs and properties of models.",
+        f"{'infer':<28}Run a model on given inputs, print a frame's time.",
         f"{'perf':<28}Measure latency and frame rate of a model.",
         _RULE,
     ]
@@ -43,7 +44,7 @@ def usage_text() -> str:
     lines += [_line("--version", "", "Print the version (also -v)."), ""]
     for option in OPTIONS:
         used = ", ".join(c.value for c in Command if c in option.used_by)
-        text = textwrap.wrap(f"{option.help} ({used})", 62)
+        text = textwrap.wrap(f"{option.help} ({used})", _WIDTH - len(_line("", "", "")))
         lines.append(_line(f"--{option.name}", f"[{option.kind}]", text[0]))
         lines += [" " * 38 + more for more in text[1:]]
         lines.append("")
