@@ -22,7 +22,7 @@ from bpu_common.network import (
 from bpu_common.network.rules import Tensors
 from bpu_common.program import FULL_RANGE, EltwiseEntry, EltwiseKind, Pair, Quad, ResizeMode
 from bpu_common.tensor import DType, TensorSpec
-from bpu_sim.engines.ranges import code_ranges
+from bpu_common.network.ranges import code_ranges
 from bpu_sim.kernels.abi import Kind
 from bpu_sim.kernels.buffers import CHANNELS, NO_EDGES, Buffer, Step, View, contiguous
 from bpu_sim.kernels.convolution import overhang, write_conv

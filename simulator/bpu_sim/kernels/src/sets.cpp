@@ -15,6 +15,9 @@ static const InstructionSet *const BUILT[] = {&set_vnni, &set_avxvnni, &set_avx2
 static const InstructionSet *const BUILT[] = {&set_vnni, &set_avx2};
 #endif
 static bool machine_has(const char *set) {
+#ifdef KERNELS_EMULATED  // a test's build: what the machine lacks is computed by other means
+    if (!strcmp(set, "vnni")) return true;
+#endif
     __builtin_cpu_init();
     if (!strcmp(set, "vnni"))
         return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&

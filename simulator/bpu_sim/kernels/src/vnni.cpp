@@ -2,7 +2,7 @@
 #include "table.hpp"
 #include "x86.hpp"
 
-#ifdef __clang__
+#if defined(__clang__) || defined(KERNELS_EMULATED)
 #define DPBUSD(P, acc, x, w) acc = P##_dpbusd_epi32(acc, x, w)
 #else  // GCC 12 copies the accumulators around the intrinsic
 #define DPBUSD(P, acc, x, w) asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w))
