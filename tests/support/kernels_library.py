@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bpu_common.network import Network
+from bpu_sim.engines.kernel_engine import KernelEngine
 from bpu_sim.kernels.library import Library, load
 
 
@@ -14,3 +16,8 @@ def _loaded() -> Library:
 
 LIBRARY = _loaded()
 SETS = LIBRARY.runs
+
+
+def kernel_engines(network: Network) -> list[KernelEngine]:
+    """An engine of each set, with two threads a frame."""
+    return [KernelEngine(network, LIBRARY, name, threads=2) for name in SETS]
