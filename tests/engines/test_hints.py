@@ -138,7 +138,9 @@ def _with(found: Plans, ops: dict[str, object], *, split: bool | None) -> Plans:
 )
 def test_damaged_hints_are_no_hints(network: Network, hints: bytes, damage) -> None:
     assert read_hints(network, damage(hints)) == {}
-    assert "searched" in open_engine(network, prefer="onnxruntime", hints={ENGINE: damage(hints)})[1]
+    assert (
+        "searched" in open_engine(network, prefer="onnxruntime", hints={ENGINE: damage(hints)})[1]
+    )
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -221,7 +223,9 @@ def test_a_proof_is_remembered(
         np.testing.assert_array_equal(array, wanted[name])
     assert (
         "proved now"
-        in open_engine(network, prefer="onnxruntime", hints={ENGINE: hints}, digest="b" * 64, proofs=memory)[1]
+        in open_engine(
+            network, prefer="onnxruntime", hints={ENGINE: hints}, digest="b" * 64, proofs=memory
+        )[1]
     )
     assert memory.load(DIGEST) == hints
 
@@ -234,7 +238,10 @@ def test_a_damaged_memory_is_none(network: Network, tmp_path: Path) -> None:
     for content in (b"", b"short", file.read_bytes()[:-1], b"x" + file.read_bytes()[1:]):
         file.write_bytes(content)
         assert memory.load(DIGEST) is None
-        assert "searched" in open_engine(network, prefer="onnxruntime", digest=DIGEST, proofs=memory)[1]
+        assert (
+            "searched"
+            in open_engine(network, prefer="onnxruntime", digest=DIGEST, proofs=memory)[1]
+        )
     file.unlink()
     file.mkdir()
     assert memory.load(DIGEST) is None

@@ -13,8 +13,8 @@ from bpu_sim.kernels.library import Library
 from bpu_sim.kernels.part import KernelPart
 from tests.engines.test_engines import feeds_of
 from tests.engines.test_random_networks import networks
-from tests.support.nets_codes import NetBuilder, mixed_network
 from tests.support.kernels_library import LIBRARY, SETS
+from tests.support.nets_codes import NetBuilder, mixed_network
 
 
 def compare(network: Network, library: Library, set_name: str, threads: int, seed: int) -> None:

@@ -61,9 +61,7 @@ def open_engine(
     kernels, reason = choose(wanted) if wanted != "onnxruntime" else (None, why)
     if kernels is not None:
         library, set_name = kernels
-        made = KernelEngine(
-            network, library, set_name, threads=threads, load_custom=load_custom
-        )
+        made = KernelEngine(network, library, set_name, threads=threads, load_custom=load_custom)
         return made, f"compiled kernels ({set_name}): {reason}"
     memory = proofs or Proofs()
     plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -55,7 +56,8 @@ class Buffer:
 
     def widen_border(self, edges: Quad) -> None:
         """Let the border be at least so wide."""
-        self.edges = tuple(max(a, b) for a, b in zip(self.edges, edges, strict=True))  # type: ignore[assignment]
+        top, left, bottom, right = (max(a, b) for a, b in zip(self.edges, edges, strict=True))
+        self.edges = (top, left, bottom, right)
 
     def whole(self) -> View:
         return View(self, 0, 0, 0, self.height, self.width, self.channels)
@@ -126,15 +128,23 @@ class View:
         )
 
 
+Fields: TypeAlias = Mapping[str, int | Sequence[int] | AnyArray]
+"""Fields of an `OpSpec`; arrays stand for their addresses."""
+
+
 @dataclass(slots=True)
 class Step:
-    """One operation of a plan; `values` are fields of `OpSpec`, arrays by their addresses."""
+    """One operation of a plan.
+
+    Attributes:
+        source: the operation of the network it belongs to.
+    """
 
     kind: Kind
     x: View | None = None
     y: View | None = None
     z: View | None = None
-    values: dict[str, int | Sequence[int] | AnyArray] = field(default_factory=dict)
+    values: Fields = field(default_factory=dict)
     source: str = ""
 
     @property

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from bpu_sim.kernels.library import FILE, FOLDER
+from bpu_sim.kernels.library import FOLDER, library_file
 
 SOURCES = FOLDER / "src"
 FLAGS = (
@@ -86,7 +86,7 @@ def build(machine: str, target: Path, *, cross: bool = False) -> None:
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             objects = list(pool.map(compile_unit, UNITS[machine]))
-        made = Path(folder) / FILE
+        made = Path(folder) / target.name
         _run([*linker, "-shared", "-s", "-Wl,-z,defs", "-o", str(made), *objects, "-lpthread"])
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
@@ -136,13 +136,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bpu_sim.kernels.build", description=__doc__)
     parser.add_argument("--machine", choices=sorted(UNITS), default=platform.machine())
     parser.add_argument("--cross", action="store_true", help="with ziglang, for any machine")
-    parser.add_argument("--output", type=Path, default=FOLDER / FILE)
+    parser.add_argument("--output", type=Path, help="default: beside the sources")
     parser.add_argument(
         "--optional", action="store_true", help="say why and succeed where they cannot be compiled"
     )
     given = parser.parse_args()
     try:
-        build(given.machine, given.output, cross=given.cross)
+        target = given.output or library_file(given.machine)
+        build(given.machine, target, cross=given.cross)
     except BuildError as error:
         sys.stderr.write(
             f"int8 kernels are not compiled: {error}; the onnxruntime engine is used instead, "

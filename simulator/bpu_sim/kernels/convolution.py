@@ -7,18 +7,15 @@ requantization (an addend, or parameters beyond the forms of the kernels' regist
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bpu_common.network import Addend, QConv
 from bpu_common.program import Pair
-from bpu_common.tensor import I8, I64, DType, align_up
+from bpu_common.tensor import I8, I64, AnyArray, DType
 from bpu_sim.kernels.abi import Kind
-from bpu_sim.kernels.buffers import CHANNELS, Buffer, Step, View, contiguous
-
-if TYPE_CHECKING:
-    from bpu_sim.kernels.writer import Writer
+from bpu_sim.kernels.buffers import CHANNELS, Buffer, Fields, Step, View, contiguous
+from bpu_sim.kernels.sheet import Sheet, is_depthwise, pitch_of
 
 LEAST_SHIFTED_MULTIPLIER = 512
 """Where the shift behind it is below 16, a smaller multiplier does not fit the kernels' registers:
@@ -43,34 +40,20 @@ class Filters:
         return self.weights.shape[1], self.weights.shape[2]
 
 
-def write_conv(writer: Writer, op: QConv) -> None:
+def write_conv(sheet: Sheet, op: QConv) -> None:
     """Add the steps of a convolution."""
-    spec = writer.tensors[op.y]
+    spec = sheet.tensors[op.y]
     wide, direct = spec.dtype is DType.INT32, _direct(op)
     if wide and op.addend is None:
-        _any(writer, op, writer.result(op.y))
-    elif direct and _mixes(writer, op):
-        _mix(writer, op)
+        _any(sheet, op, sheet.result(op.y))
+    elif direct and _mixes(sheet, op):
+        _mix(sheet, op)
     elif direct and not wide:
-        _any(writer, op, writer.result(op.y, pitch=_pitch(op)))
+        _any(sheet, op, sheet.result(op.y, pitch=pitch_of(op)))
     else:
-        sums = Buffer(*spec.shape_hwc, 4, 0, 4 * _pitch(op)).whole()
-        _any(writer, op, sums)
-        _requantize(writer, op, sums)
-
-
-def overhang(op: QConv) -> int:
-    """Bytes that the stores of a group's last channels reach past them."""
-    channels = op.weights.shape[0] // op.groups
-    return 0 if op.groups == 1 or _is_depthwise(op) or channels % CHANNELS == 0 else CHANNELS
-
-
-def _pitch(op: QConv) -> int:
-    return align_up(op.weights.shape[0] + overhang(op), CHANNELS)
-
-
-def _is_depthwise(op: QConv) -> bool:
-    return op.groups > 1 and op.groups == op.weights.shape[0] and op.weights.shape[3] == 1
+        sums = Buffer(*spec.shape_hwc, 4, 0, 4 * pitch_of(op)).whole()
+        _any(sheet, op, sums)
+        _requantize(sheet, op, sums)
 
 
 def _direct(op: QConv) -> bool:
@@ -80,41 +63,37 @@ def _direct(op: QConv) -> bool:
     small = params.multiplier < LEAST_SHIFTED_MULTIPLIER
     plain = op.upsample_hw == _ONE and op.dilation_hw == _ONE and op.stride_hw[0] == op.stride_hw[1]
     return (
-        op.addend is None
-        and not bool(np.any(shifted & small))
-        and (plain or not _is_depthwise(op))
+        op.addend is None and not bool(np.any(shifted & small)) and (plain or not is_depthwise(op))
     )
 
 
-def _any(writer: Writer, op: QConv, y: View) -> None:
+def _any(sheet: Sheet, op: QConv, y: View) -> None:
     """The convolution into codes or accumulators."""
     top, left, _, _ = op.pads_tlbr
-    x = writer.view(op.x)
+    x = sheet.view(op.x)
     filters = Filters(
         op.weights, op.params.bias, op.stride_hw, op.dilation_hw, top, left, op.groups
     )
     if op.upsample_hw == _ONE:
-        _windows(writer, op, filters, x, y)
+        _windows(sheet, op, filters, x, y)
     elif op.stride_hw == op.dilation_hw == _ONE:
-        _phases(writer, op, filters, x, y)
+        _phases(sheet, op, filters, x, y)
     else:
-        _windows(writer, op, filters, _spread(writer, op, x), y)
+        _windows(sheet, op, filters, _spread(sheet, op, x), y)
 
 
-def _spread(writer: Writer, op: QConv, x: View) -> View:
+def _spread(sheet: Sheet, op: QConv, x: View) -> View:
     """x with codes for nothing between its pixels."""
     down, across = op.upsample_hw
-    zero = x.zero if 0 <= op.pad_code + x.zero else 128
-    buffer = Buffer(
-        (x.height - 1) * down + 1, (x.width - 1) * across + 1, x.channels, 1, zero
-    )
+    zero = x.zero if op.pad_code + x.zero >= 0 else 128
+    buffer = Buffer((x.height - 1) * down + 1, (x.width - 1) * across + 1, x.channels, 1, zero)
     made = buffer.whole()
-    writer.add(Step(Kind.FILL, y=made, values={"value": op.pad_code}))
-    writer.copy(x, made.box(0, 0, x.height, x.width, down, across))
+    sheet.add(Step(Kind.FILL, y=made, values={"value": op.pad_code}))
+    sheet.copy(x, made.box(0, 0, x.height, x.width, down, across))
     return made
 
 
-def _phases(writer: Writer, op: QConv, filters: Filters, x: View, y: View) -> None:
+def _phases(sheet: Sheet, op: QConv, filters: Filters, x: View, y: View) -> None:
     """A transposed convolution: a small convolution for each phase of the result's pixels.
 
     Taps that meet what was put between the pixels add the pad code times their weights, always.
@@ -146,29 +125,28 @@ def _phases(writer: Writer, op: QConv, filters: Filters, x: View, y: View) -> No
                 down,
                 across,
             )
-            _windows(writer, op, phase, x, box)
+            _windows(sheet, op, phase, x, box)
 
 
-def _windows(writer: Writer, op: QConv, filters: Filters, x: View, y: View) -> None:
+def _windows(sheet: Sheet, op: QConv, filters: Filters, x: View, y: View) -> None:
     """One convolution over x, its border included."""
-    edges = []
+    edges: list[Pair] = []
     for axis, size in enumerate((x.height, x.width)):
         before = (filters.top, filters.left)[axis]
         extent = (filters.kernel[axis] - 1) * filters.dilation[axis] + 1
         made = (y.height, y.width)[axis]
-        edges.append((before, (made - 1) * filters.stride[axis] - before + extent - size))
+        after = (made - 1) * filters.stride[axis] - before + extent - size
+        edges.append((max(before, 0), max(after, 0)))
     border = (edges[0][0], edges[1][0], edges[0][1], edges[1][1])
-    if _is_depthwise(op):
-        _depthwise(writer, op, filters, writer.bordered(x, border, op.pad_code), y)
+    if is_depthwise(op):
+        _depthwise(sheet, op, filters, sheet.bordered(x, border, op.pad_code), y)
         return
-    if writer.widens and x.zero:
-        x = writer.widened(x, tuple(max(edge, 0) for edge in border), op.pad_code)  # type: ignore[arg-type]
-    else:
-        x = writer.bordered(x, border, op.pad_code)
-        if writer.widens and x.zero:  # the copy for its border holds negative codes
-            x = writer.widened(x, tuple(max(edge, 0) for edge in border), op.pad_code)  # type: ignore[arg-type]
+    if not (sheet.widens and x.zero):
+        x = sheet.bordered(x, border, op.pad_code)  # perhaps a copy, for a code below 0
+    if sheet.widens and x.zero:
+        x = sheet.widened(x, border, op.pad_code)
     for group in _groups(filters):
-        _dense(writer, op, group, x, y)
+        _dense(sheet, op, group, x, y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,23 +182,22 @@ def _groups(filters: Filters) -> list[_Group]:
     return found
 
 
-def _dense(writer: Writer, op: QConv, group: _Group, x: View, y: View) -> None:
+def _dense(sheet: Sheet, op: QConv, group: _Group, x: View, y: View) -> None:
     count, depth = group.filters.weights.shape[0], group.filters.weights.shape[3]
     values = _values(op, group.filters, slice(group.first_output, group.first_output + count))
     source, target = x.take(group.first_input, depth), y.take(group.first_output, count)
-    writer.add(Step(Kind.CONV, source, target, values=values))
+    sheet.add(Step(Kind.CONV, source, target, values=values))
 
 
-def _depthwise(writer: Writer, op: QConv, filters: Filters, x: View, y: View) -> None:
+def _depthwise(sheet: Sheet, op: QConv, filters: Filters, x: View, y: View) -> None:
     plain = filters.dilation == _ONE and filters.stride[0] == filters.stride[1]
     kind = Kind.DEPTHWISE if plain and y.buffer.item == 1 else Kind.CHANNELWISE
     weights = np.moveaxis(filters.weights, 3, 1)
     values = _values(op, replace(filters, weights=weights), slice(None))
-    values["kernel"] = filters.kernel
-    writer.add(Step(kind, x, y, values=values))
+    sheet.add(Step(kind, x, y, values={**values, "kernel": filters.kernel}))
 
 
-def _values(op: QConv, filters: Filters, channels: slice) -> dict[str, object]:
+def _values(op: QConv, filters: Filters, channels: slice) -> Fields:
     params = op.params
     return {
         "kernel": filters.kernel,
@@ -237,13 +214,13 @@ def _values(op: QConv, filters: Filters, channels: slice) -> dict[str, object]:
     }
 
 
-def _requantize(writer: Writer, op: QConv, sums: View) -> None:
+def _requantize(sheet: Sheet, op: QConv, sums: View) -> None:
     """Accumulators to what the operation makes, with its addend."""
     params, z = op.params, None
     factors: tuple[int, ...] = (0,)
     if isinstance(op.addend, Addend):
-        z, factors = writer.view(op.addend.x), op.addend.factors
-    values = {
+        z, factors = sheet.view(op.addend.x), op.addend.factors
+    values: Fields = {
         "count": params.channels,
         "lo": op.clamp[0],
         "hi": op.clamp[1],
@@ -253,13 +230,13 @@ def _requantize(writer: Writer, op: QConv, sums: View) -> None:
         "multiplier": contiguous(params.multiplier, np.int32),
         "out": contiguous(params.out_shift, np.int32),
     }
-    writer.add(Step(Kind.REQUANT, sums, writer.result(op.y), z, values))
+    sheet.add(Step(Kind.REQUANT, sums, sheet.result(op.y), z, values))
 
 
-def _mixes(writer: Writer, op: QConv) -> bool:
+def _mixes(sheet: Sheet, op: QConv) -> bool:
     """A 1x1 convolution of a picture's colours to at most four channels."""
     outputs, kh, kw, depth = op.weights.shape
-    x = writer.view(op.x)
+    x = sheet.view(op.x)
     plain = kh == kw == op.groups == 1 and op.stride_hw == op.upsample_hw == _ONE
     return (
         plain
@@ -272,12 +249,12 @@ def _mixes(writer: Writer, op: QConv) -> bool:
     )
 
 
-def _mix(writer: Writer, op: QConv) -> None:
+def _mix(sheet: Sheet, op: QConv) -> None:
     outputs, depth = op.weights.shape[0], op.weights.shape[3]
     weights = np.zeros((4, 4), np.int8)
     weights[:outputs, :depth] = op.weights.reshape(outputs, depth)
     params = op.params
-    values: dict[str, object] = {
+    values: Fields = {
         "weights": weights,
         "bias": _four(params.bias, 0, np.int64),
         "right": _four(params.right_shift, 0, np.int32),
@@ -286,12 +263,11 @@ def _mix(writer: Writer, op: QConv) -> None:
         "lo": op.clamp[0],
         "hi": op.clamp[1],
     }
-    y = writer.result(op.y, pitch=4)
-    writer.add(Step(Kind.MIX, writer.view(op.x), y, values=values))
+    y = sheet.result(op.y, pitch=4)
+    sheet.add(Step(Kind.MIX, sheet.view(op.x), y, values=values))
 
 
-def _four(values: object, rest: int, dtype: type[np.generic]) -> np.ndarray:
-    given = np.asarray(values)
+def _four(values: AnyArray, rest: int, dtype: type[np.generic]) -> AnyArray:
     made = np.full(4, rest, dtype)
-    made[: len(given)] = given
+    made[: len(values)] = values
     return made

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 from bpu_sim.kernels import abi
 
-FILE = "libbpukernels.so"
 FOLDER = Path(__file__).parent
 UNTRIED = frozenset({"avxvnni"})
 """Sets that were built and never run by anyone who could say so: chosen only when asked for."""
@@ -38,9 +38,15 @@ class Library:
         return bool(self.functions.kernels_widens(name.encode()))
 
 
+def library_file(machine: str = platform.machine()) -> Path:
+    """Where the kernels for a machine lie; a release holds those of several."""
+    return FOLDER / f"libbpukernels-{machine}.so"
+
+
 @functools.cache
-def load(path: Path = FOLDER / FILE) -> tuple[Library | None, str]:
+def load(path: Path | None = None) -> tuple[Library | None, str]:
     """The library, or None and why there is none."""
+    path = path or library_file()
     if not path.exists():
         return None, "they were not compiled for this installation"
     try:

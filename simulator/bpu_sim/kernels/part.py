@@ -32,7 +32,9 @@ class KernelPart:
         self._kept: tuple[tuple[str, ...], Plan] | None = None
         self._lock = threading.Lock()
 
-    def run(self, values: Mapping[str, AnyArray], keep: Collection[str] = ()) -> dict[str, AnyArray]:
+    def run(
+        self, values: Mapping[str, AnyArray], keep: Collection[str] = ()
+    ) -> dict[str, AnyArray]:
         """The outputs and the tensors of `keep` that are made here."""
         inner = tuple(sorted(self._made.intersection(keep).difference(self._part.outputs)))
         plan = self._keeping(inner) if inner else self.plan
@@ -47,6 +49,4 @@ class KernelPart:
 
     def _make(self, outputs: tuple[str, ...]) -> Plan:
         ops = [op for op in self._part.ops if isinstance(op, BPU_OPS)]
-        return Plan(
-            self._library, self._set, ops, self._tensors, self._part.inputs, outputs
-        )
+        return Plan(self._library, self._set, ops, self._tensors, self._part.inputs, outputs)

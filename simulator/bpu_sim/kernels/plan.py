@@ -16,7 +16,7 @@ from bpu_common.tensor import AnyArray
 from bpu_sim.kernels.abi import OpSpec, TensorSpec
 from bpu_sim.kernels.buffers import Step, View, place
 from bpu_sim.kernels.library import Library
-from bpu_sim.kernels.writer import Writer
+from bpu_sim.kernels.writer import write_steps
 
 _IDLE_FRAMES = 4
 """Frames kept for the next calls."""
@@ -44,8 +44,9 @@ class Plan:
     ) -> None:
         self.inputs = tuple(inputs)
         self._made = [(each, tensors[each].shape, tensors[each].dtype.numpy) for each in outputs]
-        writer = Writer(ops, tensors, tuple(outputs), widens=library.widens(name))
-        self.steps = writer.write(self.inputs)
+        self.steps = write_steps(
+            ops, tensors, self.inputs, tuple(outputs), widens=library.widens(name)
+        )
         self.arena_bytes = place(self.steps)
         self._packed = _Packed(library.functions, name, self.steps, self.arena_bytes)
         self._idle: dict[int, list[_Frame]] = {}
@@ -100,9 +101,7 @@ class Plan:
 class _Packed:
     """The packed plan; it lives as long as a frame of it does."""
 
-    def __init__(
-        self, library: c.CDLL, name: str, steps: Sequence[Step], arena_bytes: int
-    ) -> None:
+    def __init__(self, library: c.CDLL, name: str, steps: Sequence[Step], arena_bytes: int) -> None:
         self.library = library
         views: dict[View, int] = {}
         ops = (OpSpec * len(steps))()

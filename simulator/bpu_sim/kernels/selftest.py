@@ -70,7 +70,7 @@ class _Numbers:
     """Random whole numbers, the same on every machine: numpy keeps the streams of RandomState."""
 
     def __init__(self) -> None:
-        self._state = np.random.RandomState(1)  # noqa: NPY002
+        self._state = np.random.RandomState(1)
 
     def draw(self, low: int, high: int, *shape: int) -> I32:
         """int32 of the given shape between `low` and `high`, both included."""
