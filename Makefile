@@ -13,7 +13,7 @@ export GRPC_ENABLE_FORK_SUPPORT := 0
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## create the environment (.venv) with pinned, hashed dependencies
+setup: $(VENV)/.installed $(VENV)/.kernels ## create the environment (.venv) with pinned, hashed dependencies
 
 $(VENV)/.installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("OpenBPU needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Next: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -23,6 +23,10 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	else \
 	  $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt && $(PY) -m pip install -q --disable-pip-version-check --no-deps -e .; \
 	fi
+	touch $@
+
+$(VENV)/.kernels: $(VENV)/.installed $(wildcard simulator/bpu_sim/kernels/src/*) simulator/bpu_sim/kernels/build.py
+	@$(PY) -m bpu_sim.kernels.build --optional
 	touch $@
 
 demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=)

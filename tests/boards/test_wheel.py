@@ -11,11 +11,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 import tomllib
 
 from bpu_common import __version__
 from bpu_host.boards import bundle, wheel
 from bpu_host.boards.probe import Facts
+from bpu_sim.kernels.library import library_file
 
 PROJECT = Path(__file__).parents[2] / "board" / "pyproject.toml"
 
@@ -25,7 +27,7 @@ def facts(machine: str = "aarch64", libc: tuple[int, int] = (2, 31)) -> Facts:
 
 
 def test_the_same_packages_give_the_same_bytes() -> None:
-    code = "from bpu_host.boards.wheel import board_wheel; print(board_wheel().digest)"
+    code = "from bpu_host.boards.wheel import board_wheel; print(board_wheel('x86_64').digest)"
     digests = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -39,8 +41,9 @@ def test_the_same_packages_give_the_same_bytes() -> None:
     assert len(digests) == 1
 
 
-def test_content() -> None:
-    made = wheel.board_wheel()
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_content(machine: str) -> None:
+    made = wheel.board_wheel(machine)
     with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -48,6 +51,11 @@ def test_content() -> None:
     assert {name.split("/")[0] for name in files} == {*wheel.PACKAGES, info}
     assert not [name for name in files if "__pycache__" in name or name.endswith(".pyc")]
     assert "bpu_board/cli/supervise.py" in files
+    kernels = {name for name in files if name.endswith(".so")}
+    here = library_file(machine)
+    assert kernels == ({f"bpu_sim/kernels/{here.name}"} if here.exists() else set())
+    assert (f"linux_{machine}" in made.name) == bool(kernels)
+    assert not [name for name in files if name.endswith((".cpp", ".hpp"))]
     listed = {}
     for line in files[f"{info}/RECORD"].decode().splitlines():
         name, digest, size = line.rsplit(",", 2)

@@ -15,6 +15,7 @@ from bpu_common.params import ChannelParams
 from bpu_common.program import EltwiseEntry, EltwiseKind, Requant
 from bpu_host.compiler.export import quantized_model
 from bpu_sim.engines import OrtEngine
+from tests.support.kernels_library import kernel_engines
 from tests.support.nets_codes import NetBuilder
 
 EDGE = 1 << 24
@@ -27,12 +28,13 @@ ONE = 1 << 14
 
 
 def run_both(network: Network, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """The one output (H, W, C) of the quantized ONNX and of the onnxruntime engine."""
+    """The one output (H, W, C) of the quantized ONNX and of the engines."""
     name = network.outputs[0].tensor
     session = ort.InferenceSession(quantized_model(network), providers=["CPUExecutionProvider"])
     return [
         session.run([name], feeds)[0][0],
         OrtEngine(network).run(feeds)[name][0],
+        *(engine.run(feeds)[name][0] for engine in kernel_engines(network)),
     ]
 
 

@@ -17,6 +17,7 @@ from bpu_sim.engines import open_engine
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.hints import ENGINE, write_hints
 from bpu_sim.machine import ExactPart
+from tests.support.kernels_library import SETS
 
 FILE = Path(__file__).with_name("golden") / "mixed.bin"
 WANTED = "9f3805d9627ce6acaa60b571a2410d39d0394acf6c722592684832f1fe55dd7d"
@@ -39,7 +40,7 @@ def digest(model: BpuModel, arrays: dict[str, np.ndarray]) -> str:
     return state.hexdigest()
 
 
-@pytest.mark.parametrize("prefer", ["reference", "onnxruntime"])
+@pytest.mark.parametrize("prefer", ["reference", "onnxruntime", *SETS])
 def test_engines(prefer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BPU_KERNELS", raising=False)
     (model,) = container.load(FILE)

@@ -61,7 +61,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_good_hints_spare_the_search(network: Network, hints: bytes, searches: list[str]) -> None:
-    engine, sentence = open_engine(network, hints={ENGINE: hints})
+    engine, sentence = open_engine(network, prefer="onnxruntime", hints={ENGINE: hints})
     assert "proved now" in sentence
     assert set(searches) == {"_holds"}
     feeds = feeds_of(network)
@@ -138,7 +138,9 @@ def _with(found: Plans, ops: dict[str, object], *, split: bool | None) -> Plans:
 )
 def test_damaged_hints_are_no_hints(network: Network, hints: bytes, damage) -> None:
     assert read_hints(network, damage(hints)) == {}
-    assert "searched" in open_engine(network, hints={ENGINE: damage(hints)})[1]
+    assert (
+        "searched" in open_engine(network, prefer="onnxruntime", hints={ENGINE: damage(hints)})[1]
+    )
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -156,7 +158,7 @@ def test_hostile_hints_change_no_bit(data: st.DataObject) -> None:
             bytes_[at : at + 4] = np.float32(value).tobytes()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        engine, _ = open_engine(network, hints={ENGINE: bytes(bytes_)})
+        engine, _ = open_engine(network, prefer="onnxruntime", hints={ENGINE: bytes(bytes_)})
         found = engine.run(feeds)
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array)
@@ -210,9 +212,9 @@ def test_a_proof_is_remembered(
     network: Network, hints: bytes, searches: list[str], tmp_path: Path
 ) -> None:
     memory = Proofs(tmp_path)
-    assert "searched" in open_engine(network, digest=DIGEST, proofs=memory)[1]
+    assert "searched" in open_engine(network, prefer="onnxruntime", digest=DIGEST, proofs=memory)[1]
     searches.clear()
-    engine, sentence = open_engine(network, digest=DIGEST, proofs=memory)
+    engine, sentence = open_engine(network, prefer="onnxruntime", digest=DIGEST, proofs=memory)
     assert "proved before" in sentence
     assert not searches
     feeds = feeds_of(network)
@@ -221,7 +223,9 @@ def test_a_proof_is_remembered(
         np.testing.assert_array_equal(array, wanted[name])
     assert (
         "proved now"
-        in open_engine(network, hints={ENGINE: hints}, digest="b" * 64, proofs=memory)[1]
+        in open_engine(
+            network, prefer="onnxruntime", hints={ENGINE: hints}, digest="b" * 64, proofs=memory
+        )[1]
     )
     assert memory.load(DIGEST) == hints
 
@@ -234,7 +238,10 @@ def test_a_damaged_memory_is_none(network: Network, tmp_path: Path) -> None:
     for content in (b"", b"short", file.read_bytes()[:-1], b"x" + file.read_bytes()[1:]):
         file.write_bytes(content)
         assert memory.load(DIGEST) is None
-        assert "searched" in open_engine(network, digest=DIGEST, proofs=memory)[1]
+        assert (
+            "searched"
+            in open_engine(network, prefer="onnxruntime", digest=DIGEST, proofs=memory)[1]
+        )
     file.unlink()
     file.mkdir()
     assert memory.load(DIGEST) is None
@@ -273,7 +280,7 @@ def test_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_choice(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert open_engine(network)[0].name == "onnxruntime"
+    monkeypatch.delenv(VARIABLE, raising=False)
     engine, sentence = open_engine(network, prefer="reference")
     assert engine.name == "reference"
     assert sentence.startswith("reference")

@@ -31,6 +31,7 @@ from bpu_sim.engines import OrtEngine, ReferenceEngine
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.caches import machine_sizes
 from bpu_sim.engines.ort.graph import write_graph
+from tests.support.kernels_library import kernel_engines
 from tests.support.nets_codes import NetBuilder, reference
 
 SIZES = st.integers(1, 9)
@@ -51,7 +52,7 @@ def codes(net: NetBuilder, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def check(net: NetBuilder, outputs: str | list[str], seed: int = 0) -> None:
-    """Same bits in stock onnxruntime, and of every tensor from both engines."""
+    """Same bits in stock onnxruntime, and of every tensor from every engine."""
     network = net.network(outputs)
     feeds = codes(net, np.random.default_rng(seed))
     wanted = reference(network, feeds)
@@ -63,7 +64,7 @@ def check(net: NetBuilder, outputs: str | list[str], seed: int = 0) -> None:
     for name in (output.tensor for output in network.outputs):
         assert stock[name].dtype == wanted[name].dtype
         np.testing.assert_array_equal(stock[name][0], wanted[name])
-    for engine in (ReferenceEngine(network), OrtEngine(network)):
+    for engine in (ReferenceEngine(network), OrtEngine(network), *kernel_engines(network)):
         outputs, kept = engine.run(feeds), engine.run(feeds, network.tensors)
         for name, array in (*outputs.items(), *kept.items()):
             assert array.dtype == wanted[name].dtype, (engine.name, name)

@@ -98,7 +98,10 @@ def _board(connection: Connection, entry: BoardEntry) -> Iterator[Finding]:
     if not environment:
         yield Finding("installation", False, f"nothing in {entry.folder}", again)
         return
-    if environment in found.get("complete", ()) and board_wheel().digest[:12] in environment:
+    if (
+        environment in found.get("complete", ())
+        and board_wheel(facts.machine).digest[:12] in environment
+    ):
         yield Finding("installation", True, f"this version, {entry.folder}/{environment}")
     else:
         yield Finding("installation", False, f"another version than {__version__} here", again)

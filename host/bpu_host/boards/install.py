@@ -97,7 +97,7 @@ def install(
     Raises:
         BpuError: it does not work; a version that ran before runs again.
     """
-    wheel = board_wheel()
+    wheel = board_wheel(facts.machine)
     folder = entry.folder
     environment = f"env-{wheel.digest[:12]}-py{facts.version[0]}{facts.version[1]}"
     before = current(connection, folder)
@@ -154,7 +154,7 @@ def _make_environment(
     bundle: bool,
     report: Callable[[str], None],
 ) -> None:
-    wheel = board_wheel()
+    wheel = board_wheel(facts.machine)
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / wheel.name
         path.write_bytes(wheel.data)

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bpu_common import __version__
+from bpu_sim.kernels.library import library_file
 
 PACKAGES = ("bpu_board", "bpu_common", "bpu_sim")
 REQUIREMENTS = (
@@ -36,6 +37,8 @@ SCRIPTS = {
 PYTHON = (3, 10)
 """The oldest interpreter that runs it."""
 
+_SOURCES = (".cpp", ".hpp")
+"""Of the kernels: a board has no compiler."""
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 _INFO = f"openbpu_board-{__version__}.dist-info"
 
@@ -54,13 +57,20 @@ class Wheel:
 
 
 @cache
-def board_wheel() -> Wheel:
-    """The wheel of this version."""
-    files = dict(sorted(_package_files()))
+def board_wheel(machine: str) -> Wheel:
+    """The wheel of this version for a board; with compiled kernels, if there are any for it.
+
+    Args:
+        machine: of the board, as `uname -m` has it.
+    """
+    files = dict(sorted(_package_files(machine)))
+    kernels = any(name.endswith(".so") for name in files)
+    tag = f"py3-none-linux_{machine}" if kernels else "py3-none-any"
     files[f"{_INFO}/METADATA"] = _metadata().encode()
     files[f"{_INFO}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: openbpu\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
+        "Wheel-Version: 1.0\nGenerator: openbpu\n"
+        f"Root-Is-Purelib: {str(not kernels).lower()}\nTag: {tag}\n"
+    ).encode()
     scripts = "".join(f"{name} = {where}\n" for name, where in SCRIPTS.items())
     files[f"{_INFO}/entry_points.txt"] = f"[console_scripts]\n{scripts}".encode()
     files[f"{_INFO}/RECORD"] = _record(files)
@@ -71,13 +81,16 @@ def board_wheel() -> Wheel:
             member.external_attr = 0o100644 << 16
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, data)
-    return Wheel(f"openbpu_board-{__version__}-py3-none-any.whl", buffer.getvalue())
+    return Wheel(f"openbpu_board-{__version__}-{tag}.whl", buffer.getvalue())
 
 
-def _package_files() -> Iterator[tuple[str, bytes]]:
+def _package_files(machine: str) -> Iterator[tuple[str, bytes]]:
     for package in PACKAGES:
         (root,) = (Path(each) for each in import_module(package).__path__)
         for path in root.rglob("*"):
+            other = path.suffix == ".so" and path != library_file(machine)
+            if other or path.suffix in _SOURCES:
+                continue
             if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
                 yield f"{package}/{path.relative_to(root).as_posix()}", path.read_bytes()
 

@@ -10,14 +10,16 @@ import onnxruntime
 from bpu_common.errors import UsageError
 from bpu_common.network import Network
 from bpu_sim.engines.engine import CustomLoader, Engine
+from bpu_sim.engines.kernel_engine import KernelEngine
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.hints import ENGINE, read_hints, write_hints
 from bpu_sim.engines.ort_engine import OrtEngine
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.reference import ReferenceEngine
+from bpu_sim.kernels.choice import SETS, choose
 
 VARIABLE = "BPU_KERNELS"
-CHOICES = ("auto", "onnxruntime", "reference")
+CHOICES = ("auto", *SETS, "onnxruntime", "reference")
 
 
 def open_engine(
@@ -36,12 +38,12 @@ def open_engine(
         prefer: one of `CHOICES`; `BPU_KERNELS` in the environment overrules it.
         hints: those of the model, by engine; never believed, only proved.
         digest: SHA-256 of the file, for remembering the proof; empty: it is not remembered.
-        threads: onnxruntime's threads within an operator.
+        threads: that may work on one frame.
         load_custom: finds what computes custom operators.
         proofs: where proofs are remembered; None: the user's folder.
 
     Raises:
-        UsageError: no engine of that name.
+        UsageError: no engine of that name, or kernels that this machine cannot run.
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: a part holds what may not be run.
     """
@@ -56,12 +58,17 @@ def open_engine(
     if wanted == "reference":
         engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
         return engine, f"reference arithmetic: {why}"
+    kernels, reason = choose(wanted) if wanted != "onnxruntime" else (None, why)
+    if kernels is not None:
+        library, set_name = kernels
+        made = KernelEngine(network, library, set_name, threads=threads, load_custom=load_custom)
+        return made, f"compiled kernels ({set_name}): {reason}"
     memory = proofs or Proofs()
     plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)
     fast = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
     if digest and not plans.trusted:
         memory.save(digest, write_hints(network, plans))
-    return fast, f"onnxruntime {onnxruntime.__version__}: {why}; its constants {source}"
+    return fast, f"onnxruntime {onnxruntime.__version__}: {reason}; its constants {source}"
 
 
 def _plans(

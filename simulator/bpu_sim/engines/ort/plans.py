@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bpu_common.network import Network, QConv, QEltwise
+from bpu_common.network.ranges import code_ranges
 from bpu_common.program import FULL_RANGE, EltwiseKind, Pair
 from bpu_common.tensor import I8, I64, DType, TensorSpec
-from bpu_sim.engines.ort.ranges import code_ranges
 from bpu_sim.engines.ort.stage import EXACT_LIMIT, Requants, Stage, requants_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bpu_common.network import (
+from bpu_common.network.ops import (
     Operation,
     QConcat,
     QConv,

@@ -1,0 +1,157 @@
+"""Compiling the kernels: `python -m bpu_sim.kernels.build`.
+
+The system's compiler is used for this machine. With `--target x86_64|aarch64` and the package
+`ziglang` one machine builds for both, against glibc 2.17; release wheels are made that way. Without
+a compiler nothing is lost but speed: the onnxruntime engine gives the same bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from bpu_sim.kernels.library import FOLDER, library_file
+
+SOURCES = FOLDER / "src"
+FLAGS = (
+    "-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fno-math-errno",
+    "-fno-threadsafe-statics", "-Wall", "-Wextra", "-Wno-uninitialized",
+    "-Wno-maybe-uninitialized",
+)  # fmt: skip
+GLIBC = "2.17"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One file and how it is compiled."""
+
+    source: str
+    object: str
+    flags: tuple[str, ...] = ()
+
+
+_PLAIN = tuple(Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame"))
+_VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
+UNITS = {
+    "x86_64": (
+        *_PLAIN,
+        Unit("sets", "sets", ("-DKERNELS_AVXVNNI",)),
+        Unit("vnni", "vnni", _VNNI),
+        Unit("avx2", "avx2", ("-mavx2",)),
+        Unit("avx2", "avxvnni", ("-mavx2", "-mavxvnni")),
+    ),
+    "aarch64": (
+        *_PLAIN,
+        Unit("sets", "sets"),
+        Unit("neon", "neon"),
+        Unit("neon", "dot", ("-march=armv8.2-a+dotprod",)),
+    ),
+}
+
+
+class BuildError(Exception):
+    """The kernels cannot be compiled; the message says why."""
+
+
+def build(machine: str, target: Path, *, cross: bool = False) -> None:
+    """Compile the library for a machine and put it at `target`.
+
+    Args:
+        machine: `x86_64` or `aarch64`.
+        cross: with the package `ziglang`, for any machine.
+
+    Raises:
+        BuildError: no compiler, or it failed.
+    """
+    if machine not in UNITS:
+        raise BuildError(f"there are no kernels for {machine}")
+    compiler, linker = _zig(machine) if cross else _system(machine)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def compile_unit(unit: Unit) -> str:
+            made = str(Path(folder) / f"{unit.object}.o")
+            source = str(SOURCES / f"{unit.source}.cpp")
+            _run([*compiler, *FLAGS, *unit.flags, "-c", source, "-o", made])
+            return made
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            objects = list(pool.map(compile_unit, UNITS[machine]))
+        made = Path(folder) / target.name
+        _run([*linker, "-shared", "-s", "-Wl,-z,defs", "-o", str(made), *objects, "-lpthread"])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        shutil.copyfile(made, partial)
+        partial.replace(target)  # a running process keeps the old one
+
+
+def _system(machine: str) -> tuple[list[str], list[str]]:
+    """The compiler of this machine, and what links without a C++ library."""
+    if machine != platform.machine():
+        raise BuildError(f"the system's compiler builds for {platform.machine()}: use --cross")
+    wanted = os.environ.get("CXX")
+    for compiler in (wanted,) if wanted else ("g++", "clang++", "c++"):
+        found = shutil.which(compiler)
+        if found:
+            c = shutil.which(os.environ.get("CC", "")) or _sibling(found) or found
+            return [found], [c]
+    raise BuildError(f"no C++ compiler ({wanted or 'g++, clang++'})")
+
+
+def _sibling(compiler: str) -> str | None:
+    """The C compiler beside a C++ one: it links no C++ library."""
+    name = Path(compiler).name
+    for plus, plain in (("clang++", "clang"), ("g++", "gcc"), ("c++", "cc")):
+        if plus in name:
+            return shutil.which(str(Path(compiler).with_name(name.replace(plus, plain))))
+    return None
+
+
+def _zig(machine: str) -> tuple[list[str], list[str]]:
+    if find_spec("ziglang") is None:
+        raise BuildError("the package ziglang is not installed")
+    base = [sys.executable, "-m", "ziglang"]
+    target = ["-target", f"{machine}-linux-gnu.{GLIBC}"]
+    return [*base, "c++", *target, "-g0"], [*base, "cc", *target]
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        first = (errors or done.stderr.splitlines() or ["it failed without a word"])[0]
+        raise BuildError(f"{Path(command[0]).name}: {first.strip()}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bpu_sim.kernels.build", description=__doc__)
+    parser.add_argument("--machine", choices=sorted(UNITS), default=platform.machine())
+    parser.add_argument("--cross", action="store_true", help="with ziglang, for any machine")
+    parser.add_argument("--output", type=Path, help="default: beside the sources")
+    parser.add_argument(
+        "--optional", action="store_true", help="say why and succeed where they cannot be compiled"
+    )
+    given = parser.parse_args()
+    try:
+        target = given.output or library_file(given.machine)
+        build(given.machine, target, cross=given.cross)
+    except BuildError as error:
+        sys.stderr.write(
+            f"int8 kernels are not compiled: {error}; the onnxruntime engine is used instead, "
+            "slower, with the same bits\n"
+        )
+        return 0 if given.optional else 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

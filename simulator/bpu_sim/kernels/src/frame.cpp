@@ -1,0 +1,150 @@
+// Frames of a plan: an arena each, and the C interface.
+#include <new>  // for placement
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "pack.hpp"
+#include "team.hpp"
+
+using namespace kernels;
+
+struct Frame {
+    Frame(const Plan *of, int count);
+    Job job;
+    const Plan *plan;
+    int frames;
+    uint8_t *arenas = nullptr;
+    size_t mapped = 0;
+    int64_t pitch;  // bytes from one frame's arena to the next
+    const void *const *inputs = nullptr;
+    void *const *outputs = nullptr;
+    double *fastest = nullptr;
+    bool shared = false;
+
+    int parts(int i) const { return shared ? plan->ops[i].parts * frames : frames; }
+    void execute(int i, int part) {  // frames inside parts: weights are read once for all
+        const Op &op = plan->ops[i];
+        const int frame = part % frames, count = shared ? op.parts : 1;
+        uint8_t *arena = arenas + frame * pitch;
+        if (op.spec.kind == INPUT) take(op, arena, frame, part / frames, count);
+        else if (op.spec.kind == OUTPUT) give(op, arena, frame, part / frames, count);
+        else plan->set->run[op.spec.kind](op, arena, part / frames, count);
+    }
+
+    void take(const Op &op, uint8_t *arena, int frame, int part, int count) const {
+        const TensorSpec &y = op.y;
+        const int64_t row = int64_t(y.width) * y.channels;
+        const uint8_t *from = static_cast<const uint8_t *>(inputs[op.spec.slot]) + frame * row * y.height;
+        const int flip = flip_of(y);
+        for (int i = share(y.height, part, count); i < share(y.height, part + 1, count); i++)
+            for (int j = 0; j < y.width; j++) {
+                const uint8_t *a = from + i * row + int64_t(j) * y.channels;
+                uint8_t *b = pixel(y, arena, i, j);
+                for (int c = 0; c < y.channels; c++) b[c] = uint8_t(a[c] ^ flip);
+            }
+    }
+    void give(const Op &op, uint8_t *arena, int frame, int part, int count) const {
+        const TensorSpec &x = op.x;
+        const int64_t row = int64_t(x.width) * x.channels * x.item;
+        uint8_t *to = static_cast<uint8_t *>(outputs[op.spec.slot]) + frame * row * x.height;
+        const int flip = flip_of(x);
+        for (int i = share(x.height, part, count); i < share(x.height, part + 1, count); i++)
+            for (int j = 0; j < x.width; j++) {
+                uint8_t *a = pixel(x, arena, i, j), *b = to + i * row + int64_t(j) * x.channels * x.item;
+                if (x.item == 4) memcpy(b, a, size_t(4) * x.channels);
+                else for (int c = 0; c < x.channels; c++) b[c] = uint8_t(a[c] ^ flip);
+            }
+    }
+};
+
+static int parts_of_frame(const void *self, int i) { return static_cast<const Frame *>(self)->parts(i); }
+static void execute_in_frame(void *self, int i, int part) { static_cast<Frame *>(self)->execute(i, part); }
+Frame::Frame(const Plan *of, int count)
+    : job({of->op_count, parts_of_frame, execute_in_frame, this}), plan(of), frames(count),
+      pitch((of->arena_bytes + 2 * VECTOR_BYTES + 4095) / 4096 * 4096) {}
+
+template <class T, class... A> static T *make(A... arguments) {  // operator new is in libstdc++
+    void *p = aligned_alloc(64, (sizeof(T) + 63) / 64 * 64);
+    return p ? new (p) T(arguments...) : nullptr;
+}
+template <class T> static void drop(T *p) {
+    p->~T();
+    free(p);
+}
+
+static double cpu_ns() {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+extern "C" {
+
+void kernels_layout(int32_t out[4]) {
+    out[0] = ABI, out[1] = sizeof(TensorSpec), out[2] = sizeof(OpSpec), out[3] = KINDS;
+}
+
+Plan *plan_new(const char *set, const TensorSpec *tensors, int count, const OpSpec *ops, int op_count, int64_t arena_bytes) {
+    Plan *plan = make<Plan>();
+    if (!plan) return nullptr;
+    plan->set = find_set(set);
+    plan->arena_bytes = arena_bytes;
+    plan->op_count = op_count;
+    plan->ops = plan->set ? plan->pool.array<Op>(op_count) : nullptr;
+    bool good = plan->ops != nullptr;
+    const auto tensor = [&](int i) { return i >= 0 && i < count ? tensors[i] : TensorSpec(); };
+    for (int i = 0; good && i < op_count; i++) {
+        Op &op = plan->ops[i];
+        op.spec = ops[i];
+        op.x = tensor(ops[i].x), op.y = tensor(ops[i].y), op.z = tensor(ops[i].z);
+        good = ops[i].kind >= 0 && ops[i].kind < KINDS && pack(*plan, op);
+        op.spec.weights = op.spec.tables = nullptr, op.spec.bias = nullptr, op.spec.positions = nullptr;
+        op.spec.right = op.spec.multiplier = op.spec.out = op.spec.factors = op.spec.more_factors = nullptr;
+    }
+    if (good) return plan;
+    drop(plan);
+    return nullptr;
+}
+void plan_free(Plan *plan) {
+    if (plan) drop(plan);
+}
+int64_t plan_bytes(const Plan *plan) { return int64_t(plan->pool.bytes()); }
+int plan_ops(const Plan *plan) { return plan->op_count; }
+
+Frame *frame_new(const Plan *plan, int frames) {
+    Frame *f = make<Frame>(plan, frames);
+    if (!f) return nullptr;
+    void *p = map_pages(size_t(f->pitch) * frames + VECTOR_BYTES, &f->mapped);
+    f->fastest = static_cast<double *>(calloc(size_t(plan->op_count) + 1, sizeof(double)));
+    if (!p || !f->fastest) {
+        unmap_pages(p, f->mapped);
+        free(f->fastest);
+        drop(f);
+        return nullptr;
+    }
+    f->arenas = static_cast<uint8_t *>(p) + VECTOR_BYTES;
+    return f;
+}
+void frame_free(Frame *f) {
+    if (!f) return;
+    f->job.retire();
+    unmap_pages(f->arenas - VECTOR_BYTES, f->mapped);
+    free(f->fastest);
+    drop(f);
+}
+void frame_run(Frame *f, const void *const *inputs, void *const *outputs, int threads) {
+    f->inputs = inputs, f->outputs = outputs, f->shared = threads > 1;
+    f->job.run(threads - 1);
+}
+void frame_profile(Frame *f, double *ns) {  // the inputs and outputs of the last call are used again
+    for (int i = 0; i < f->plan->op_count; i++) {
+        f->shared = false;
+        const double start = cpu_ns();
+        for (int k = 0; k < f->frames; k++) f->execute(i, k);
+        const double took = cpu_ns() - start;
+        if (f->fastest[i] == 0 || took < f->fastest[i]) f->fastest[i] = took;
+        ns[i] = f->fastest[i];
+    }
+}
+
+}  // extern "C"

@@ -1,0 +1,13 @@
+// The kernels of one instruction set, by kind.
+#pragma once
+#include "dense.hpp"
+#include "depthwise.hpp"
+#include "pointwise.hpp"
+#include "spatial.hpp"
+
+// V: the widest vectors; WHOLE, HALF, QUARTER: those of depthwise blocks; SMALL: for few channels.
+#define KERNEL_TABLE(V, WHOLE, HALF, QUARTER, SMALL)                                          \
+    {nullptr, nullptr, run_border, run_fill, run_widen, run_dense<V>,                         \
+     run_depthwise<WHOLE, HALF, QUARTER>, run_channelwise, run_mix<V>, run_requant,           \
+     run_eltwise, run_uniform<V, false>, run_uniform<V, true>, run_pool<V>, run_lut,          \
+     run_resize<SMALL>, run_copy}

@@ -1,0 +1,45 @@
+"""Compiled kernels against the reference: random networks and every file of the format's tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bpu_common.network import Network, Place
+from bpu_sim.engines import ReferenceEngine
+from bpu_sim.kernels.library import Library
+from bpu_sim.kernels.part import KernelPart
+from tests.engines.test_engines import feeds_of
+from tests.engines.test_random_networks import networks
+from tests.support.kernels_library import LIBRARY, SETS
+from tests.support.nets_codes import NetBuilder, mixed_network
+
+
+def compare(network: Network, library: Library, set_name: str, threads: int, seed: int) -> None:
+    """Every tensor of every BPU part, with inner ones asked for and without."""
+    feeds = feeds_of(network, seed)
+    wanted = ReferenceEngine(network).run(feeds, network.tensors)
+    for part in network.parts:
+        if part.place is not Place.BPU:
+            continue
+        runner = KernelPart(library, set_name, part, network, threads)
+        given_values = {name: wanted[name] for name in part.inputs}
+        found = runner.run(given_values)
+        assert found.keys() == set(part.outputs)
+        for name, array in (*found.items(), *runner.run(given_values, network.tensors).items()):
+            np.testing.assert_array_equal(array, wanted[name], f"{set_name}: {name}")
+
+
+@pytest.mark.parametrize("set_name", SETS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(made=networks(), threads=st.integers(1, 3))
+def test_random_networks(set_name: str, made: tuple[NetBuilder, list[str]], threads: int) -> None:
+    net, outputs = made
+    compare(net.network(outputs), LIBRARY, set_name, threads, net.seed)
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_every_kind_of_operation(set_name: str) -> None:
+    compare(mixed_network(), LIBRARY, set_name, 2, 0)
