@@ -214,8 +214,7 @@ class _Job:
         method = self.config.calibration_method.value
         self.note(f"Run calibration model with {method} calibration method.")
         calibration = calibrate(
-            self.model,
-            self.placement.tensors,
+            self.placement,
             samples,
             method,
             self.config.max_percentile,
