@@ -16,7 +16,14 @@ from bpu_host.compiler.calibrate.ranking import output_errors, relative_error
 from bpu_host.compiler.quantize import lower
 from bpu_host.compiler.rules import Placement
 from bpu_sim.engines.ort import Plans
-from tests.support.nets_quant import Net, Thresholds, all_tensors, feature_input, placed
+from tests.support.nets_quant import (
+    Net,
+    Thresholds,
+    all_tensors,
+    feature_input,
+    image_input,
+    placed,
+)
 
 SHAPE = (1, 3, 16, 16)
 
@@ -115,8 +122,6 @@ def test_relative_error_at_its_ends() -> None:
 
 def test_image_inputs_are_given_as_codes() -> None:
     """An image network: float pixels minus 128 in NCHW become int8 NHWC."""
-    from tests.support.nets_quant import image_input
-
     net = Net(1, 3, 8, 12)
     model: ir.Model = net.model(net.conv("data", 3, 4, 1))
     random = np.random.default_rng(0)
