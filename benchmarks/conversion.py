@@ -106,7 +106,7 @@ def ours(folder: Path, method: str) -> None:
     passes.original_float(model, config.inputs)
     passes.optimize(model)
     placement = rules.place(units.recognise(model, inputs))
-    calibration = calibrate(model, placement.tensors, open_samples(config, inputs), method)
+    calibration = calibrate(placement, open_samples(config, inputs), method)
     export.quantized_model(lower(placement, calibration, "effnet").network)
 
 

@@ -19,7 +19,7 @@ from tests.support.yaml_front import write
 
 
 def test_warnings_are_events(tmp_path: Path) -> None:
-    """Samples of 0..1 (the first is read twice), and a tensor that is zero for all of them."""
+    """A tensor that is zero for all samples is an event, what is odd about them are findings."""
     net = Net([1, 3, 8, 8])
     zero = net.constant(np.zeros((4, 3, 1, 1), np.float32))
     x = net.add("Relu", net.add("Conv", "data", zero, name="dead"), name="still")
@@ -46,13 +46,53 @@ def test_warnings_are_events(tmp_path: Path) -> None:
         (item,),
         calibration_method=CalibrationMethod.MAX,
     )
-    compile_model(config, told.append)
+    compiled = compile_model(config, told.append)
     warnings = [event.sentence for event in told if isinstance(event, Note) and event.warning]
-    assert [sentence for sentence in warnings if "within 0..1" in sentence] == [
-        f"{folder / name}: all pixels are within 0..1; samples should be 0..255"
-        for name in ("0.rgb", "1.rgb")
-    ]
     assert any("unexpected threshold on tensor still_out" in sentence for sentence in warnings)
+    assert [finding.subject for finding in compiled.findings] == [str(folder)] * 3
+    for finding, words in zip(
+        compiled.findings, ("1 different sample", "1.rgb is 0.rgb", "within 0..1"), strict=True
+    ):
+        assert words in finding.sentence
+    assert not any("0..1" in sentence for sentence in warnings)
+
+
+def odd_conversion(folder: Path, *flags: str) -> tuple[int, list[str], set[str]]:
+    """Exit status, lines and products of a conversion with one flat sample."""
+    net = Net([1, 3, 16, 16])
+    onnx.save(net.model(net.conv("data", (3, 8), name="first")), folder / "net.onnx")
+    (folder / "cal_f32").mkdir()
+    (folder / "cal_f32" / "0.rgb").write_bytes(bytes(4 * 3 * 16 * 16))
+    arguments = ["makertbin", "--model-type", "onnx", "-c", str(write(folder)), *flags]
+    done = CliRunner().invoke(cli, arguments)
+    target = folder / "model_output"
+    made = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    return done.exit_code, done.output.strip().splitlines(), made
+
+
+def test_findings_are_the_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, lines, made = odd_conversion(tmp_path)
+    assert code == 0
+    assert "net.bin" in made
+    start = next(i for i, line in enumerate(lines) if "about this conversion" in line)
+    assert "successfully!" in lines[start - 2]
+    assert lines[start - 1].endswith("End Model Convert")
+    assert all(" WARNING " in line for line in lines[start:])
+    assert f"{len(lines) - start - 1} warnings about this conversion" in lines[start]
+    assert any("1 different sample;" in line for line in lines[start:])
+    assert any("1 of 1 pictures (0.rgb first) have a single colour" in line for line in lines)
+
+
+def test_strict_takes_findings_for_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, lines, made = odd_conversion(tmp_path, "--strict")
+    assert code == 1
+    assert made == set()
+    errors = [line for line in lines if " ERROR " in line]
+    assert "nothing was written" in errors[0]
+    assert any("have a single colour" in line for line in errors)
+    assert lines[-1].endswith("exception in command: makertbin")
 
 
 def test_makertbin_says_why_nodes_stay_on_the_cpu(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler import passes
-from bpu_host.compiler.calibrate import calibrate
+from bpu_host.compiler.calibrate.collect import collect
 from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.passes import graph as g
 from tests.support.nets_front import Net, run
@@ -64,7 +64,7 @@ def test_inferred_sizes_are_the_computed_ones(pool: tuple[str, list[int], dict[s
     prepared = prepare(original, "net.onnx", {})
     if g.shape_of(prepared.graph.outputs[0]) != expected[0].shape:
         with pytest.raises(ModelUnsupported, match="tensor 'pool_out' has the shape"):
-            calibrate(prepared, ["pool_out"], [feeds], "max")  # type: ignore[arg-type]
+            collect(prepared, [feeds], ["pool_out"], histograms=False)  # type: ignore[arg-type]
         return
     passes.optimize(prepared)
     found = run(ir.to_proto(prepared), feeds)

@@ -125,10 +125,16 @@ def checker(
 @click.option(
     "--machine", type=MACHINE, help="The chip; wins over compiler_parameters.machine in the YAML."
 )
-def makertbin(config: Path, model_type: str, machine: str | None) -> None:  # fmt: skip
+@click.option(
+    "--strict", is_flag=True, help="Warnings about the conversion are errors: write nothing then."
+)
+def makertbin(
+    config: Path, model_type: str, machine: str | None, strict: bool
+) -> None:  # fmt: skip
     """Convert a float model into a `.bin` for the board.
 
-    Writes <prefix>.bin and four ONNX models into working_dir.
+    Writes <prefix>.bin and four ONNX models into working_dir. Warnings about the
+    samples and the result are shown last.
 
     \b
     Example:
@@ -141,7 +147,7 @@ def makertbin(config: Path, model_type: str, machine: str | None) -> None:  # fm
 
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        mapper_commands.make(config, machine, progress)
+        mapper_commands.make(config, machine, strict, progress)
 
     sys.exit(_guarded("makertbin", run))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
 from bpu_host.compiler.estimate_text import estimate_json, estimate_text
+from bpu_host.compiler.findings import Finding, counted
 from bpu_host.compiler.frontend import FloatModel, read
 from bpu_host.compiler.products import ProductNames
 from bpu_host.compiler.report import (
@@ -114,8 +115,11 @@ def _log_reasons(reasons: str) -> None:
         logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
-def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled:
-    """`hb_mapper makertbin`: everything, from a YAML file; `machine` wins over the file's."""
+def make(config_file: Path, machine: str | None, strict: bool, progress: Progress) -> Compiled:
+    """`hb_mapper makertbin`: everything, from a YAML file; `machine` wins over the file's.
+
+    With `strict` a conversion with findings fails.
+    """
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
@@ -140,7 +144,7 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
             item.source.value,
         )
     with EventLog(progress) as events:
-        compiled = compile_model(config, events)
+        compiled = compile_model(config, events, strict=strict)
     for estimate in compiled.estimate.parts:
         logger.info(
             "%s: FPS=%.2f, latency = %.1f us, DDR = %d bytes",
@@ -157,7 +161,14 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
         logger.info("%s, %d bytes", path, path.stat().st_size)
     logger.info("%s", estimate_text(compiled.estimate, config.optimize_level))
     logger.info("Convert to runtime bin file successfully!")
-    for finding in compiled.findings:
-        logger.warning("%s", finding)
     logger.info("End Model Convert")
+    _log_findings(compiled.findings)
     return compiled
+
+
+def _log_findings(findings: Sequence[Finding]) -> None:
+    """The warnings, as the last thing on the screen."""
+    if findings:
+        logger.warning("%s about this conversion (errors with --strict):", counted(findings))
+    for finding in findings:
+        logger.warning("%s", finding)

@@ -21,10 +21,11 @@ from bpu_common.tensor import ModelInput
 from bpu_host.compiler import emit, export, passes, report, rules, units
 from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
+from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.estimate import ModelEstimate, estimate
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
-from bpu_host.compiler.findings import Finding
+from bpu_host.compiler.findings import Finding, refuse
 from bpu_host.compiler.frontend import FloatModel, prepare, read
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
@@ -74,12 +75,13 @@ def compile_model(
     *,
     source: FloatModel | None = None,
     measure: bool = True,
+    strict: bool = False,
 ) -> Compiled:
     """Convert a float model; all products appear together, or none.
 
     `source` is the configuration's model, if it was read already. Without any `cal_data_dir` one
     sample of noise calibrates it (what the checker does). Without `measure` the similarities stay
-    unknown, which saves a run of both models.
+    unknown, which saves a run of both models. With `strict` a conversion with findings fails.
 
     Raises:
         BpuError: of the stage that failed; nothing is left behind.
@@ -110,6 +112,8 @@ def compile_model(
             model = job.emit(network, plans, nodes, facts)
             products.add(names.board, container.dump((model,)))
             cost = job.estimate(model)
+        if strict:
+            refuse(job.findings)
         files = products.publish()
     return Compiled(
         model,
@@ -202,13 +206,12 @@ class _Job:
 
     def calibrate(self) -> tuple[Calibration, SampleSet]:
         """Thresholds from the configured samples."""
-        samples = open_samples(self.config, self.inputs, self.tell)
+        samples = open_samples(self.config, self.inputs)
         self.note(f"There are {len(samples)} samples in the calibration data set.")
         method = self.config.calibration_method.value
         self.note(f"Run calibration model with {method} calibration method.")
         calibration = calibrate(
-            self.model,
-            self.placement.tensors,
+            self.placement,
             samples,
             method,
             self.config.max_percentile,
@@ -216,6 +219,7 @@ class _Job:
         )
         if method == "default":
             self.note(f"Select {calibration.method} method.")
+        self.findings += (*doubts(self.config), *samples.findings(), *calibration.findings)
         return calibration, samples
 
     def quantize(self, calibration: Calibration) -> Network:

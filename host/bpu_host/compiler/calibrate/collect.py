@@ -22,6 +22,9 @@ PASS_LIMIT_BYTES = 192 << 20
 OVERLAP_LIMIT_BYTES = 64 << 20
 """Up to this size statistics run beside the next sample's inference, with two sets in memory."""
 
+KEPT_VALUES = 1 << 18
+"""Values of an output that are kept of one sample."""
+
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
@@ -33,15 +36,17 @@ class Statistics:
     Attributes:
         highest: greatest magnitude by tensor name.
         histograms: by tensor name; empty if only the maximum was asked for.
-        first_outputs: the model's outputs for the first sample.
+        kept: some samples with the model's outputs for them, in order.
+        samples: number of samples seen.
+        keeping: the positions of the samples to be kept.
         digest: SHA-256 over all samples in order.
     """
 
     highest: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, MagnitudeHistogram] = field(default_factory=dict)
-    first_outputs: list[AnyArray] = field(default_factory=list)
-    first_sample: Sample = field(default_factory=dict)
+    kept: list[tuple[Sample, dict[str, AnyArray]]] = field(default_factory=list)
     samples: int = 0
+    keeping: frozenset[int] = frozenset()
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
 
@@ -51,20 +56,37 @@ def collect(
     tensors: Sequence[str],
     *,
     histograms: bool,
+    keep: int = 0,
     progress: Progress | None = None,
 ) -> Statistics:
     """Run all samples and note the statistics of `tensors`.
 
+    Args:
+        keep: how many samples to keep with their outputs, spread evenly over the set; outputs are
+            thinned out (`thinned`).
+
     Raises:
         CalibrationError: no samples, a sample the graph refuses, values that are not finite.
     """
-    found = Statistics()
+    found = Statistics(keeping=_spread(len(samples), keep))
     found.histograms = {name: MagnitudeHistogram() for name in tensors} if histograms else {}
     found.highest = dict.fromkeys(tensors, 0.0)
     groups = _passes(model, tensors)
     for position, group in enumerate(groups):
         _one_pass(model, samples, group, found, _scaled(progress, position, len(groups)))
     return found
+
+
+def _spread(total: int, count: int) -> frozenset[int]:
+    """Up to `count` positions of `total`, as far apart as can be; the first is one of them."""
+    return frozenset(index * total // count for index in range(count))
+
+
+def thinned(array: AnyArray) -> AnyArray:
+    """All values of an output in a row, of large ones every n-th: at most KEPT_VALUES."""
+    step = -(-array.size // KEPT_VALUES)
+    flat = array.reshape(-1)
+    return flat if step <= 1 else flat[:: step | 1].copy()  # odd: not the same columns all the time
 
 
 def _scaled(progress: Progress | None, position: int, passes: int) -> Progress:
@@ -121,9 +143,9 @@ def _one_pass(
             arrays = _run(runner, sample, count)
             if count == 1:
                 _check_shapes(model, arrays)
-            if count == 1 and first_pass:
-                found.first_sample = sample
-                found.first_outputs = [arrays[value.name or ""] for value in model.graph.outputs]
+            if first_pass and count - 1 in found.keeping:
+                outputs = (value.name or "" for value in model.graph.outputs)
+                found.kept.append((sample, {name: thinned(arrays[name]) for name in outputs}))
             if pending is not None:
                 pending.result()
                 progress(count - 1, len(samples))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bpu_common.tensor import F32, F64, I64
+from bpu_common.tensor import F32, F64, I64, INT8_MAX
 
 BINS_PER_OCTAVE = 2048
 OCTAVES = 12
@@ -34,6 +34,18 @@ def _linear_index() -> I64:
 
 
 _LINEAR_INDEX = _linear_index()
+
+
+def _centres() -> F64:
+    """The middle of each bin, in units of the top octave's power of two; bin 0 counts as zero."""
+    index = np.arange(_BINS)
+    octave, step = index // BINS_PER_OCTAVE, index % BINS_PER_OCTAVE
+    middle: F64 = np.exp2(octave - (OCTAVES - 1.0)) * (1 + (step + 0.5) / BINS_PER_OCTAVE)
+    middle[0] = 0.0
+    return middle
+
+
+_CENTRES = _centres()
 
 
 class MagnitudeHistogram:
@@ -100,6 +112,23 @@ class MagnitudeHistogram:
         octave, step = divmod(position + 1, BINS_PER_OCTAVE)
         exponent = self._top - _EXPONENT_BIAS - (OCTAVES - 1) + octave
         return float(np.exp2(float(exponent)) * (1 + step / BINS_PER_OCTAVE))
+
+    def error_bounds(self, threshold: float) -> tuple[float, float]:
+        """Bounds of the root of the summed squared error of 8-bit codes with this threshold.
+
+        A value's error is its distance from the nearest of 0, 1, ..., 127 steps of threshold / 127.
+        It changes by no more than the value does, and a value lies within 1 / 4096 of its bin's
+        middle. Left out are the values of bin 0, which no threshold codes worse than the greatest
+        value does: they are below half of its step.
+        """
+        used = np.flatnonzero(self._counts)
+        counts = self._counts[used].astype(np.float64)
+        values = _CENTRES[used] * np.exp2(float(self._top - _EXPONENT_BIAS))
+        step = threshold / INT8_MAX
+        errors = values - step * np.minimum(np.rint(values / step), INT8_MAX)
+        found = float(np.sqrt(counts @ errors**2))
+        doubt = float(np.sqrt(counts @ values**2)) / (2 * BINS_PER_OCTAVE)
+        return max(found - doubt, 0.0), found + doubt
 
     def linear(self) -> tuple[F64, float]:
         """(counts of equal bins from 0 to the greatest value, bin width)."""

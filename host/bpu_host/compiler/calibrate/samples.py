@@ -20,8 +20,9 @@ import numpy as np
 from bpu_common.errors import CalibrationError
 from bpu_common.image import encode_rgb, network_input
 from bpu_common.tensor import F32, I8, U8, AnyArray, DType, InputType, Layout, ModelInput
+from bpu_host.compiler.calibrate.watch import Watch, sample_findings
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
-from bpu_host.compiler.events import Note, OnEvent, ignore
+from bpu_host.compiler.findings import Finding
 
 FLOAT_FOLDER_SUFFIX = "_f32"
 RANDOM_SEED = 20210421
@@ -47,17 +48,19 @@ class _Folder:
     files: tuple[Path, ...]
     dtype: DType
     pictures: bool
-    on_event: OnEvent
+    watch: Watch
 
     def read(self, index: int) -> F32:
         path = self.files[index]
         pixels = self._read_picture(path) if self.pictures else self._read_raw(path)
+        if not np.isfinite(pixels).all():
+            raise CalibrationError("holds values that are not finite", where=str(path))
         if not self.config.rt_type.is_image:
-            values = pixels.astype(np.float32)
-            if not np.isfinite(values).all():
-                raise CalibrationError("holds values that are not finite", where=str(path))
-            return values
-        return to_network(_to_bytes(pixels, path, self.on_event), self.config, self.target)
+            self.watch.look(index, pixels, None)
+            return pixels.astype(np.float32)
+        codes = _to_bytes(pixels, path)
+        self.watch.look(index, pixels, 3 if self.config.train_layout is Layout.NHWC else 1)
+        return to_network(codes, self.config, self.target)
 
     def _read_picture(self, path: Path) -> U8:
         # Here, because skimage costs half a second to import and raw samples do not need it.
@@ -93,6 +96,10 @@ class FolderSamples:
         for index in range(len(self)):
             yield {folder.config.name: folder.read(index) for folder in self.folders}
 
+    def findings(self) -> tuple[Finding, ...]:
+        """What is odd about the samples that were read."""
+        return sample_findings([folder.watch for folder in self.folders])
+
 
 @dataclass(frozen=True, slots=True)
 class RandomSample:
@@ -114,14 +121,17 @@ class RandomSample:
                 sample[config.name] = random.standard_normal(config.shape, dtype=np.float32)
         yield sample
 
+    def findings(self) -> tuple[Finding, ...]:
+        """None: nobody takes its thresholds for more than they are."""
+        return ()
+
 
 def open_samples(
-    config: CompileConfig, inputs: tuple[ModelInput, ...], on_event: OnEvent = ignore
-) -> SampleSet:
+    config: CompileConfig, inputs: tuple[ModelInput, ...]
+) -> FolderSamples | RandomSample:
     """The calibration samples of a configuration whose inputs are resolved.
 
-    Without any `cal_data_dir` the result is one sample of noise. `on_event` hears of samples that
-    look wrong, each time they are read.
+    Without any `cal_data_dir` the result is one sample of noise.
 
     Raises:
         CalibrationError: a folder that is missing or empty, folders with different numbers of
@@ -131,7 +141,7 @@ def open_samples(
     pairs = tuple((item, targets[item.name]) for item in config.inputs)
     if all(item.cal_data_dir is None for item in config.inputs):
         return RandomSample(pairs)
-    folders = tuple(_open_folder(*pair, config.preprocess_on, on_event) for pair in pairs)
+    folders = tuple(_open_folder(*pair, config.preprocess_on) for pair in pairs)
     first = folders[0]
     for other in folders[1:]:
         if len(other.files) != len(first.files):
@@ -144,9 +154,7 @@ def open_samples(
     return FolderSamples(folders)
 
 
-def _open_folder(
-    config: InputConfig, target: ModelInput, pictures: bool, on_event: OnEvent
-) -> _Folder:
+def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Folder:
     folder = config.cal_data_dir
     if folder is None:
         raise CalibrationError(
@@ -172,7 +180,7 @@ def _open_folder(
             where=str(folder),
             hint="set preprocess_on: False and give float32 files",
         )
-    return _Folder(config, target, files, config.cal_data_type, pictures, on_event)
+    return _Folder(config, target, files, config.cal_data_type, pictures, Watch(files))
 
 
 def _size_hint(found: int, elements: int, dtype: DType) -> str:
@@ -186,22 +194,17 @@ def _size_hint(found: int, elements: int, dtype: DType) -> str:
     return "raw files hold one sample each without header, in the shape of the float model's input"
 
 
-def _to_bytes(pixels: AnyArray, path: Path, on_event: OnEvent) -> U8:
+def _to_bytes(pixels: AnyArray, path: Path) -> U8:
     """Training pixels as bytes; float files hold 0..255 too."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     values = pixels.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise CalibrationError("holds values that are not finite", where=str(path))
     if values.min() < -0.5 or values.max() > 255.5:
         raise CalibrationError(
             f"holds pixels from {values.min():.4g} to {values.max():.4g}, not 0 to 255",
             where=str(path),
             hint="samples are pixels before mean and scale; those are part of the model",
         )
-    if values.max() <= 1.0 and values.any():
-        sentence = f"{path}: all pixels are within 0..1; samples should be 0..255"
-        on_event(Note(sentence, warning=True))
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import onnx_ir as ir
+import numpy as np
 
 from bpu_common.errors import UsageError
 from bpu_host.compiler.calibrate.collect import Progress, Statistics, collect
-from bpu_host.compiler.calibrate.kl import best_bin_count
+from bpu_host.compiler.calibrate.inner import with_inner_means
+from bpu_host.compiler.calibrate.methods import by_divergence, by_quantile, guarded, losses
+from bpu_host.compiler.calibrate.ranking import output_errors
 from bpu_host.compiler.calibrate.samples import SampleSet
-from bpu_host.compiler.calibrate.trial import Trial
+from bpu_host.compiler.findings import Finding
+from bpu_host.compiler.rules import Placement
 
 logger = logging.getLogger(__name__)
 
 METHODS = ("max", "kl", "default")
 DEFAULT_PERCENTILE = 0.99995
 """The percentile `default` tries (docs/conversion.md "Calibration")."""
+RANKED_SAMPLES = 8
+"""Samples on which `default` compares its candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Calibration:
         method: `max`, `max-percentile:percentile=p` or `kl`: what was chosen.
         samples: number of samples seen.
         samples_sha256: digest of these samples.
-        candidates: for `default`, each candidate's cosine of the first sample's output.
+        candidates: for `default`, each candidate's mean relative error of the outputs.
+        findings: warnings about thresholds that the user asked for.
     """
 
     thresholds: dict[str, float]
@@ -38,24 +43,24 @@ class Calibration:
     samples: int
     samples_sha256: str = ""
     candidates: tuple[tuple[str, float], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def calibrate(
-    model: ir.Model,
-    tensors: Sequence[str],
+    placement: Placement,
     samples: SampleSet,
     method: str,
     percentile: float = 1.0,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Thresholds of float tensors of the optimized graph, from one pass of the samples.
+    """Thresholds of the float tensors whose range matters, from one pass of the samples.
 
     `max` takes the greatest magnitude, or with `percentile` < 1 that quantile of the magnitudes;
-    `kl` the threshold of least divergence; `default` the one of `max`, `max` with percentile
-    0.99995 and `kl` whose quantized outputs are nearest to the float ones on the first sample.
+    `kl` the threshold of least divergence where that is no worse for the tensor than the greatest
+    magnitude; `default` the one of `max`, percentile 0.99995 (guarded like `kl`) and `kl` whose
+    quantized network has the least relative error of its outputs, on 8 samples.
 
     Args:
-        tensors: names of those whose range matters (`rules.Placement.tensors`).
         progress: called with (samples done, samples in all).
 
     Raises:
@@ -66,49 +71,51 @@ def calibrate(
         raise UsageError(f"unknown calibration method '{method}': use one of {', '.join(METHODS)}")
     if not 0.0 < percentile <= 1.0:
         raise UsageError(f"max_percentile is {percentile}; it must be above 0 and at most 1")
-    exact = method == "max" and percentile >= 1.0
-    found = collect(model, samples, tensors, histograms=not exact, progress=progress)
+    model, inner = with_inner_means(placement.plan.model, placement.all_units)
+    found = collect(
+        model,
+        samples,
+        (*placement.tensors, *inner),
+        histograms=method != "max" or percentile < 1.0,
+        keep=RANKED_SAMPLES if method == "default" else 0,
+        progress=progress,
+    )
     seen = found.samples, found.digest.hexdigest()
     if method == "max":
-        return Calibration(_quantiles(found, percentile), _max_name(percentile), *seen)
+        thresholds = by_quantile(found, percentile)
+        findings = losses(found, thresholds, percentile)
+        return Calibration(thresholds, _max_name(percentile), *seen, findings=findings)
     if method == "kl":
-        return Calibration(_kl(found), "kl", *seen)
-    thresholds, best, cosines = _choose(model, found)
-    return Calibration(thresholds, best, *seen, tuple(cosines.items()))
+        return Calibration(guarded(found, by_divergence(found)), "kl", *seen)
+    thresholds, best, errors = _choose(placement, found)
+    return Calibration(thresholds, best, *seen, tuple(errors.items()))
 
 
-def _choose(model: ir.Model, found: Statistics) -> tuple[dict[str, float], str, dict[str, float]]:
-    """The best thresholds, the name of the method that gave them, the cosine of each method."""
+def _choose(
+    placement: Placement, found: Statistics
+) -> tuple[dict[str, float], str, dict[str, float]]:
+    """The best thresholds, the name of the method that gave them, the error of each method.
+
+    Of equally good methods the first one wins.
+    """
     candidates = {
-        "max": _quantiles(found, 1.0),
-        _max_name(DEFAULT_PERCENTILE): _quantiles(found, DEFAULT_PERCENTILE),
-        "kl": _kl(found),
+        "max": dict(found.highest),
+        _max_name(DEFAULT_PERCENTILE): guarded(found, by_quantile(found, DEFAULT_PERCENTILE)),
+        "kl": guarded(found, by_divergence(found)),
     }
-    trial = Trial(model, found.first_sample, found.first_outputs, found.highest)
-    cosines = {name: trial.cosine(thresholds) for name, thresholds in candidates.items()}
-    for name, value in cosines.items():
-        logger.debug("calibration method %s: output cosine %.6f", name, value)
-    best = max(cosines, key=lambda name: cosines[name])
+    errors: dict[str, float] = {}
+    for name, thresholds in candidates.items():
+        twin = next((other for other in errors if candidates[other] == thresholds), None)
+        if twin is None:
+            outputs = output_errors(placement, thresholds, found.kept)
+            errors[name] = float(np.mean(list(outputs.values())))
+        else:
+            errors[name] = errors[twin]
+        logger.debug("calibration method %s: relative error %.6g", name, errors[name])
+    best = min(errors, key=lambda name: errors[name])
     logger.debug("Select %s method.", best)
-    return candidates[best], best, cosines
+    return candidates[best], best, errors
 
 
 def _max_name(percentile: float) -> str:
     return "max" if percentile >= 1.0 else f"max-percentile:percentile={percentile:g}"
-
-
-def _quantiles(found: Statistics, percentile: float) -> dict[str, float]:
-    if percentile >= 1.0:
-        return dict(found.highest)
-    return {name: item.quantile(percentile) for name, item in found.histograms.items()}
-
-
-def _kl(found: Statistics) -> dict[str, float]:
-    thresholds: dict[str, float] = {}
-    for name, item in found.histograms.items():
-        if item.highest <= 0:
-            thresholds[name] = 0.0
-            continue
-        counts, width = item.linear()
-        thresholds[name] = min(best_bin_count(counts) * width, item.highest)
-    return thresholds

@@ -33,6 +33,7 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     """ONNX bytes: `<t>_HzCalibration` nodes quantize and dequantize activations and weights.
 
     Every consumer of a calibrated tensor `t` reads `<t>_calibrated`; graph outputs stay float.
+    Thresholds of tensors that the float graph does not hold are left out.
     """
     proto: onnx.ModelProto = ir.serde.serialize_model(model)
     graph = proto.graph
@@ -45,8 +46,9 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     }
     made = Emitter()
     renamed: dict[str, str] = {}
+    held = {each.name for each in graph.input} | {y for node in graph.node for y in node.output}
     for name, threshold in calibration.thresholds.items():
-        if threshold > 0:
+        if threshold > 0 and name in held:
             renamed[name] = _add_calibration(made, name, np.array([threshold]), weight=False)
     for name, array in weights.items():
         renamed[name] = _add_calibration(made, name, _channel_thresholds(array), weight=True)
