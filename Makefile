@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-PACKAGES := bpu_common bpu_sim bpu_board bpu_host
+PACKAGES := bpu_common bpu_sim bpu_board bpu_host openbpu
 export GRPC_ENABLE_FORK_SUPPORT := 0
 
 .PHONY: help setup demo test test-system chaos lint type proto bench docs wheels clean lock

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bpu_common.perf import InferResult
+    from bpu_common.pictures import Fit
 
 _EXAMPLES = """\b
 Examples:
@@ -37,7 +38,7 @@ _MAX_NAME = 200
 @core_options
 @click.option(
     "--fit",
-    type=click.Choice(["stretch", "crop"]),
+    type=click.Choice(["stretch", "crop", "letterbox"]),
     default="stretch",
     show_default=True,
     help="How a picture of another size becomes the input's.",
@@ -55,7 +56,7 @@ def command(
     address: str,
     core_id: int,
     priority: int,
-    fit: str,
+    fit: Fit,
     timeout: float | None,
     output: str | None,
     as_json: bool,
@@ -73,13 +74,13 @@ def command(
 
     folder = Path(output) if output is not None else None
     with connect(address) as board:
-        frames = frames_of(board.model(model), inputs, crop=fit == "crop")
+        frames = frames_of(board.model(model), inputs, fit=fit)
         if folder is not None:
             _make(folder)
         line = ProgressLine("running", "frames", quiet=as_json or len(frames) < 10)
         for index, frame in enumerate(frames):
             result = board.infer(
-                model, frame.arrays(), core_id=core_id, priority=priority, timeout=timeout
+                model, frame.arrays(), core_id=core_id, priority=priority, timeout_s=timeout
             )
             saved = [] if folder is None else _save(result, folder, f"{frame.name}")
             if as_json:
