@@ -15,9 +15,10 @@ from bpu_common.errors import UsageError
 from bpu_common.perf import DEFAULT_FRAME_COUNT, MAX_THREADS, PerfRequest
 from bpu_common.pictures import Fit
 from bpu_common.task import CORE_ANY, PRIORITY_LOWEST
+from bpu_common.words import counted
 from bpu_host.client import connect, default_board
 from openbpu.inputs import Frame, Given, frame_inputs
-from openbpu.results import Measured, Result, counted
+from openbpu.results import Measured, Result
 
 CONNECT_S = 10.0
 IN_FLIGHT = 8

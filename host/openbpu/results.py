@@ -11,6 +11,7 @@ import numpy as np
 from bpu_common.errors import UsageError
 from bpu_common.perf import PerfResult
 from bpu_common.tensor import AnyArray
+from bpu_common.words import counted
 
 SIMULATED = "simulated"
 
@@ -135,11 +136,6 @@ class Measured:
             [f"core {i} busy", f"{100 * share:.1f} %"] for i, share in enumerate(self.core_busy)
         ]
         return html_table(repr(self), ["latency", ""], rows)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 frame`, `2 frames`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def form(array: AnyArray) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bpu_common.errors import BpuError, DeployError
+from bpu_common.words import counted
 from bpu_host.boards.bundle import fetch_bundle
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.boards.probe import Facts, run_json
@@ -205,7 +206,7 @@ def _send(
     if not missing:
         return
     size_bytes = sum(path.stat().st_size for path in missing)
-    report(f"sending {len(missing)} wheels ({size_bytes / 1e6:.1f} MB)")
+    report(f"sending {counted(len(missing), 'wheel')} ({size_bytes / 1e6:.1f} MB)")
     for path in missing:
         target = shlex.quote(f"{wheels}/{path.name}")
         script = f"umask 077; cat > {target}.part && mv -f {target}.part {target}"

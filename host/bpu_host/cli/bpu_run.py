@@ -11,6 +11,7 @@ from bpu_host.cli.bpu_options import (
     board_option,
     core_options,
     json_option,
+    model_argument,
     print_json,
 )
 
@@ -24,6 +25,7 @@ _EXAMPLES = """\b
 Examples:
   bpu run net photo.jpg --board unix:/run/bpu/agent.sock
   bpu run net photos/ --board 127.0.0.1:50551 --output results --json
+  bpu run net photo.jpg --fit letterbox --labels imagenet.txt
   bpu run two_inputs left.bin right.npy --board 127.0.0.1:50551
 """
 _BEST = 5
@@ -32,8 +34,8 @@ _MAX_NAME = 200
 
 
 @click.command("run", epilog=_EXAMPLES)
-@click.argument("model")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_argument
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(), metavar="INPUT...")
 @board_option
 @core_options
 @click.option(
@@ -44,6 +46,12 @@ _MAX_NAME = 200
     help="How a picture of another size becomes the input's.",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per frame.")
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Names of the values of an output, a line each.",
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False),
@@ -58,14 +66,15 @@ def command(
     priority: int,
     fit: Fit,
     timeout: float | None,
+    labels: str | None,
     output: str | None,
     as_json: bool,
 ) -> None:
     """Run MODEL on a board.
 
-    INPUT is a picture (.jpg, .png: converted to what the input takes), a .npy array, a raw .bin
-    file, or a folder of these. A model with one input runs once per file; one with several inputs
-    takes one INPUT for each, in order.
+    INPUT is a picture (JPEG, PNG, BMP or WEBP: converted to what the input takes), a .npy array, a
+    raw .bin file, or a folder of these. A model with one input runs once per file; one with several
+    inputs takes one INPUT for each, in order.
     """
     from pathlib import Path
 
@@ -73,6 +82,7 @@ def command(
     from bpu_host.remote.inputs import frames_of
 
     folder = Path(output) if output is not None else None
+    names = _labels(Path(labels)) if labels is not None else []
     with connect(address) as board:
         frames = frames_of(board.model(model), inputs, fit=fit)
         if folder is not None:
@@ -84,11 +94,26 @@ def command(
             )
             saved = [] if folder is None else _save(result, folder, f"{frame.name}")
             if as_json:
-                print_json(_to_json(frame.name, result, saved))
+                print_json(_to_json(frame.name, result, saved, names))
             else:
-                _show(frame.name, result, saved)
+                _show(frame.name, result, saved, names)
             line.update(index + 1, len(frames))
         line.close()
+
+
+def _labels(path: Path) -> list[str]:
+    """The lines of a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    from bpu_common.errors import UsageError
+
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"cannot read the labels: {reason}", where=str(path)) from None
 
 
 def _make(folder: Path) -> None:
@@ -126,7 +151,7 @@ def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
     return saved
 
 
-def _show(name: str, result: InferResult, saved: list[str]) -> None:
+def _show(name: str, result: InferResult, saved: list[str], labels: list[str]) -> None:
     late = ", late" if result.late else ""
     click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on the device{late}")
     for output, array in result.outputs.items():
@@ -135,13 +160,16 @@ def _show(name: str, result: InferResult, saved: list[str]) -> None:
         if _is_vector(array.shape):
             values = array.reshape(-1)
             best = values.argsort()[::-1][:_BEST]
-            text += ", largest " + ", ".join(f"[{i}] {values[i]:g}" for i in best)
+            named = labels if len(labels) == values.size else [f"[{i}]" for i in range(values.size)]
+            text += ", largest " + ", ".join(f"{named[i]} {values[i]:g}" for i in best)
         click.echo(text)
     for path in saved:
         click.echo(f"  written {path}")
 
 
-def _to_json(name: str, result: InferResult, saved: list[str]) -> dict[str, object]:
+def _to_json(
+    name: str, result: InferResult, saved: list[str], labels: list[str]
+) -> dict[str, object]:
     return {
         "input": name,
         "model": result.model,
@@ -154,6 +182,7 @@ def _to_json(name: str, result: InferResult, saved: list[str]) -> dict[str, obje
                 "shape": list(array.shape),
                 "dtype": str(array.dtype),
                 **({"values": array.reshape(-1).tolist()} if _is_vector(array.shape) else {}),
+                **({"labels": labels} if labels and len(labels) == array.size else {}),
             }
             for output, array in result.outputs.items()
         ],

@@ -50,8 +50,8 @@ class _Upload:
 
     def run(self) -> DeployResult:
         state = self._client.deploy(self._header(0), timeout_s=_QUERY_TIMEOUT_S)
-        self._report(state.offset_bytes, self._size_bytes)
         if not state.complete:
+            self._report(state.offset_bytes, self._size_bytes)
             header = self._header(state.offset_bytes)
             state = self._client.deploy(header, self._chunks(state.offset_bytes))
         if not state.complete:
