@@ -25,8 +25,9 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	fi
 	touch $@
 
-demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=)
-	$(PY) demo/run.py $(if $(MODEL),--model "$(MODEL)") $(if $(IMAGE),--image "$(IMAGE)") $(DEMO_ARGS)
+demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=, SIZE=, TYPE=)
+	$(PY) demo/run.py $(if $(MODEL),--model "$(MODEL)") $(if $(IMAGE),--image "$(IMAGE)") \
+	  $(if $(SIZE),--size "$(SIZE)") $(if $(TYPE),--train-type "$(TYPE)") $(DEMO_ARGS)
 
 test: setup ## every test that needs only Python packages
 	$(PY) -m pytest -n 2 --dist loadfile -m "not system" tests

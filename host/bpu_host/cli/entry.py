@@ -26,13 +26,12 @@ def bpud() -> int:
     return main()
 
 
-def hb_mapper() -> int:
+def hb_mapper() -> None:
     """`hb_mapper`."""
-    if _answered("hb_mapper"):
-        return 0
-    from bpu_host.cli.hb_mapper import main
+    if not _answered("hb_mapper"):
+        from bpu_host.cli.hb_mapper import main
 
-    main()
+        main()
 
 
 def _answered(program: str) -> bool:
