@@ -62,7 +62,7 @@ def _show(line: str, words: tuple[str, ...]) -> None:
     """A line that is wanted; progress stays on one line of a terminal."""
     moving = sys.stdout.isatty()
     if PROGRESS in line and " of " in line:
-        end = "\r" if moving else "\n"
-        print(f"    {line.split(' INFO ')[-1]:<60}", end=end, flush=True)
+        text = "    " + line.split(" INFO ")[-1]
+        print(f"{text:<70}\r" if moving else f"{text}\n", end="", flush=True)
     elif not words or any(word in line for word in (*words, *FAULTS)):
         print("    " + line, flush=True)

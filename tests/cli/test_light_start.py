@@ -1,14 +1,16 @@
-"""`--version` and `--help` answer at once: nothing heavy is imported for them."""
+"""`--version`, `--help` and mistakes in a YAML are answered at once: nothing heavy is imported."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bpu_common import __version__
 
+COMPILER = {"onnx", "onnx_ir", "onnxruntime", "numpy", "PIL", "skimage", "scipy", "sympy", "grpc"}
 SCRIPT = """
 import sys
 from bpu_host.cli.hb_mapper import cli
@@ -16,9 +18,20 @@ try:
     cli(sys.argv[1:], prog_name="hb_mapper")
 except SystemExit:
     pass
-heavy = {"onnx", "onnx_ir", "onnxruntime", "numpy", "pydantic", "PIL", "yaml", "skimage", "grpc"}
-sys.exit(f"loaded {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
+loaded = sorted({heavy} & set(sys.modules))
+sys.exit(str(loaded) if loaded else 0)
 """
+
+
+def begin(folder: Path, heavy: set[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command; its status is 0 if it imported nothing of `heavy`."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(heavy=heavy), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,9 +44,15 @@ sys.exit(f"loaded {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0
         (["caldata", "--help"], "Example"),
     ],
 )
-def test_nothing_heavy_is_imported(arguments: list[str], expected: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False
-    )
+def test_nothing_heavy_is_imported(tmp_path: Path, arguments: list[str], expected: str) -> None:
+    done = begin(tmp_path, COMPILER | {"pydantic", "yaml"}, *arguments)
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
+
+
+def test_a_mistake_in_a_yaml_is_told_without_the_compiler(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text("model_parameters:\n  onnx_modle: 'net.onnx'\n")
+    arguments = ("makertbin", "--model-type", "onnx", "--config", "net.yaml")
+    done = begin(tmp_path, COMPILER, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "net.yaml:2:3: model_parameters.onnx_modle: unknown key" in done.stdout

@@ -1,27 +1,25 @@
-"""What `hb_mapper checker` and `hb_mapper makertbin` do, once the command line is read."""
+"""What `hb_mapper checker` and `hb_mapper makertbin` do, once the command line is read.
+
+The compiler takes seconds to import: it is not, before the configuration is known to be right.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
 from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
-from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
-from bpu_host.compiler.frontend import FloatModel, read
-from bpu_host.compiler.products import ProductNames
-from bpu_host.compiler.report import (
-    checker_table,
-    cpu_groups,
-    cpu_reasons,
-    node_table,
-    output_table,
-)
+
+if TYPE_CHECKING:
+    from bpu_host.compiler.api import Compiled
+    from bpu_host.compiler.frontend import FloatModel
 
 CHECK_FOLDER = Path(".hb_check")
 CAFFE_SENTENCE = (
@@ -33,6 +31,11 @@ def check(
     model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
 ) -> None:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.frontend import read
+    from bpu_host.compiler.products import ProductNames
+    from bpu_host.compiler.report import checker_table, cpu_reasons
+
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
     logger.info("Model type: onnx")
@@ -115,6 +118,9 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
             item.rt_type.value,
             item.source.value,
         )
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.report import cpu_groups, node_table, output_table
+
     with EventLog(progress) as events:
         compiled = compile_model(config, events)
     for estimate in compiled.estimates:
