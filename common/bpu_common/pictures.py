@@ -62,7 +62,7 @@ _FACTORS = {"L;2": 85, "L;4": 17}
 _quiet = threading.Lock()
 
 
-def read_picture(path: Path) -> U8:
+def read_picture(path: str | Path) -> U8:
     """The pixels of a picture file, by the rules above.
 
     Returns:
@@ -72,6 +72,7 @@ def read_picture(path: Path) -> U8:
         InputError: missing, no picture of these formats, damaged or too large; `where` is the file.
         UsageError: Pillow is not installed.
     """
+    path = Path(path)
     image = _pillow(path)
     with _told(str(path)):
         if path.exists() and not path.is_file():

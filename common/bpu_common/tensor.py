@@ -29,6 +29,7 @@ else:
 
         return getattr(arrays, name)
 
+
 INT8_MAX = 127
 
 DDR_WIDTH_ALIGN = 16

@@ -19,7 +19,7 @@ from tests.support.agent_remote import Agent
 from tests.support.nets_front import classifier
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("python-api",)
+PAGES = ("your-model", "migration", "calibration", "cpu-operators", "faq", "python-api")
 SIZE = 32
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _YAML_NAME = re.compile(r"# (\S+\.yaml)\n")
