@@ -64,7 +64,7 @@ class Converted:
     def __repr__(self) -> str:
         nodes, warnings = self._nodes(), len(self.warnings)
         return (
-            f"{self.path}: {nodes['BPU']} nodes on the BPU, {nodes['CPU']} on the CPU; cosine "
+            f"{self.path.name}: {nodes['BPU']} nodes on the BPU, {nodes['CPU']} on the CPU; cosine "
             f"{', '.join(f'{name} {cosine:.4f}' for name, cosine in self.cosines.items())}"
             + (f"; warnings: {warnings}" if warnings else "")
         )
@@ -75,7 +75,7 @@ class Converted:
         rows += [[f"cosine of {name}", f"{cosine:.4f}"] for name, cosine in self.cosines.items()]
         rows += [["a frame alone (simulated)", f"{self.model.latency_us / 1e3:.3f} ms"]]
         rows += [["warning", text] for text in self.warnings]
-        return html_table(str(self.path), ["", ""], rows)
+        return html_table(self.path.name, ["", ""], rows)
 
     def _nodes(self) -> dict[str, int]:
         on = [node.on for node in self.compiled.nodes]

@@ -135,7 +135,9 @@ class Measured:
         rows += [
             [f"core {i} busy", f"{100 * share:.1f} %"] for i, share in enumerate(self.core_busy)
         ]
-        return html_table(repr(self), ["latency", ""], rows)
+        rows.append(["rate", f"{self.fps:.1f} frames/s"])
+        kind = f" ({SIMULATED})" if self.simulated else ""
+        return html_table(f"{self.model} on {self.machine}{kind}", ["latency", ""], rows)
 
 
 def form(array: AnyArray) -> str:
