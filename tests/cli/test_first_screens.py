@@ -11,8 +11,9 @@ import pytest
 import bpu_board.cli
 import bpu_host.cli
 from bpu_board.cli import write_first_screens as of_board
-from bpu_common import __version__
+from bpu_common import __version__, container
 from bpu_host.cli import write_first_screens as of_host
+from tests.support.models_board import tiny_model
 
 PROGRAMS = {
     "bpu": "bpu_host.cli.entry:bpu",
@@ -88,6 +89,23 @@ def test_a_narrow_terminal_gets_short_lines(program: str) -> None:
     wide = begin(program, "--help")
     assert done.stdout.split()[:3] == [*wide.stdout.split()[:2], wide.stdout.split()[2]]
     assert len(done.stdout.splitlines()) > len(wide.stdout.splitlines())
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    model = tmp_path / "tiny.bin"
+    model.write_bytes(container.dump([tiny_model()]))
+    command = [sys.executable, "-m", "bpu_board.cli.hrt_model_exec", "model_info"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, f"--model_file={model}"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.endswith("\nerror: No space left on device: standard output\n")
+    assert "Exception" not in done.stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
