@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-PACKAGES := bpu_common bpu_sim bpu_board bpu_host
+PACKAGES := bpu_common bpu_sim bpu_board bpu_host openbpu
 export GRPC_ENABLE_FORK_SUPPORT := 0
 
 .PHONY: help setup demo test test-system chaos lint type proto bench docs wheels clean lock
@@ -29,8 +29,9 @@ $(VENV)/.kernels: $(VENV)/.installed $(wildcard simulator/bpu_sim/kernels/src/*)
 	@$(PY) -m bpu_sim.kernels.build --optional
 	touch $@
 
-demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=)
-	$(PY) demo/run.py $(if $(MODEL),--model "$(MODEL)") $(if $(IMAGE),--image "$(IMAGE)") $(DEMO_ARGS)
+demo: setup ## convert a real face detector, run it on a simulated board, draw what it finds (MODEL=, IMAGE=, SIZE=, TYPE=)
+	$(PY) demo/run.py $(if $(MODEL),--model "$(MODEL)") $(if $(IMAGE),--image "$(IMAGE)") \
+	  $(if $(SIZE),--size "$(SIZE)") $(if $(TYPE),--train-type "$(TYPE)") $(DEMO_ARGS)
 
 test: setup ## every test that needs only Python packages
 	$(PY) -m pytest -n 2 --dist loadfile -m "not system" tests
@@ -62,6 +63,8 @@ bench: setup ## measure everything that is claimed; writes benchmarks/RESULTS.md
 docs: setup ## rewrite the generated pages of docs/
 	$(PY) -m bpu_host.compiler.rules.document
 	$(PY) docs/generate_status.py
+	$(PY) -m bpu_host.cli.write_first_screens
+	$(PY) -m bpu_board.cli.write_first_screens
 
 wheels: setup ## build the host wheel and the board wheel into dist/
 	$(PY) -m build --wheel --outdir dist .

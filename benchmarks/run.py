@@ -27,6 +27,7 @@ BENCHMARKS = (
     "benchmarks.fidelity",
     "benchmarks.preemption",
     "benchmarks.top_demo",
+    "benchmarks.startup",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")
 

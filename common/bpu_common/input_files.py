@@ -9,8 +9,8 @@ import numpy as np
 from bpu_common.caller import canonical, describe, size_hint
 from bpu_common.errors import InputError
 from bpu_common.image import encode_rgb
-from bpu_common.pictures import PICTURE_SUFFIXES, fit, read_picture, resize
-from bpu_common.tensor import AnyArray, InputType, ModelInput
+from bpu_common.pictures import PICTURE_SUFFIXES, Fit, fitted, read_picture
+from bpu_common.tensor import U8, AnyArray, InputType, ModelInput
 
 RAW_SUFFIXES = frozenset({".bin", ".raw", ".yuv"}) | {
     f".{each.value}" for each in InputType if each.is_image
@@ -18,10 +18,11 @@ RAW_SUFFIXES = frozenset({".bin", ".raw", ".yuv"}) | {
 FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {".npy"}
 """Endings of files that are taken out of a folder; a .txt there is rather a note."""
 
+_OTHER_PICTURES = frozenset({".avif", ".gif", ".heic", ".heif", ".jp2", ".svg", ".tif", ".tiff"})
 _ENDINGS = ", ".join(sorted(suffix.lstrip(".") for suffix in FOLDER_SUFFIXES | {".txt"}))
 
 
-def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArray:
+def read_input(path: Path, target: ModelInput, *, fit: Fit = "stretch") -> AnyArray:
     """One file as the array that an input takes, in the caller's form.
 
     The ending, upper or lower case, tells a picture (resized bilinearly to the input and converted
@@ -29,7 +30,7 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
     featuremaps) or raw bytes (the rest of `FOLDER_SUFFIXES`).
 
     Args:
-        crop: keep a picture's proportions and cut its edges off, instead of stretching it.
+        fit: how a picture of other proportions becomes the input's.
 
     Returns:
         An array of `target.caller_shape` and `target.caller_dtype`.
@@ -42,7 +43,7 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
     suffix = path.suffix.lower()
     try:
         if suffix in PICTURE_SUFFIXES:
-            return _picture(path, target, crop)
+            return encode_picture(read_picture(path), target, fit)
         if suffix == ".npy":
             return canonical(_npy(path), target)
         if suffix == ".txt":
@@ -54,6 +55,12 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
         raise InputError(f"cannot read the input file: {reason}", where=str(path)) from None
     except InputError as error:
         raise InputError(error.message, where=str(path), hint=error.hint) from None
+    if suffix in _OTHER_PICTURES:
+        raise InputError(
+            f"{suffix} is not a kind of picture that is read",
+            where=str(path),
+            hint="save it as JPEG, PNG, BMP or WEBP first",
+        )
     raise InputError(
         f"input files do not end in {path.suffix or 'nothing'}",
         where=str(path),
@@ -61,15 +68,22 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
     )
 
 
-def _picture(path: Path, target: ModelInput, crop: bool) -> AnyArray:
+def encode_picture(rgb: U8, target: ModelInput, fit: Fit = "stretch") -> U8:
+    """An RGB picture of any size, uint8 (H, W, 3), as the array that an input takes.
+
+    Returns:
+        uint8 array of `target.caller_shape`.
+
+    Raises:
+        InputError: the input is a featuremap.
+        UsageError: Pillow is not installed, and the picture has another size.
+    """
     if not target.input_type.is_image:
         raise InputError(
             f"input {target.tensor.name!r} is a featuremap ({describe(target)}), not a picture",
             hint="give a .npy or .bin file of float32 values or a .txt file of numbers",
         )
-    pixels = read_picture(path)
-    size_hw = (target.height, target.width)
-    return encode_rgb(fit(pixels, size_hw) if crop else resize(pixels, size_hw), target)
+    return encode_rgb(fitted(rgb, (target.height, target.width), fit), target)
 
 
 def _npy(path: Path) -> AnyArray:

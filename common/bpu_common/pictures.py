@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from bpu_common.tensor import U8
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from PIL import Image, ImageFile
+    from PIL import Image
 
 MAX_PIXELS = 1 << 27
 """134 million: the largest phone sensors have 108; decoding takes up to 10 bytes a pixel."""
@@ -44,10 +44,16 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 """Lower case endings of the names of picture files; what a file holds is told by its content."""
 
 Interpolation = Literal["bilinear", "bicubic"]
+Fit = Literal["stretch", "crop", "letterbox"]
+"""How a picture gets other proportions: stretched; its middle part; whole, with grey bars."""
+
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _ORIENTATION = 0x0112
 _WHITE = 255
+_BARS = 114
+"""The grey beside a letterboxed picture, as the common detectors are trained with."""
 _BLOCK = 1024
 _FACTORS = {"L;2": 85, "L;4": 17}
 """Pillow spreads grey samples of 2 and 4 bits over 0..255, but not the key that is compared."""
@@ -56,7 +62,7 @@ _FACTORS = {"L;2": 85, "L;4": 17}
 _quiet = threading.Lock()
 
 
-def read_picture(path: Path) -> U8:
+def read_picture(path: str | Path) -> U8:
     """The pixels of a picture file, by the rules above.
 
     Returns:
@@ -66,24 +72,26 @@ def read_picture(path: Path) -> U8:
         InputError: missing, no picture of these formats, damaged or too large; `where` is the file.
         UsageError: Pillow is not installed.
     """
+    path = Path(path)
     image = _pillow(path)
-    with _told(path):
+    with _told(str(path)):
         if path.exists() and not path.is_file():
             raise InputError("is not a file")
         with path.open("rb") as file, image.open(file, formats=_FORMATS) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise image.DecompressionBombError
-            key = _colour_key(picture)
-            picture.load()
-            orientation = _orientation(picture)
-            pixels = np.empty((height, width, 3), np.uint8)
-            # In blocks: a 108 megapixel photo with alpha would be 2.4 GB of intermediate copies.
-            for top, left in product(range(0, height, _BLOCK), range(0, width, _BLOCK)):
-                bottom, right = min(top + _BLOCK, height), min(left + _BLOCK, width)
-                block = picture.crop((left, top, right, bottom))
-                pixels[top:bottom, left:right] = _rgb(block, key)
-    return np.ascontiguousarray(_upright(pixels, orientation))
+            return _pixels(picture)
+
+
+def picture_pixels(picture: Image.Image, where: str = "picture") -> U8:
+    """The pixels of a Pillow image, by the same rules; it may still be undecoded.
+
+    Returns:
+        RGB uint8 (H, W, 3), C-contiguous, writable, the caller's own.
+
+    Raises:
+        InputError: damaged or too large; `where` says which picture.
+    """
+    with _told(where):
+        return _pixels(picture)
 
 
 def resize(rgb: U8, size_hw: tuple[int, int], interpolation: Interpolation = "bilinear") -> U8:
@@ -105,17 +113,31 @@ def resize(rgb: U8, size_hw: tuple[int, int], interpolation: Interpolation = "bi
     return np.array(image.fromarray(rgb).resize(size_hw[::-1], method))
 
 
-def fit(rgb: U8, size_hw: tuple[int, int]) -> U8:
-    """The largest middle part with the proportions of `size_hw`, in that size (bilinear).
+def fitted(rgb: U8, size_hw: tuple[int, int], fit: Fit = "stretch") -> U8:
+    """A picture in the size of an input (bilinear).
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        fit: `stretch`: as `resize`; `crop`: the largest middle part with the proportions of
+            `size_hw`; `letterbox`: all of it in the middle, with grey bars where it ends.
+
+    Returns:
+        RGB uint8 (height, width, 3).
 
     Raises:
-        UsageError: Pillow is not installed.
+        UsageError: no such way to fit, or Pillow is not installed.
     """
+    if fit not in FITS:
+        raise UsageError(f"pictures cannot be fitted by {fit!r}", hint=f"ways: {', '.join(FITS)}")
+    if fit == "stretch":
+        return resize(rgb, size_hw)
     image = _pillow()
     from PIL import ImageOps
 
-    whole = image.fromarray(rgb)
-    return np.array(ImageOps.fit(whole, size_hw[::-1], image.Resampling.BILINEAR))
+    whole, size_wh, method = image.fromarray(rgb), size_hw[::-1], image.Resampling.BILINEAR
+    if fit == "crop":
+        return np.array(ImageOps.fit(whole, size_wh, method))
+    return np.array(ImageOps.pad(whole, size_wh, method, (_BARS, _BARS, _BARS)))
 
 
 def _pillow(path: Path | None = None) -> ModuleType:
@@ -130,12 +152,30 @@ def _pillow(path: Path | None = None) -> ModuleType:
     return Image
 
 
+def _pixels(picture: Image.Image) -> U8:
+    """RGB uint8 (H, W, 3) of an opened picture, upright."""
+    from PIL import Image
+
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    key = _colour_key(picture)
+    picture.load()
+    orientation = _orientation(picture)
+    pixels = np.empty((height, width, 3), np.uint8)
+    # In blocks: a 108 megapixel photo with alpha would be 2.4 GB of intermediate copies.
+    for top, left in product(range(0, height, _BLOCK), range(0, width, _BLOCK)):
+        bottom, right = min(top + _BLOCK, height), min(left + _BLOCK, width)
+        block = picture.crop((left, top, right, bottom))
+        pixels[top:bottom, left:right] = _rgb(block, key)
+    return np.ascontiguousarray(_upright(pixels, orientation))
+
+
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(where: str) -> Iterator[None]:
     """Whatever the decoder warns of or ends with, as one sentence."""
     from PIL import Image, UnidentifiedImageError
 
-    where = str(path)
     try:
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -159,16 +199,17 @@ def _told(path: Path) -> Iterator[None]:
         raise InputError(f"cannot be read as a picture: {reason}", where=where) from error
 
 
-def _colour_key(picture: ImageFile.ImageFile) -> int | None:
+def _colour_key(picture: Image.Image) -> int | None:
     """The grey value that a PNG calls transparent, in the samples' own range; before loading.
 
     Raises:
         InputError: a key in 16 bit colour, of which the decoder keeps the upper 8 bits only.
     """
     key = picture.info.get("transparency")
-    if key is None or not picture.tile:
+    tile = getattr(picture, "tile", None)  # only files have tiles, before they are loaded
+    if key is None or not tile:
         return None
-    raw_mode = str(picture.tile[0][3])
+    raw_mode = str(tile[0][3])
     if raw_mode == "RGB;16B":
         raise InputError(
             "cannot be read as a picture: 16 bit colours with one that stands for transparency",

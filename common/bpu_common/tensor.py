@@ -6,18 +6,29 @@ import enum
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
 
-I8 = NDArray[np.int8]
-U8 = NDArray[np.uint8]
-I16 = NDArray[np.int16]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-AnyArray = NDArray[np.generic]
+    from bpu_common.arrays import F32 as F32
+    from bpu_common.arrays import F64 as F64
+    from bpu_common.arrays import I8 as I8
+    from bpu_common.arrays import I16 as I16
+    from bpu_common.arrays import I32 as I32
+    from bpu_common.arrays import I64 as I64
+    from bpu_common.arrays import U8 as U8
+    from bpu_common.arrays import AnyArray as AnyArray
+else:
+
+    def __getattr__(name: str) -> object:
+        """The arrays' types, when they are asked for: a mistake in a YAML is told without NumPy."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from bpu_common import arrays
+
+        return getattr(arrays, name)
+
 
 INT8_MAX = 127
 
@@ -66,6 +77,8 @@ class DType(enum.Enum):
     @property
     def numpy(self) -> np.dtype[np.generic]:
         """The numpy type of an array of it; 4-bit elements lie one in a byte there."""
+        import numpy as np
+
         return np.dtype(_PACKED.get(self, self.value))
 
 
@@ -184,6 +197,8 @@ class Scale:
 
     def shaped(self, rank: int) -> tuple[F64, I64]:
         """(values, zero points) as float64 and int64 arrays that broadcast against the tensor."""
+        import numpy as np
+
         shape = [1] * rank
         if self.is_per_channel:
             shape[self.axis] = len(self.values)

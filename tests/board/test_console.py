@@ -286,7 +286,7 @@ def test_featuremap_inputs(folder, capsys):
         (["infer", "--model_file=m.bin", "--input_file=gone.bin"], "cannot read the input file"),
         (["infer", "--model_file=m.bin", "--input_file=m.bin"], "nv12 16x8 (192 bytes of uint8)"),
         (["infer", "--model_file=m.bin", "--input_file=raw.bin,raw.bin"], "2 file(s) are given"),
-        (["infer", "--model_file=m.bin", "--input_file=a.gif"], "do not end in .gif"),
+        (["infer", "--model_file=m.bin", "--input_file=a.gif"], ".gif is not a kind of picture"),
         (["infer", "--model_file=m.bin", "--input_file=n.txt"], "takes a picture or raw bytes"),
         (["infer", "--model_file=m.bin", "--input_file=bad.jpg"], "cannot be read as a picture"),
         (["infer", "--model_file=m.bin", "--input_file=raw.bin", "--roi_infer"], "resizer inputs"),

@@ -320,7 +320,7 @@ class Chaos:
         self._await_idle(time.monotonic())
 
     def _infer(self, model: str, core: int) -> None:
-        result = self.scene.board.infer(model, self._pixels, core_id=core, timeout=HANG_S)
+        result = self.scene.board.infer(model, self._pixels, core_id=core, timeout_s=HANG_S)
         np.testing.assert_array_equal(result.outputs["codes"], self._wanted)
 
     def _check_bounds(self) -> None:

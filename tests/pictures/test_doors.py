@@ -15,6 +15,7 @@ from PIL import Image
 from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_common.board import ModelInfo
 from bpu_common.errors import BpuError, InputError
+from bpu_common.pictures import Fit
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
 from bpu_host.cli import caldata
 from bpu_host.compiler.calibrate import open_samples
@@ -39,9 +40,9 @@ def by_hrt_model_exec(path: Path, kind: InputType, size_hw: Size) -> np.ndarray:
     return read_inputs(model, str(path))["data"][0]
 
 
-def by_bpu_run(path: Path, kind: InputType, size_hw: Size, crop: bool = False) -> np.ndarray:
+def by_bpu_run(path: Path, kind: InputType, size_hw: Size, fit: Fit = "stretch") -> np.ndarray:
     info = ModelInfo("net", "bernoulli2", "x3m", (target(kind, size_hw),), outputs=(), parts=())
-    [frame] = frames_of(info, [str(path)], crop=crop)
+    [frame] = frames_of(info, [str(path)], fit=fit)
     return frame.arrays()["data"][0]
 
 
@@ -68,7 +69,8 @@ def by_caldata(path: Path, kind: InputType, size_hw: Size) -> np.ndarray:
 DOORS: dict[str, Door] = {
     "hrt_model_exec": by_hrt_model_exec,
     "bpu run": by_bpu_run,
-    "bpu run --fit crop": partial(by_bpu_run, crop=True),
+    "bpu run --fit crop": partial(by_bpu_run, fit="crop"),
+    "bpu run --fit letterbox": partial(by_bpu_run, fit="letterbox"),
     "preprocess_on": by_calibration,
     "caldata": by_caldata,
 }
@@ -152,7 +154,7 @@ def test_every_door_refuses_in_a_sentence(tmp_path: Path, door: str, content: by
 
 def test_a_picture_too_narrow_for_a_short_side_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(files.png(np.zeros((1, 60000, 3), np.uint8)))
-    assert by_bpu_run(tmp_path / "a.png", InputType.RGB, SIZE, crop=True).shape == (*SIZE, 3)
+    assert by_bpu_run(tmp_path / "a.png", InputType.RGB, SIZE, fit="crop").shape == (*SIZE, 3)
     with pytest.raises(InputError, match="256 x 15360000 pixels"):
         caldata.crop(tmp_path / "a.png", caldata.Recipe((224, 224)))
 

@@ -63,7 +63,7 @@ def test_image(tmp_path: Path, kind: InputType) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.gif", b"GIF89a", "do not end in .gif"),
+        ("a.gif", b"GIF89a", ".gif is not a kind of picture"),
         ("a", b"x", "do not end in nothing"),
         ("a.npy", b"", "is not a NumPy array file"),
         ("a.npy", b"text", "is not a NumPy array file"),

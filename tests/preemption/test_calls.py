@@ -63,7 +63,7 @@ def test_a_deadline_ends_a_frame_that_runs(board: Board) -> None:
     before = sample_of(board, "long")
     latency_s = board.infer("long", RAW).latency_ns / 1e9
     with pytest.raises(DeadlineExceeded):
-        board.infer("long", RAW, timeout=latency_s / 3)
+        board.infer("long", RAW, timeout_s=latency_s / 3)
     wait_until(lambda: is_idle(board))
     after = sample_of(board, "long")
     assert (after.done - before.done, after.expired - before.expired) == (1, 1)
@@ -76,7 +76,7 @@ def test_a_deadline_drops_a_frame_that_waits(board: Board) -> None:
         before = sample_of(board, "tiny")
         for _ in range(3):
             with pytest.raises(DeadlineExceeded):
-                board.infer("tiny", RAW, timeout=0.004)
+                board.infer("tiny", RAW, timeout_s=0.004)
         wait_until(lambda: sample_of(board, "tiny").expired == before.expired + 3)
         after = sample_of(board, "tiny")
         assert (after.done, after.cancelled) == (before.done, before.cancelled)
@@ -127,7 +127,7 @@ def test_nothing_is_left_of_a_killed_client(board: Board, agent: Agent, program:
     after = sample_of(board, "long")
     assert after.cancelled > before.cancelled
     assert after.submitted == after.done + after.failed + after.cancelled + after.expired
-    assert board.infer("tiny", RAW, timeout=30).model == "tiny"
+    assert board.infer("tiny", RAW, timeout_s=30).model == "tiny"
 
 
 def test_leaving_a_call_frees_the_core_after_the_running_function_call(board: Board) -> None:

@@ -133,6 +133,21 @@ def test_run_on_a_folder(bpu, at: tuple[str, str], folder: Path) -> None:
     assert "largest [" in shown.out
 
 
+def test_labels_and_the_board_that_is_meant(
+    bpu, at: tuple[str, str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(f"kind {index}" for index in range(8)))
+    monkeypatch.setenv("BPU_BOARD", at[1])
+    photo = folder / "photos" / "a.png"
+    done = bpu("run", "scores", photo, "--labels", labels, "--fit", "letterbox")
+    assert done.status == 0, done.err
+    assert "largest kind " in done.out
+    told = json.loads(bpu("run", "scores", photo, "--labels", labels, "--json").out)
+    assert told["outputs"][0]["labels"][7] == "kind 7"
+    assert bpu("run", "scores", photo, "--labels", tmp_path / "none").status == 2
+
+
 def test_perf(bpu, at: tuple[str, str], folder: Path) -> None:
     done = bpu("perf", "tiny", *at, "--threads", 4, "--frames", 400, "--profile")
     assert done.status == 0, done.err
@@ -221,7 +236,11 @@ def test_wrong_inputs_are_one_clear_message(
         assert not (tmp_path / "none").exists() or not list((tmp_path / "none").iterdir())
 
 
-def test_other_failures(bpu, at: tuple[str, str], folder: Path, tmp_path: Path) -> None:
+def test_other_failures(
+    bpu, at: tuple[str, str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("BPU_BOARD", raising=False)
     vendor = tmp_path / "vendor.bin"
     vendor.write_bytes(b"\x7fELF" + bytes(100) + b"HBDK")
     for arguments, status, says in (
@@ -235,7 +254,7 @@ def test_other_failures(bpu, at: tuple[str, str], folder: Path, tmp_path: Path) 
             2,
             "cannot make the folder",
         ),
-        (("run", "tiny", folder / "in.bin"), 2, "--board"),
+        (("run", "tiny", folder / "in.bin"), 2, "no board is named"),
         (("models", "--board", "nonsense"), 2, "not the address"),
         (("models", "--board", f"unix:{tmp_path}/none"), 1, "no agent answers"),
         (("modles",), 2, "did you mean models?"),
@@ -255,7 +274,7 @@ def test_help_of_every_command(bpu) -> None:
         one = bpu(name, "--help")
         assert one.status == 0
         assert "Examples:" in one.out
-        assert "--board" in one.out or name == "boards"
+        assert "--board" in one.out or name in ("boards", "completion")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -120,8 +120,8 @@ def test_wrong_requests(board: Board) -> None:
 
 def test_a_deadline_that_has_passed(board: Board) -> None:
     with pytest.raises(DeadlineExceeded):
-        board.infer("slow", RAW, timeout=1e-5)
-    assert board.infer("slow", RAW, timeout=30).model == "slow"
+        board.infer("slow", RAW, timeout_s=1e-5)
+    assert board.infer("slow", RAW, timeout_s=30).model == "slow"
 
 
 def test_many_callers_at_once(board: Board) -> None:
@@ -173,7 +173,7 @@ def test_more_streams_than_threads_starve_nobody(board: Board) -> None:
     streams = [board.telemetry(period_ms=10) for _ in range(24)]
     for stream in streams:
         next(stream)
-    assert board.infer("tiny", RAW, timeout=30).model == "tiny"
+    assert board.infer("tiny", RAW, timeout_s=30).model == "tiny"
     for stream in streams:
         stream.close()  # type: ignore[attr-defined]
 
@@ -191,7 +191,7 @@ def test_more_calls_than_the_agent_takes_are_refused(board: Board) -> None:
 
     def served_again() -> bool:
         try:
-            return board.infer("tiny", RAW, timeout=30).model == "tiny"
+            return board.infer("tiny", RAW, timeout_s=30).model == "tiny"
         except CapacityError:  # the board has not yet seen that the streams are closed
             return False
 

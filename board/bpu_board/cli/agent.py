@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +19,9 @@ the agent after the calls in flight. The chip is simulated, on a board as well.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the agent; returns its exit status."""
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
+    import logging  # only now: what is wrong with the options must be said at once
+
     from bpu_common.errors import BpuError
     from bpu_common.wire.rpc.memory import keep_large_blocks
 
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    import asyncio
+
     from bpu_board.agent.server import check_listen, serve
     from bpu_board.devices.simulated import SimDevice
     from bpu_board.runtime import ModelStore, Runtime
@@ -71,7 +73,8 @@ def _serve(options: argparse.Namespace) -> None:
         runtime.close()
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """The options, and what `--help` says of them."""
     from bpu_common import __version__
     from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
@@ -102,7 +105,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser.parse_args(arguments)
+    return parser
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ REQUIREMENTS = (
 """As in board/pyproject.toml, which an installed host package does not have."""
 
 SCRIPTS = {
-    "bpu-agent": "bpu_board.cli.agent:main",
-    "hrt_model_exec": "bpu_board.cli.hrt_model_exec:main",
+    "bpu-agent": "bpu_board.cli.entry:agent",
+    "hrt_model_exec": "bpu_board.cli.entry:hrt_model_exec",
 }
 PYTHON = (3, 10)
 """The oldest interpreter that runs it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from bpu_host.cli.outcome import run_command
 
 COMMANDS = {
     "boards": ("bpu_host.cli.bpu_boards", "Set up, list, examine and remove boards."),
+    "completion": ("bpu_host.cli.bpu_completion", "Let a shell complete these commands."),
     "deploy": ("bpu_host.cli.bpu_deploy", "Send a model file to a board."),
     "jobs": ("bpu_host.cli.bpu_jobs", "List or cancel measurements of the daemon."),
     "models": ("bpu_host.cli.bpu_models", "List a board's models, or describe one."),
@@ -55,6 +55,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}; {guess}", ctx)

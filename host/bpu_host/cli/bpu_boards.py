@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from bpu_common.words import counted
 from bpu_host.cli.bpu_options import json_option, print_json
+from bpu_host.cli.colours import coloured
+from bpu_host.cli.completing import complete_boards
 
 if TYPE_CHECKING:
     from bpu_host.boards.install import InstallOptions
@@ -20,6 +24,7 @@ Examples:
   bpu boards add rack sunrise@rack:2222 --fingerprint SHA256:Q5r... --bundle
   bpu boards doctor desk
 """
+_NO_BOARDS = "no boards; add one with `bpu boards add NAME USER@HOST`"
 _OF_THE_AGENT = ("--machine", "--clock")
 
 
@@ -94,7 +99,7 @@ def list_boards(as_json: bool) -> None:
         print_json({"boards": [asdict(entry) for entry in entries]})
         return
     if not entries:
-        click.echo("no boards; add one with `bpu boards add NAME USER@HOST`")
+        click.echo(_NO_BOARDS)
         return
     width = max(4, *(len(entry.name) for entry in entries))
     for entry in entries:
@@ -102,7 +107,7 @@ def list_boards(as_json: bool) -> None:
 
 
 @command.command("status")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_boards)
 @json_option
 def status(names: tuple[str, ...], as_json: bool) -> int:
     """Ask boards (all by default) whether they work; exit status 1 if one does not."""
@@ -113,6 +118,9 @@ def status(names: tuple[str, ...], as_json: bool) -> int:
 
     inventory = Inventory()
     entries = [inventory.get(name) for name in names] or list(inventory.entries())
+    if not entries and not as_json:
+        click.echo(_NO_BOARDS)
+        return 0
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(operations.status, entries))
     if as_json:
@@ -124,7 +132,7 @@ def status(names: tuple[str, ...], as_json: bool) -> int:
 
 
 @command.command("upgrade")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_boards)
 @click.option("--bundle", is_flag=True, help="Send all wheels from here; use no index there.")
 @click.option("--supervisor", is_flag=True, help="Do without systemd on the board.")
 @click.option("--machine", help="Chip that the agent simulates: x3m, j3, x3e.")
@@ -147,18 +155,23 @@ def upgrade(
 
 
 @command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_boards)
 @click.option("--forget", is_flag=True, help="The board is gone: forget it, leave it alone.")
-def remove(name: str, forget: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask, on a terminal.")
+def remove(name: str, forget: bool, yes: bool) -> None:
     """Remove agent, models and environment from a board, and the board from the inventory."""
+    from bpu_host.boards.inventory import Inventory
     from bpu_host.client import operations
 
+    Inventory().get(name)
+    if not yes and not forget and sys.stdin.isatty():
+        click.confirm(f"Remove the agent and all models from {name}?", abort=True, err=True)
     operations.remove(name, forget=forget)
     click.echo(f"forgot {name}" if forget else f"removed {name}; nothing is left on the board")
 
 
 @command.command("doctor")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_boards)
 @json_option
 def doctor(name: str, as_json: bool) -> int:
     """Look at every link from here to the agent; exit status 1 if one is broken."""
@@ -170,7 +183,8 @@ def doctor(name: str, as_json: bool) -> int:
         findings.append(finding)
         if as_json:
             continue
-        click.echo(f"{'ok ' if finding.good else 'BAD'} {finding.what}: {finding.found}")
+        verdict = ("ok ", "good") if finding.good else ("BAD", "error")
+        click.echo(f"{coloured(*verdict, sys.stdout)} {finding.what}: {finding.found}")
         if not finding.good and finding.fix:
             click.echo(f"    fix: {finding.fix}")
     if as_json:
@@ -179,7 +193,7 @@ def doctor(name: str, as_json: bool) -> int:
 
 
 @command.command("trust")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_boards)
 @click.option("--fingerprint", required=True, metavar="SHA256:...", help="As the board itself says")
 def trust(name: str, fingerprint: str) -> None:
     """Trust the new host key of a board that was set up anew."""
@@ -226,7 +240,16 @@ def _first_contact(board: str, fingerprint: str | None) -> FirstContact:
             "  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
             err=True,
         )
-        return click.confirm("Is it the same?", default=False, err=True)
+        try:
+            return click.confirm("Is it the same?", default=False, err=True)
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise UsageError(
+                "nobody can be asked whether this is the board's key",
+                where=host,
+                hint=f"compare it on the board, then give --fingerprint {key.fingerprint}",
+            ) from None
 
     return decide
 
@@ -244,7 +267,6 @@ def _show_done(found: BoardStatus, as_json: bool) -> None:
 
 def _line(found: BoardStatus) -> str:
     from bpu_common.device_kind import device_words
-    from bpu_common.words import counted
 
     if found.problem:
         hint = f"\n  hint: {found.hint}" if found.hint else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpu_host.cli.bpu_options import json_option, print_json
+from bpu_host.cli.completing import complete_boards
 
 if TYPE_CHECKING:
     from bpu_common.daemon import Job
@@ -22,7 +23,13 @@ Examples:
 
 
 @click.group("jobs", invoke_without_command=True, epilog=_EXAMPLES)
-@click.option("--board", default="", metavar="NAME", help="Only those of this board.")
+@click.option(
+    "--board",
+    default="",
+    metavar="NAME",
+    shell_complete=complete_boards,
+    help="Only those of this board.",
+)
 @click.option("--all", "with_past", is_flag=True, help="Also those that are over, newest first.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @json_option

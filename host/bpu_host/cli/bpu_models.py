@@ -8,6 +8,7 @@ import click
 
 from bpu_common.words import counted
 from bpu_host.cli.bpu_options import board_option, json_option, print_json
+from bpu_host.cli.completing import complete_models
 
 if TYPE_CHECKING:
     from bpu_common.board import ModelEntry, ModelInfo
@@ -20,7 +21,7 @@ Examples:
 
 
 @click.command("models", epilog=_EXAMPLES)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @board_option
 @json_option
 def command(model: str | None, address: str, as_json: bool) -> None:

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from bpu_host.cli.completing import complete_boards, complete_models
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def board_option(function: _F) -> _F:
-    """`--board BOARD`."""
+    """`--board BOARD`; without it, the board that is meant (`bpu_host.client.default_board`)."""
     return click.option(
         "--board",
+        "-b",
         "address",
-        required=True,
+        callback=_meant,
         metavar="BOARD",
-        help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.",
+        shell_complete=complete_boards,
+        help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.  "
+        "[default: BPU_BOARD, or the only board]",
     )(function)
+
+
+def _meant(context: click.Context, _: click.Parameter, given: str | None) -> str:
+    if given or context.resilient_parsing:
+        return given or ""
+    from bpu_host.client import default_board
+
+    return default_board()
+
+
+def model_argument(function: _F) -> _F:
+    """`MODEL`: a name or a digest of a model on the board."""
+    return click.argument("model", shell_complete=complete_models)(function)
 
 
 def json_option(function: _F) -> _F:
@@ -51,6 +68,8 @@ def core_options(function: _F) -> _F:
 
 def print_json(value: object) -> None:
     """One line of JSON on standard output."""
+    import json
+
     click.echo(json.dumps(value, ensure_ascii=False))
 
 

@@ -12,6 +12,7 @@ from bpu_host.cli.bpu_options import (
     board_option,
     core_options,
     json_option,
+    model_argument,
     print_json,
 )
 
@@ -27,18 +28,22 @@ _EXAMPLES = """\b
 Examples:
   bpu perf net --board unix:/run/bpu/agent.sock
   bpu perf net --board 127.0.0.1:50551 --threads 8 --frames 2000 --profile
-  bpu perf net --board 127.0.0.1:50551 --seconds 60 --json
+  bpu perf net --board 127.0.0.1:50551 --duration 60 --json
 """
 _SHOWN_NODES = 10
 
 
 @click.command("perf", epilog=_EXAMPLES)
-@click.argument("model")
+@model_argument
 @board_option
 @click.option("--threads", type=click.IntRange(1, 8), default=1, show_default=True)
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True)
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), help="Device time; overrides --frames."
+    "--duration",
+    "--seconds",
+    "duration_s",
+    type=click.FloatRange(0, min_open=True),
+    help="Device time in seconds; overrides --frames.",
 )
 @core_options
 @click.option(
@@ -58,7 +63,7 @@ def command(
     address: str,
     threads: int,
     frames: int,
-    seconds: float | None,
+    duration_s: float | None,
     core_id: int,
     priority: int,
     inputs: tuple[str, ...],
@@ -87,7 +92,7 @@ def command(
         request = PerfRequest(
             model=model,
             frame_count=frames,
-            duration_ns=int((seconds or 0) * 1e9),
+            duration_ns=int((duration_s or 0) * 1e9),
             thread_num=threads,
             core_id=core_id,
             priority=priority,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from bpu_host.cli.bpu_options import board_option
+from bpu_host.cli.bpu_options import board_option, model_argument
 
 
 @click.command(
     "remove", epilog="\b\nExamples:\n  bpu remove net --board unix:/run/bpu/agent.sock\n"
 )
-@click.argument("model")
+@model_argument
 @board_option
 def command(model: str, address: str) -> None:
     """Delete the file that holds MODEL (a name or a digest) from a board."""

@@ -11,6 +11,7 @@ from bpu_host.cli.bpu_options import (
     board_option,
     core_options,
     json_option,
+    model_argument,
     print_json,
 )
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
     from bpu_common.board import BoardInfo
     from bpu_common.perf import InferResult
+    from bpu_common.pictures import Fit
 
 _EXAMPLES = """\b
 Examples:
   bpu run net photo.jpg --board unix:/run/bpu/agent.sock
   bpu run net photos/ --board 127.0.0.1:50551 --output results --json
+  bpu run net photo.jpg --fit letterbox --labels imagenet.txt
   bpu run two_inputs left.bin right.npy --board 127.0.0.1:50551
 """
 _BEST = 5
@@ -32,18 +35,24 @@ _MAX_NAME = 200
 
 
 @click.command("run", epilog=_EXAMPLES)
-@click.argument("model")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_argument
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(), metavar="INPUT...")
 @board_option
 @core_options
 @click.option(
     "--fit",
-    type=click.Choice(["stretch", "crop"]),
+    type=click.Choice(["stretch", "crop", "letterbox"]),
     default="stretch",
     show_default=True,
     help="How a picture of another size becomes the input's.",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per frame.")
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Names of the values of an output, a line each.",
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False),
@@ -56,16 +65,17 @@ def command(
     address: str,
     core_id: int,
     priority: int,
-    fit: str,
+    fit: Fit,
     timeout: float | None,
+    labels: str | None,
     output: str | None,
     as_json: bool,
 ) -> None:
     """Run MODEL on a board.
 
-    INPUT is a picture (.jpg, .png: converted to what the input takes), a .npy array, a raw .bin
-    file, or a folder of these. A model with one input runs once per file; one with several inputs
-    takes one INPUT for each, in order.
+    INPUT is a picture (JPEG, PNG, BMP or WEBP: converted to what the input takes), a .npy array, a
+    raw .bin file, or a folder of these. A model with one input runs once per file; one with several
+    inputs takes one INPUT for each, in order.
     """
     from pathlib import Path
 
@@ -73,23 +83,39 @@ def command(
     from bpu_host.remote.inputs import frames_of
 
     folder = Path(output) if output is not None else None
+    names = _labels(Path(labels)) if labels is not None else []
     with connect(address) as board:
         info = board.info()
-        frames = frames_of(board.model(model), inputs, crop=fit == "crop")
+        frames = frames_of(board.model(model), inputs, fit=fit)
         if folder is not None:
             _make(folder)
         line = ProgressLine("running", "frames", quiet=as_json or len(frames) < 10)
         for index, frame in enumerate(frames):
             result = board.infer(
-                model, frame.arrays(), core_id=core_id, priority=priority, timeout=timeout
+                model, frame.arrays(), core_id=core_id, priority=priority, timeout_s=timeout
             )
             saved = [] if folder is None else _save(result, folder, f"{frame.name}")
             if as_json:
-                print_json(_to_json(frame.name, result, info, saved))
+                print_json(_to_json(frame.name, result, info, saved, names))
             else:
-                _show(frame.name, result, info, saved)
+                _show(frame.name, result, info, saved, names)
             line.update(index + 1, len(frames))
         line.close()
+
+
+def _labels(path: Path) -> list[str]:
+    """The lines of a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    from bpu_common.errors import UsageError
+
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"cannot read the labels: {reason}", where=str(path)) from None
 
 
 def _make(folder: Path) -> None:
@@ -127,7 +153,9 @@ def _save(result: InferResult, folder: Path, stem: str) -> list[str]:
     return saved
 
 
-def _show(name: str, result: InferResult, board: BoardInfo, saved: list[str]) -> None:
+def _show(
+    name: str, result: InferResult, board: BoardInfo, saved: list[str], labels: list[str]
+) -> None:
     from bpu_common.device_kind import device_words
 
     late = ", late" if result.late else ""
@@ -139,14 +167,15 @@ def _show(name: str, result: InferResult, board: BoardInfo, saved: list[str]) ->
         if _is_vector(array.shape):
             values = array.reshape(-1)
             best = values.argsort()[::-1][:_BEST]
-            text += ", largest " + ", ".join(f"[{i}] {values[i]:g}" for i in best)
+            named = labels if len(labels) == values.size else [f"[{i}]" for i in range(values.size)]
+            text += ", largest " + ", ".join(f"{named[i]} {values[i]:g}" for i in best)
         click.echo(text)
     for path in saved:
         click.echo(f"  written {path}")
 
 
 def _to_json(
-    name: str, result: InferResult, board: BoardInfo, saved: list[str]
+    name: str, result: InferResult, board: BoardInfo, saved: list[str], labels: list[str]
 ) -> dict[str, object]:
     return {
         "input": name,
@@ -163,6 +192,7 @@ def _to_json(
                 "shape": list(array.shape),
                 "dtype": str(array.dtype),
                 **({"values": array.reshape(-1).tolist()} if _is_vector(array.shape) else {}),
+                **({"labels": labels} if labels and len(labels) == array.size else {}),
             }
             for output, array in result.outputs.items()
         ],

@@ -1,4 +1,7 @@
-"""What `hb_mapper checker` and `hb_mapper makertbin` do, once the command line is read."""
+"""What `hb_mapper checker` and `hb_mapper makertbin` do, once the command line is read.
+
+The compiler takes seconds to import: it is not, before the configuration is known to be right.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
 from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
-from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
-from bpu_host.compiler.estimate_text import estimate_json, estimate_text
 from bpu_host.compiler.findings import Finding, counted
-from bpu_host.compiler.frontend import FloatModel, read
-from bpu_host.compiler.products import ProductNames
-from bpu_host.compiler.report import (
-    checker_table,
-    cpu_groups,
-    cpu_reasons,
-    node_table,
-    output_table,
-)
+
+if TYPE_CHECKING:
+    from bpu_host.compiler.api import Compiled
+    from bpu_host.compiler.frontend import FloatModel
 
 CHECK_FOLDER = Path(".hb_check")
 CHECK_LEVEL = "O0"
@@ -38,6 +35,12 @@ def check(
     model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
 ) -> Compiled:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.estimate_text import estimate_text
+    from bpu_host.compiler.frontend import read
+    from bpu_host.compiler.products import ProductNames
+    from bpu_host.compiler.report import checker_table, cpu_reasons
+
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
     logger.info("Model type: onnx")
@@ -69,6 +72,8 @@ def check(
 
 def check_json(compiled: Compiled) -> str:
     """What `check` found, for programs."""
+    from bpu_host.compiler.estimate_text import estimate_json
+
     nodes = [
         {"name": node.name, "on": node.on, "subgraph": node.subgraph, "op_type": node.op_type}
         for node in compiled.nodes
@@ -143,6 +148,10 @@ def make(config_file: Path, machine: str | None, strict: bool, progress: Progres
             item.rt_type.value,
             item.source.value,
         )
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.estimate_text import estimate_text
+    from bpu_host.compiler.report import cpu_groups, node_table, output_table
+
     with EventLog(progress) as events:
         compiled = compile_model(config, events, strict=strict)
     for estimate in compiled.estimate.parts:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from bpu_common.errors import BpuError
+from bpu_host.cli.colours import coloured
 
 
 def run_command(command: click.Command, name: str, arguments: Sequence[str] | None) -> int:
@@ -25,12 +26,15 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         )
     except BpuError as error:
         _debug()
-        click.echo(f"error: {error}", err=True)
+        _complain(str(error))
         return error.exit_status
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"\n  hint: `{context.command_path} --help` shows the options" if context else ""
-        click.echo(f"error: {error.format_message()}{hint}", err=True)
+        _complain(f"{error.format_message()}{hint}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -40,17 +44,20 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         return 1
     except OSError as error:
         _debug()
-        click.echo(f"error: {error.strerror}: {error.filename or ''}", err=True)
+        _complain(f"{error.strerror}: {error.filename or ''}")
         return 1
     except Exception as error:  # noqa: BLE001  the last resort of a program
         _debug()
-        click.echo(
-            f"error: {type(error).__name__}: {error}\n  hint: this is a bug in OpenBPU; "
-            "BPU_LOG=debug shows where",
-            err=True,
+        _complain(
+            f"{type(error).__name__}: {error}\n  hint: this is a bug in OpenBPU; "
+            "BPU_LOG=debug shows where"
         )
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _complain(text: str) -> None:
+    click.echo(f"{coloured('error:', 'error', sys.stderr)} {text}", err=True)
 
 
 def _debug() -> None:

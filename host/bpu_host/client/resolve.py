@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from bpu_common.errors import UsageError
 from bpu_host.boards.inventory import Inventory
 from bpu_host.boards.routes import DirectRoute, open_entry
@@ -9,10 +11,36 @@ from bpu_host.client.daemon_route import daemon_route
 from bpu_host.remote.board import CONNECT_S, Board
 from bpu_host.remote.route import Route
 
+VARIABLE = "BPU_BOARD"
+"""Names the board of commands and programs that name none."""
+
 
 def is_name(board: str) -> bool:
     """It names a board of the inventory; addresses have a colon."""
     return ":" not in board
+
+
+def default_board() -> str:
+    """The board that is meant when none is named: that of BPU_BOARD, else the only one there is.
+
+    Raises:
+        UsageError: the inventory holds none, or several.
+    """
+    if named := os.environ.get(VARIABLE, ""):
+        return named
+    names = [entry.name for entry in Inventory().entries()]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(
+            "no board is named, and there are none",
+            hint="name an agent at unix:PATH or HOST:PORT, or add a board: "
+            "`bpu boards add NAME USER@HOST`",
+        )
+    raise UsageError(
+        f"no board is named, and there are {len(names)}",
+        hint=f"name one of {', '.join(names)}, or set {VARIABLE}",
+    )
 
 
 def route_to(name: str) -> Route:

@@ -169,7 +169,7 @@ class Board:
         core_id: int = CORE_ANY,
         priority: int = PRIORITY_LOWEST,
         custom_id: int = 0,
-        timeout: float | None = None,
+        timeout_s: float | None = None,
     ) -> InferResult:
         """Run one frame. The outputs are read-only: copy one to change it in place.
 
@@ -179,7 +179,7 @@ class Board:
                 `FrameInput` in the place of an array adds a region of interest.
             core_id: 0 any core, 1 core 0, 2 core 1.
             priority: 0..255; 255 preempts.
-            timeout: seconds; a frame not started by then is dropped.
+            timeout_s: a frame not started by then is dropped.
 
         Raises:
             InputError: an array does not fit.
@@ -191,7 +191,7 @@ class Board:
             core_id=core_id,
             priority=priority,
             custom_id=custom_id,
-            timeout=timeout,
+            timeout_s=timeout_s,
         )
         return result
 
@@ -203,11 +203,11 @@ class Board:
         core_id: int = CORE_ANY,
         priority: int = PRIORITY_LOWEST,
         custom_id: int = 0,
-        timeout: float | None = None,
+        timeout_s: float | None = None,
     ) -> tuple[InferResult, int]:
         """As `infer`, with the wall time that the board's runtime took (ns)."""
         request = InferRequest(model, self._named(model, arrays), core_id, priority, custom_id)
-        end_s = None if timeout is None else monotonic() + timeout
+        end_s = None if timeout_s is None else monotonic() + timeout_s
 
         def call() -> tuple[InferResult, int]:
             left_s = None if end_s is None else end_s - monotonic()
@@ -222,7 +222,7 @@ class Board:
         request: PerfRequest,
         progress: Callable[[PerfProgress], None] | None = None,
         *,
-        timeout: float | None = None,
+        timeout_s: float | None = None,
     ) -> PerfResult:
         """Measure a model in a closed loop on the board.
 
@@ -230,7 +230,7 @@ class Board:
             progress: called once per 200 frames.
         """
         try:
-            for event in self._client.perf(request, timeout):
+            for event in self._client.perf(request, timeout_s):
                 if isinstance(event, PerfResult):
                     return event
                 if progress is not None:
@@ -300,7 +300,20 @@ class Board:
     def _dial(self, address: str) -> None:
         channel = self._channel.keep(open_channel(parse_address(address)))
         self.address = address
-        self._client = BoardClient(channel, self.name)
+        self._calls = BoardClient(channel, self.name)
+
+    @property
+    def _client(self) -> BoardClient:
+        """The calls of the newest connection.
+
+        Raises:
+            BoardUnreachable: it was closed.
+        """
+        if self._channel.newest is None:
+            raise BoardUnreachable(
+                "the connection was closed", where=self.name, hint="connect again"
+            )
+        return self._calls
 
     def _recover(self, error: BoardUnreachable, end_s: float | None) -> None:
         """Have a connection again, or raise why there is none."""
@@ -326,9 +339,12 @@ class Board:
 
     def _named(self, model: str, arrays: Arrays) -> dict[str, FrameInput]:
         """The inputs by name, their arrays C-contiguous."""
+        where = f"model {model}"
         if isinstance(arrays, Mapping):
-            return {name: _contiguous(each) for name, each in arrays.items()}
-        given = [arrays] if isinstance(arrays, (np.ndarray, FrameInput)) else list(arrays)
+            return {name: _contiguous(each, where) for name, each in arrays.items()}
+        given = list(arrays) if isinstance(arrays, (list, tuple)) else [arrays]
+        for each in given:
+            _contiguous(each, where)
         names = self._inputs.get(model)
         if names is None:
             names = tuple(value.tensor.name for value in self.model(model).inputs)
@@ -336,13 +352,19 @@ class Board:
         if len(given) != len(names):
             raise InputError(
                 f"{len(given)} arrays for {len(names)} inputs",
-                where=f"model {model}",
+                where=where,
                 hint=f"the inputs are {', '.join(names)}, in this order",
             )
-        return dict(zip(names, map(_contiguous, given), strict=True))
+        return {name: _contiguous(each, where) for name, each in zip(names, given, strict=True)}
 
 
-def _contiguous(given: _Input) -> FrameInput:
+def _contiguous(given: object, where: str) -> FrameInput:
     if isinstance(given, FrameInput):
         return FrameInput(np.ascontiguousarray(given.array), given.roi)
-    return FrameInput(np.ascontiguousarray(given))
+    if isinstance(given, np.ndarray):
+        return FrameInput(np.ascontiguousarray(given))
+    raise InputError(
+        f"an input is {'None' if given is None else f'a {type(given).__name__}'}, not an array",
+        where=where,
+        hint="give NumPy arrays; `openbpu.Board` takes pictures and paths too",
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from bpu_common.board import ModelInfo
 from bpu_common.errors import InputError
 from bpu_common.input_files import FOLDER_SUFFIXES, read_input
+from bpu_common.pictures import Fit
 from bpu_common.tensor import AnyArray, ModelInput
 
 
@@ -19,7 +20,7 @@ class FrameFiles:
     name: str
     inputs: tuple[ModelInput, ...]
     paths: tuple[Path, ...]
-    crop: bool
+    fit: Fit
 
     def arrays(self) -> dict[str, AnyArray]:
         """The frame's arrays by input name, in the caller's form.
@@ -29,13 +30,13 @@ class FrameFiles:
             UsageError: a picture is given and Pillow is not installed.
         """
         return {
-            value.tensor.name: read_input(path, value, crop=self.crop)
+            value.tensor.name: read_input(path, value, fit=self.fit)
             for value, path in zip(self.inputs, self.paths, strict=True)
         }
 
 
 def frames_of(
-    info: ModelInfo, given: Sequence[str], *, crop: bool = False
+    info: ModelInfo, given: Sequence[str], *, fit: Fit = "stretch"
 ) -> tuple[FrameFiles, ...]:
     """The frames that files and folders make for a model.
 
@@ -62,7 +63,7 @@ def frames_of(
         paths = list(zip(*groups, strict=True))
     labels = _distinct([each[0] for each in paths])
     return tuple(
-        FrameFiles(name, inputs, each, crop) for name, each in zip(labels, paths, strict=True)
+        FrameFiles(name, inputs, each, fit) for name, each in zip(labels, paths, strict=True)
     )
 
 

@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # be silent at exit
         return 141
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it may be what is full
+        return _complain(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
     except MemoryError:
         return _complain("not enough memory for this model", 1)
     except Exception as error:  # noqa: BLE001  the last resort of a program

@@ -1,0 +1,24 @@
+"""Where the board's programs begin: versions and first screens need no imports."""
+
+from __future__ import annotations
+
+from bpu_board.cli.first_screens import SCREENS, VERSIONS
+from bpu_common.first_screens import answered
+
+
+def agent() -> int:
+    """`bpu-agent`."""
+    if answered(VERSIONS["bpu-agent"], SCREENS["bpu-agent"], bare=False):
+        return 0
+    from bpu_board.cli.agent import main
+
+    return main()
+
+
+def hrt_model_exec() -> int:
+    """`hrt_model_exec`."""
+    if answered(VERSIONS["hrt_model_exec"], SCREENS["hrt_model_exec"]):
+        return 0
+    from bpu_board.cli.hrt_model_exec import main
+
+    return main()

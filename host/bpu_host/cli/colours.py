@@ -1,0 +1,20 @@
+"""Colours of what commands print, where somebody sees them."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+_CODES = {"error": "\x1b[1;31m", "warning": "\x1b[33m", "good": "\x1b[32m"}
+_RESET = "\x1b[0m"
+
+
+def coloured(text: str, meaning: str, stream: TextIO) -> str:
+    """The text in the colour of `error`, `warning` or `good`.
+
+    As it is where `stream` is no terminal, NO_COLOR is set (to anything but nothing) or TERM is
+    dumb.
+    """
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"{_CODES[meaning]}{text}{_RESET}"

@@ -1,0 +1,39 @@
+"""Where the host's programs begin: versions and first screens need no imports."""
+
+from __future__ import annotations
+
+import os
+
+from bpu_common.first_screens import answered
+from bpu_host.cli.first_screens import SCREENS, VERSIONS
+
+
+def bpu() -> int:
+    """`bpu`."""
+    if _answered("bpu"):
+        return 0
+    from bpu_host.cli.bpu import main
+
+    return main()
+
+
+def bpud() -> int:
+    """`bpud`."""
+    if _answered("bpud"):
+        return 0
+    from bpu_host.cli.bpud import main
+
+    return main()
+
+
+def hb_mapper() -> None:
+    """`hb_mapper`."""
+    if not _answered("hb_mapper"):
+        from bpu_host.cli.hb_mapper import main
+
+        main()
+
+
+def _answered(program: str) -> bool:
+    completes = f"_{program.upper()}_COMPLETE" in os.environ  # a shell asks, not a user
+    return not completes and answered(VERSIONS[program], SCREENS[program])
