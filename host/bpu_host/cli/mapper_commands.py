@@ -95,7 +95,7 @@ def make(config_file: Path, machine: str | None, progress: Progress) -> Compiled
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
-        config = load_config(config_file)
+        config = load_config(config_file, lambda config: read(config).inputs)
     except ConfigError as error:
         error.add_note("yaml file parse failed. Please double check your input")
         raise
