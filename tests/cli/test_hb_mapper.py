@@ -290,8 +290,9 @@ def test_vendor_form_of_missing_keys(folder: Path) -> None:
     start = next(i for i, line in enumerate(lines) if "Key 'model_parameters' error:" in line)
     assert CONSOLE.match(lines[start])
     assert lines[start + 1].startswith("Missing keys: 'onnx_model'")
-    assert lines[start + 2].endswith("ERROR yaml file parse failed. Please double check your input")
-    assert lines[start + 3].endswith("ERROR exception in command: makertbin")
+    assert "model_parameters.onnx_model: the float model, an ONNX file" in lines[start + 2]
+    assert lines[start + 3].endswith("ERROR yaml file parse failed. Please double check your input")
+    assert lines[start + 4].endswith("ERROR exception in command: makertbin")
 
 
 @pytest.mark.parametrize("command", ["checker", "makertbin"])
@@ -380,3 +381,69 @@ def test_caldata_refuses(folder: Path, arguments: list[str], expected: str) -> N
     assert expected in output
     assert not (folder / "o").exists()
     assert not list(folder.glob(".o-*"))
+
+
+@pytest.mark.parametrize(("bad", "good"), [(1, 10), (2, 18)])
+def test_caldata_leaves_out_a_few_bad_pictures(folder: Path, bad: int, good: int) -> None:
+    (folder / "photos").mkdir()
+    for index in range(bad + good):
+        path = folder / "photos" / f"p{index:02d}.png"
+        Image.new("RGB", (20, 20), (index, 0, 0)).save(path)
+        if index < bad:
+            path.write_bytes(path.read_bytes()[:40])
+    code, output = call("caldata", "--input", "photos", "--output", "cal", "--size", "8x8")
+    assert code == 0, output
+    assert output.count("WARNING left out: photos/p0") == bad
+    assert f"{good} samples in cal" in output
+    assert len(list((folder / "cal").iterdir())) == good
+
+
+def test_caldata_stops_at_many_bad_pictures(folder: Path) -> None:
+    (folder / "photos").mkdir()
+    for index in range(18):
+        Image.new("RGB", (20, 20)).save(folder / "photos" / f"p{index:02d}.png")
+    for index in range(2):
+        (folder / "photos" / f"p{index:02d}.png").write_bytes(b"no picture")
+    code, output = call("caldata", "--input", "photos", "--output", "cal", "--size", "8x8")
+    assert (code, "p01.png" in output) == (2, True)
+    assert not (folder / "cal").exists()
+    assert not list(folder.glob(".cal-*"))
+
+
+@pytest.mark.parametrize("output", ["/proc/cal", "net.onnx/cal"])
+def test_caldata_says_that_the_output_cannot_be_written(folder: Path, output: str) -> None:
+    (folder / "photos").mkdir()
+    Image.new("RGB", (20, 20)).save(folder / "photos" / "p.png")
+    code, text = call("caldata", "--input", "photos", "--output", output, "--size", "8x8")
+    assert (code, "cannot be written" in text) == (2, True)
+    assert "fault of OpenBPU" not in text
+
+
+@pytest.mark.parametrize("command", ["checker", "makertbin", "caldata", ""])
+def test_help_fits_eighty_columns(command: str) -> None:
+    result = CliRunner().invoke(cli, [*command.split(), "--help"], terminal_width=None)
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_the_log_file_names_who_told_a_line(folder: Path) -> None:
+    assert convert(folder)[0] == 0
+    lines = (folder / "hb_mapper_makertbin.log").read_text().splitlines()
+    by = {
+        line.split(" message")[0].split("file: ")[1].split()[0]
+        for line in lines
+        if "file: " in line
+    }
+    assert {"api.py", "mapper_commands.py"} <= by
+    told = [line for line in lines if "Start to " in line or "ONNX IR version" in line]
+    assert told
+    assert all("file: api.py" in line for line in told)
+
+
+def test_checker_says_which_option_gives_a_shape(folder: Path) -> None:
+    net = Net([1, 3, "h", "w"])
+    onnx.save(net.model(net.conv("data", (3, 4))), folder / "net.onnx")
+    code, output = call("checker", "--model-type", "onnx", "--model", "net.onnx")
+    assert code == 2
+    assert "ERROR --input-shape: input 'data' has the dynamic shape 1x3xhxw" in output
+    assert "--input-shape data 1x3x224x224" in output
+    assert "input_parameters" not in output

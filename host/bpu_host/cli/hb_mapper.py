@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bpu_common.pictures import Interpolation
     from bpu_host.cli.mapper_log import Progress
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 MODEL_TYPE = click.option(
     "--model-type",
     "--model_type",
@@ -40,7 +40,7 @@ def cli() -> None:
 
     \b
     Examples:
-      hb_mapper checker --model-type onnx --march bernoulli2 --model net.onnx
+      hb_mapper checker --model-type onnx --model net.onnx
       hb_mapper caldata --input photos/ --output cal_data_f32 --size 224x224
       hb_mapper makertbin --model-type onnx --config net.yaml
     """
@@ -84,8 +84,8 @@ def checker(
 
     \b
     Examples:
-      hb_mapper checker --model-type onnx --march bernoulli2 --model mobilenet.onnx
-      hb_mapper checker --model-type onnx --march bernoulli2 --model detector.onnx \\
+      hb_mapper checker --model-type onnx --model mobilenet.onnx
+      hb_mapper checker --model-type onnx --model detector.onnx \\
           --input-shape input.1 1x3x512x512
     """
     del march
@@ -218,7 +218,8 @@ def caldata(
 
     \b
     Example: every fifth photo for a model trained on 224x224 RGB
-      hb_mapper caldata --input photos --output cal_f32 --size 224x224 --short-side 256 --every 5
+      hb_mapper caldata --input photos --output cal_f32 --size 224x224 \\
+          --short-side 256 --every 5
     """
 
     def run(progress: Progress) -> None:
