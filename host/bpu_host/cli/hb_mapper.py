@@ -1,4 +1,4 @@
-"""`hb_mapper`: check a float model (`checker`), convert it (`makertbin`), make calibration data.
+"""`hb_mapper`: check a float model, write a configuration, make calibration data, convert.
 
 Nothing heavy is imported until a command runs.
 """
@@ -41,6 +41,7 @@ def cli() -> None:
     \b
     Examples:
       hb_mapper checker --model-type onnx --model net.onnx
+      hb_mapper init net.onnx
       hb_mapper caldata --input photos/ --output cal_data_f32 --size 224x224
       hb_mapper makertbin --model-type onnx --config net.yaml
     """
@@ -105,6 +106,36 @@ def checker(
         mapper_commands.check(model, shapes, machine, progress)
 
     sys.exit(_guarded("checker", run))
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="The file to write.  [default: the model's name with .yaml, here]",
+)
+def init(model: Path, output: Path | None) -> None:
+    """Write a configuration (YAML) for MODEL to start from.
+
+    It holds the model's inputs with their shapes, what they probably are and
+    why, and says how to make calibration samples. What only you can know is
+    marked CHECK. An existing file is never written over.
+
+    \b
+    Examples:
+      hb_mapper init mobilenet.onnx
+      hb_mapper init exports/yolo.onnx --output yolo_x3.yaml
+    """
+
+    def run(progress: Progress) -> None:
+        from bpu_host.cli import init_config
+
+        del progress
+        init_config.run(model, output)
+
+    sys.exit(_guarded("init", run))
 
 
 @cli.command()

@@ -96,7 +96,7 @@ def _explain(
         name = str(item["loc"][0])
         if item["type"] == "missing":
             key = table[f"{group}.{name}"]
-            text = f"{key.meaning}; {key.values}, for example {key.example!r}"
+            text = f"{key.meaning}; {key.takes}, for example {key.example!r}"
         elif item["type"] == "extra_forbidden":
             text = f"unknown key{nearest(name, GROUPS[group].model_fields)}"
         else:
@@ -109,7 +109,7 @@ def _wrong_value(item: ErrorDetails, key: Key) -> str:
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     found = nearest(value, key.choices) if isinstance(value, str) else ""
-    return f"{value!r} is not possible: {key.values}{found}"
+    return f"{value!r} is not possible: {key.takes}{found}"
 
 
 def _missing(names: list[str], place: str) -> str:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from bpu_host.compiler.config.schema import GROUPS, Info
 
-_PER_INPUT = "one per input, separated by ';'"
+_OF_INPUTS = ("input_parameters.", "calibration_parameters.cal_data_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Key:
         required: a file without it is refused.
         default: what counts when it is not given; None: nothing.
         values: what it takes, in words.
+        per_input: whether it takes one value per input.
         choices: the words it takes, if they are few.
         when: the condition it depends on; empty: none.
         example: a value as it may stand in a file; None: there is none.
@@ -32,9 +33,15 @@ class Key:
     required: bool
     default: object
     values: str
+    per_input: bool
     choices: tuple[str, ...]
     when: str
     example: object
+
+    @property
+    def takes(self) -> str:
+        """What may be written, in words."""
+        return self.values + ("; one per input, separated by ';'" if self.per_input else "")
 
 
 def keys() -> dict[str, Key]:
@@ -54,15 +61,12 @@ def _key(path: str, field: FieldInfo) -> Key:
         meaning=info.meaning,
         required=field.is_required(),
         default=None if field.is_required() else field.default,
-        values=_words(kind, limits) + (f"; {_PER_INPUT}" if several and _per_input(path) else ""),
+        values=_words(kind, limits),
+        per_input=several and path.startswith(_OF_INPUTS),
         choices=_choices(kind),
         when=info.when,
         example=field.default if info.example is None else info.example,
     )
-
-
-def _per_input(path: str) -> bool:
-    return path.startswith(("input_parameters.", "calibration_parameters.cal_data_"))
 
 
 def _kind(annotation: object, limits: list[object]) -> tuple[object, list[object], bool]:

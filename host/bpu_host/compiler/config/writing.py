@@ -27,6 +27,8 @@ def is_blank(value: object) -> bool:  # raw YAML
 def texts(value: object, joint: str = "") -> object:  # raw YAML
     """`'a; b'`, `[a, b]` or `a` as a list of texts; what is none of these stays as it is.
 
+    Texts inside a YAML list are taken to the letter, so that a name may hold anything.
+
     Args:
         joint: what the elements of an inner list are joined with (values of one input); without
             it inner lists stay.
@@ -38,9 +40,7 @@ def texts(value: object, joint: str = "") -> object:  # raw YAML
     if isinstance(value, list):
         found: list[object] = []
         for item in value:
-            if isinstance(item, str) and not is_blank(item):
-                found += _parts(item)
-            elif isinstance(item, list) and joint:
+            if isinstance(item, list) and joint:
                 found.append(joint.join(map(str, item)))
             else:
                 found.append(item if isinstance(item, (list, dict)) else str(item))
@@ -71,7 +71,7 @@ def each(change: Callable[[str], str], joint: str = "") -> Callable[[object], ob
         found = texts(value, joint)
         if not isinstance(found, list):
             return found
-        return [change(item) if isinstance(item, str) else item for item in found]
+        return [change(item.strip()) if isinstance(item, str) else item for item in found]
 
     return read
 
