@@ -57,6 +57,7 @@ bench: setup ## measure everything that is claimed; writes benchmarks/RESULTS.md
 
 docs: setup ## rewrite the generated pages of docs/
 	$(PY) -m bpu_host.compiler.rules.document
+	$(PY) -m bpu_host.reference
 
 wheels: setup ## build the host wheel and the board wheel into dist/
 	$(PY) -m build --wheel --outdir dist .

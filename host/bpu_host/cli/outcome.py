@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from bpu_common.environment import LOG
 from bpu_common.errors import BpuError
 
 
@@ -54,5 +55,5 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
 
 
 def _debug() -> None:
-    if os.environ.get("BPU_LOG") == "debug":
+    if LOG.value == "debug":
         traceback.print_exc()

@@ -63,7 +63,7 @@ def _key(path: str, field: FieldInfo) -> Key:
         default=None if field.is_required() else field.default,
         values=_words(kind, limits),
         per_input=several and path.startswith(_OF_INPUTS),
-        choices=_choices(kind),
+        choices=choices(kind),
         when=info.when,
         example=field.default if info.example is None else info.example,
     )
@@ -85,13 +85,14 @@ def _kind(annotation: object, limits: list[object]) -> tuple[object, list[object
             return annotation, limits, several
 
 
-def _choices(kind: object) -> tuple[str, ...]:
+def choices(kind: object) -> tuple[str, ...]:
+    """The words of a Literal; empty for other types."""
     return tuple(str(each) for each in get_args(kind)) if get_origin(kind) is Literal else ()
 
 
 def _words(kind: object, limits: list[object]) -> str:
-    if choices := _choices(kind):
-        return " or ".join([", ".join(choices[:-1]), choices[-1]] if choices[1:] else choices)
+    if words := choices(kind):
+        return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
     if kind is bool:
         return "True or False"
     if kind in (int, float):

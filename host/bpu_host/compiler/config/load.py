@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bpu_common.errors import BpuError
+from bpu_host.compiler.config.build import build, outline
 from bpu_host.compiler.config.conditions import InputRow, check
 from bpu_host.compiler.config.document import Problem, read_document
 from bpu_host.compiler.config.form import Groups, validate
 from bpu_host.compiler.config.report import Report
+from bpu_host.compiler.config.values import CompileConfig, GraphInput, compare
 
-if TYPE_CHECKING:  # values need NumPy, which takes longer to import than a mistake to be found
-    from bpu_host.compiler.config.values import CompileConfig, GraphInput
-
-    InputsOf = Callable[[CompileConfig], tuple[GraphInput, ...]]
-    """The inputs of the model that a configuration names; may raise BpuError."""
+InputsOf = Callable[[CompileConfig], tuple[GraphInput, ...]]
+"""The inputs of the model that a configuration names; may raise BpuError."""
 
 _OF_THE_INPUTS = frozenset(
     f"input_parameters.input_{name}"
@@ -37,8 +35,6 @@ def load_config(path: Path, inputs_of: InputsOf | None = None) -> CompileConfig:
     Raises:
         ConfigError: its message lists every problem, one a line, each with `file:line:col`.
     """
-    from bpu_host.compiler.config.build import build
-
     report = Report(read_document(path))
     groups = validate(report)
     rows = check(groups, report)
@@ -53,9 +49,6 @@ def _compare_with_model(
     groups: Groups, rows: tuple[InputRow, ...], report: Report, inputs_of: InputsOf
 ) -> None:
     """Add what does not fit the model, if it can be read, at places without another problem."""
-    from bpu_host.compiler.config.build import outline
-    from bpu_host.compiler.config.values import compare
-
     config = outline(groups, rows, report)
     try:
         _, errors = compare(config, inputs_of(config))

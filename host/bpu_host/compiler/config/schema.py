@@ -140,7 +140,7 @@ class InputParameters(Group):
         _LOWERS,
         Info(
             "what the board is fed with",
-            when="must fit input_type_train (table below)",
+            when="must fit input_type_train, see docs/yaml.md",
             example="nv12",
         ),
     ]
