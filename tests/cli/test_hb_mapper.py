@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -306,9 +309,9 @@ def test_bad_command_lines(folder: Path) -> None:
     assert call("makertbin", "--model-type", "onnx")[0] == 2
     assert call("checker", "--model-type", "tflite", "--model", "net.onnx")[0] == 2
     code, output = call(
-        "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "data", "1,3"
+        "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "data", "1xH"
     )
-    assert (code, "'1,3' is not a shape" in output) == (2, True)
+    assert (code, "'1xH' is not a shape" in output) == (2, True)
     code, output = call(
         "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "x", "1x3"
     )
@@ -343,3 +346,15 @@ def test_checker_says_which_option_gives_a_shape(folder: Path) -> None:
     assert "ERROR --input-shape: input 'data' has the dynamic shape 1x3xhxw" in output
     assert "--input-shape data 1x3x224x224" in output
     assert "input_parameters" not in output
+
+
+def test_a_console_without_the_letters_shows_escapes(folder: Path) -> None:
+    (folder / "net.yaml").write_text('{"a\\ud83d\\ude00": 1}')
+    done = subprocess.run(
+        [sys.executable, "-m", "bpu_host.cli.hb_mapper", "makertbin", "--model-type", "onnx",
+         "-c", "net.yaml"],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Logging error" not in done.stderr
+    assert "a\\U0001f600: unknown group" in done.stdout

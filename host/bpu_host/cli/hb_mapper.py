@@ -275,14 +275,14 @@ def parse_shape(text: str) -> tuple[int, ...]:
         UsageError: not sizes joined by x.
     """
     from bpu_common.errors import UsageError
+    from bpu_host.compiler.config.writing import shape
 
-    parts = text.lower().split("x")
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not (found := shape(text)):
         raise UsageError(
             f"'{text}' is not a shape",
             hint="write sizes joined by x, such as 1x3x224x224",
         )
-    return tuple(int(part) for part in parts)
+    return found
 
 
 def _guarded(command: str, run: Callable[[Progress], None]) -> int:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
 from bpu_host.compiler.config.keys import Key, keys
+from bpu_host.compiler.config.values import filled_shape
 
 OpenShape = tuple[int | str | None, ...]
 """A shape as a model declares it; a size that is left open is its symbol or None."""
 
 _MARK = "CHECK: "
 _PLAIN = re.compile(r"[\w./ -]+", re.ASCII)
-_OPEN_SIZE = 224
 _WIDTH = 96
 _PICTURE_CHANNELS = 3
 _NORM_ADVICE = (
@@ -64,10 +64,7 @@ class Guess:
 def guess(name: str, declared: OpenShape) -> Guess:
     """What an input probably is, from its shape alone."""
     reasons = []
-    shape = tuple(
-        size if isinstance(size, int) and size > 0 else _OPEN_SIZE if position else 1
-        for position, size in enumerate(declared)
-    )
+    shape = filled_shape(declared)
     is_open = shape != declared
     if is_open:
         text = "x".join(str(size) if isinstance(size, int) else size or "?" for size in declared)

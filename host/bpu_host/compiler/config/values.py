@@ -223,18 +223,19 @@ def _static_shape(
     if all(isinstance(size, int) and size > 0 for size in fixed):
         return tuple(int(size) for size in fixed if isinstance(size, int))
     text = "x".join("?" if size is None else str(size) for size in shape)
+    example = "x".join(map(str, filled_shape(shape)))
     raise config.error(
         "input_parameters.input_shape",
         f"input '{name}' has the dynamic shape {text}",
-        f"write all sizes, for example input_shape: '{example_shape(shape)}' in the YAML, or "
-        f"--input-shape {shlex.quote(name)} {example_shape(shape)} for the checker",
+        f"write all sizes, for example input_shape: '{example}' in the YAML, or "
+        f"--input-shape {shlex.quote(name)} {example} for the checker",
     )
 
 
-def example_shape(shape: tuple[int | str | None, ...]) -> str:
-    """A shape with every open size filled in: 1 for the batch, 224 for the others."""
-    return "x".join(
-        str(size) if isinstance(size, int) and size > 0 else "224" if position else "1"
+def filled_shape(shape: tuple[int | str | None, ...]) -> tuple[int, ...]:
+    """A shape with every open size filled in, as an example: 1 for the batch, else 224."""
+    return tuple(
+        size if isinstance(size, int) and size > 0 else 224 if position else 1
         for position, size in enumerate(shape)
     )
 
