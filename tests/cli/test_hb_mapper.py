@@ -350,11 +350,14 @@ def test_checker_says_which_option_gives_a_shape(folder: Path) -> None:
 
 def test_a_console_without_the_letters_shows_escapes(folder: Path) -> None:
     (folder / "net.yaml").write_text('{"a\\ud83d\\ude00": 1}')
+    command = [sys.executable, "-m", "bpu_host.cli.hb_mapper", "makertbin"]
     done = subprocess.run(
-        [sys.executable, "-m", "bpu_host.cli.hb_mapper", "makertbin", "--model-type", "onnx",
-         "-c", "net.yaml"],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"},
-    )  # fmt: skip
+        [*command, "--model-type", "onnx", "-c", "net.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
     assert done.returncode == 2
     assert "Logging error" not in done.stderr
     assert "a\\U0001f600: unknown group" in done.stdout
