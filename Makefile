@@ -65,6 +65,7 @@ docs: setup ## rewrite the generated pages of docs/
 	$(PY) docs/generate_status.py
 	$(PY) -m bpu_host.cli.write_first_screens
 	$(PY) -m bpu_board.cli.write_first_screens
+	$(PY) -m bpu_host.reference
 
 wheels: setup ## build the host wheel and the board wheel into dist/
 	$(PY) -m build --wheel --outdir dist .

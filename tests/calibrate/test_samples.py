@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image
 from bpu_common.errors import CalibrationError
 from bpu_common.image import nv12_to_yuv444, rgb_to_nv12, rgb_to_yuv444
 from bpu_common.tensor import DType, InputType, Layout
-from bpu_host.compiler.calibrate import open_samples
+from bpu_host.compiler.calibrate import open_samples, settle_sample_types
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
+from bpu_host.compiler.events import Event, Note
 
 H, W = 6, 8
 
@@ -224,3 +226,55 @@ def test_two_inputs_pair_their_files(tmp_path: Path) -> None:
     np.zeros((1, 3, H, W), np.uint8).tofile(folders[1] / "1")
     with pytest.raises(CalibrationError, match="has 1 calibration samples"):
         open_samples(config, inputs)
+
+
+@pytest.mark.parametrize("name", ["cal_f32", "cal"])
+@pytest.mark.parametrize("stored", [DType.UINT8, DType.FLOAT32])
+def test_the_size_of_the_files_decides_where_nobody_chose(
+    tmp_path: Path, rgb: np.ndarray, name: str, stored: DType
+) -> None:
+    """The chapter's own script writes uint8 files into calibration_data_bgr_f32."""
+    folder = tmp_path / name
+    folder.mkdir()
+    for index in range(2):
+        rgb.transpose(2, 0, 1).astype(stored.numpy).tofile(folder / f"{index}.rgb")
+    by_name = DType.FLOAT32 if name.endswith("_f32") else DType.UINT8
+    config = config_of(folder, rt=InputType.RGB, dtype=by_name)
+    config = replace(config, inputs=(replace(config.inputs[0], dtype_by_suffix=True),))
+    told: list[Event] = []
+    settled = settle_sample_types(config, told.append)
+    assert settled.inputs[0].cal_data_type is stored
+    [note] = [event for event in told if isinstance(event, Note)]
+    assert note.warning == (stored is not by_name)
+    assert stored.value in note.sentence
+    np.testing.assert_array_equal(samples_of(settled)[1][0].transpose(1, 2, 0), centred(rgb))
+
+
+def test_sizes_that_differ_leave_a_doubt(tmp_path: Path) -> None:
+    for size in (3 * H * W, 12 * H * W):
+        (tmp_path / str(size)).write_bytes(bytes(size))
+    config = config_of(tmp_path, dtype=DType.UINT8)
+    config = replace(config, inputs=(replace(config.inputs[0], dtype_by_suffix=True),))
+    assert settle_sample_types(config).inputs[0].cal_data_type is DType.UINT8
+    with pytest.raises(CalibrationError, match="the size fits float32"):
+        samples_of(config)
+
+
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (
+            lambda path: np.save(path.with_suffix(".npy"), np.zeros((3, H, W))),
+            "(.npy) with a header",
+        ),
+        (lambda path: Image.new("RGB", (9, 9)).save(path, "JPEG"), "preprocess_on is off"),
+        (lambda path: Image.new("RGB", (9, 9)).save(path, "PNG"), "hb_mapper caldata"),
+        (lambda path: Image.new("RGB", (9, 9)).save(path, "WEBP"), "this is a picture"),
+        (lambda path: path.write_bytes(b""), "raw files hold one sample each"),
+    ],
+)
+def test_files_that_are_no_raw_samples(tmp_path: Path, write: Any, expected: str) -> None:
+    write(tmp_path / "a.bin")
+    with pytest.raises(CalibrationError) as caught:
+        samples_of(config_of(tmp_path))
+    assert expected in caught.value.hint

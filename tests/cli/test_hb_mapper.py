@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from bpu_common import container
 from bpu_host.cli.hb_mapper import cli
@@ -290,8 +292,9 @@ def test_vendor_form_of_missing_keys(folder: Path) -> None:
     start = next(i for i, line in enumerate(lines) if "Key 'model_parameters' error:" in line)
     assert CONSOLE.match(lines[start])
     assert lines[start + 1].startswith("Missing keys: 'onnx_model'")
-    assert lines[start + 2].endswith("ERROR yaml file parse failed. Please double check your input")
-    assert lines[start + 3].endswith("ERROR exception in command: makertbin")
+    assert "model_parameters.onnx_model: the float model, an ONNX file" in lines[start + 2]
+    assert lines[start + 3].endswith("ERROR yaml file parse failed. Please double check your input")
+    assert lines[start + 4].endswith("ERROR exception in command: makertbin")
 
 
 @pytest.mark.parametrize("command", ["checker", "makertbin"])
@@ -306,77 +309,55 @@ def test_bad_command_lines(folder: Path) -> None:
     assert call("makertbin", "--model-type", "onnx")[0] == 2
     assert call("checker", "--model-type", "tflite", "--model", "net.onnx")[0] == 2
     code, output = call(
-        "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "data", "1,3"
+        "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "data", "1xH"
     )
-    assert (code, "'1,3' is not a shape" in output) == (2, True)
+    assert (code, "'1xH' is not a shape" in output) == (2, True)
     code, output = call(
         "checker", "--model-type", "onnx", "--model", "net.onnx", "--input-shape", "x", "1x3"
     )
     assert (code, "which is no input of the model" in output) == (2, True)
 
 
-@pytest.mark.parametrize(
-    ("pixel_type", "layout", "dtype"),
-    [("rgb", "NCHW", "float32"), ("bgr", "NHWC", "uint8"), ("gray", "NCHW", "uint8"),
-     ("yuv444", "NHWC", "float32")],
-)  # fmt: skip
-def test_caldata(folder: Path, pixel_type: str, layout: str, dtype: str) -> None:
-    photos = folder / "photos"
-    photos.mkdir()
-    colours = [(200, 100, 50), (10, 20, 30), (90, 80, 70)]
-    for index, colour in enumerate(colours):
-        Image.new("RGB", (40 + 10 * index, 30), colour).save(photos / f"p{index}.png")
-    (photos / "notes.txt").write_text("no picture")
-    code, output = call(
-        "caldata", "--input", "photos", "--output", "cal", "--size", "16x24", "--short-side", "20",
-        "--type", pixel_type, "--layout", layout, "--dtype", dtype, "--every", "2",
-    )  # fmt: skip
-    assert code == 0, output
-    assert "short side to 20 (bilinear), centre crop 16x24" in output
-    files = sorted((folder / "cal").iterdir())
-    assert [path.name for path in files] == [f"00000_p0.{pixel_type}", f"00001_p2.{pixel_type}"]
-    channels = 1 if pixel_type == "gray" else 3
-    shape = (channels, 16, 24) if layout == "NCHW" else (16, 24, channels)
-    values = np.fromfile(files[0], dtype).reshape(shape)
-    first = values[:, 0, 0] if layout == "NCHW" else values[0, 0]
-    red, green, blue = colours[0]
-    luma = round(0.299 * red + 0.587 * green + 0.114 * blue)
-    expected = {
-        "rgb": [red, green, blue],
-        "bgr": [blue, green, red],
-        "gray": [luma],
-        "yuv444": [luma, round(128 + (blue - luma) / 1.772), round(128 + (red - luma) / 1.402)],
-    }[pixel_type]
-    np.testing.assert_allclose(first, expected, atol=1)
+@pytest.mark.parametrize("command", ["checker", "makertbin", "caldata", ""])
+def test_help_fits_eighty_columns(command: str) -> None:
+    result = CliRunner().invoke(cli, [*command.split(), "--help"], terminal_width=None)
+    assert max(map(len, result.output.splitlines())) <= 80
 
 
-def test_caldata_keeps_the_middle_and_the_proportions(folder: Path) -> None:
-    (folder / "photos").mkdir()
-    picture = Image.new("RGB", (300, 100), (0, 0, 0))
-    picture.paste((255, 255, 255), (100, 0, 200, 100))
-    picture.save(folder / "photos" / "a.png")
-    code, _ = call("caldata", "--input", "photos", "--output", "cal", "--size", "50x50",
-                   "--short-side", "50", "--interpolation", "bicubic")  # fmt: skip
-    assert code == 0
-    values = np.fromfile(next((folder / "cal").iterdir()), np.float32)
-    assert values.reshape(3, 50, 50)[:, :, 2:-2].min() >= 254
+def test_the_log_file_names_who_told_a_line(folder: Path) -> None:
+    assert convert(folder)[0] == 0
+    lines = (folder / "hb_mapper_makertbin.log").read_text().splitlines()
+    by = {
+        line.split(" message")[0].split("file: ")[1].split()[0]
+        for line in lines
+        if "file: " in line
+    }
+    assert {"api.py", "mapper_commands.py"} <= by
+    told = [line for line in lines if "Start to " in line or "ONNX IR version" in line]
+    assert told
+    assert all("file: api.py" in line for line in told)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--input", "absent", "--output", "o", "--size", "8x8"], "is not a folder of pictures"),
-        (["--input", "cal_f32", "--output", "o", "--size", "8x8"], "holds no pictures"),
-        (["--input", "broken", "--output", "o", "--size", "8x8"], "cannot be read as a picture"),
-        (["--input", "broken", "--output", "cal_f32", "--size", "8x8"], "exists and is not empty"),
-        (["--input", "broken", "--output", "o", "--size", "8"], "is not HxW"),
-    ],
-)
-def test_caldata_refuses(folder: Path, arguments: list[str], expected: str) -> None:
-    (folder / "broken").mkdir()
-    (folder / "broken" / "a.png").write_bytes(b"no picture")
-    code, output = call("caldata", *arguments)
+def test_checker_says_which_option_gives_a_shape(folder: Path) -> None:
+    net = Net([1, 3, "h", "w"])
+    onnx.save(net.model(net.conv("data", (3, 4))), folder / "net.onnx")
+    code, output = call("checker", "--model-type", "onnx", "--model", "net.onnx")
     assert code == 2
-    assert expected in output
-    assert not (folder / "o").exists()
-    assert not list(folder.glob(".o-*"))
+    assert "ERROR --input-shape: input 'data' has the dynamic shape 1x3xhxw" in output
+    assert "--input-shape data 1x3x224x224" in output
+    assert "input_parameters" not in output
+
+
+def test_a_console_without_the_letters_shows_escapes(folder: Path) -> None:
+    (folder / "net.yaml").write_text('{"a\\ud83d\\ude00": 1}')
+    command = [sys.executable, "-m", "bpu_host.cli.hb_mapper", "makertbin"]
+    done = subprocess.run(
+        [*command, "--model-type", "onnx", "-c", "net.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 2
+    assert "Logging error" not in done.stderr
+    assert "a\\U0001f600: unknown group" in done.stdout

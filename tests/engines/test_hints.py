@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bpu_common.environment import KERNELS
 from bpu_common.errors import UsageError
 from bpu_common.network import Network
 from bpu_host.compiler.export import quantized_model
@@ -19,7 +20,6 @@ from bpu_sim.engines import OrtEngine, ReferenceEngine, open_engine, proofs
 from bpu_sim.engines.ort import Plans, stage
 from bpu_sim.engines.ort.hints import ENGINE, VERSION, read_hints, write_hints
 from bpu_sim.engines.proofs import Proofs
-from bpu_sim.engines.select import VARIABLE
 from tests.engines.test_engines import feeds_of
 from tests.support.nets_codes import NetBuilder, mixed_network
 
@@ -28,7 +28,7 @@ DIGEST = "a" * 64
 
 @pytest.fixture(autouse=True)
 def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(KERNELS.name, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -280,12 +280,11 @@ def test_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_choice(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
     engine, sentence = open_engine(network, prefer="reference")
     assert engine.name == "reference"
     assert sentence.startswith("reference")
-    monkeypatch.setenv(VARIABLE, "reference")
+    monkeypatch.setenv(KERNELS.name, "reference")
     assert open_engine(network, prefer="onnxruntime")[0].name == "reference"
-    monkeypatch.setenv(VARIABLE, "fast")
+    monkeypatch.setenv(KERNELS.name, "fast")
     with pytest.raises(UsageError, match="'fast'"):
         open_engine(network)

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from bpu_board.service.folder import Folder, Settings
+from bpu_common.environment import CONFIG_HOME, home_folder
 from bpu_common.errors import UsageError
 from bpu_common.files import write_atomic, writing
 
@@ -61,9 +62,7 @@ def unit_path(folder: Folder, kind: str) -> Path:
         name += "-" + hashlib.sha256(str(folder.root).encode()).hexdigest()[:8]
     if kind == "systemd":
         return SYSTEM_UNITS / f"{name}.service"
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    config = Path(base) if base else Path.home() / ".config"
-    return config / "systemd" / "user" / f"{name}.service"
+    return home_folder(CONFIG_HOME) / "systemd" / "user" / f"{name}.service"
 
 
 def unit_text(folder: Folder, kind: str) -> str:

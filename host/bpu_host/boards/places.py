@@ -7,22 +7,23 @@ import stat
 import tempfile
 from pathlib import Path
 
+from bpu_common.environment import CACHE_HOME, CONFIG_HOME, RUNTIME_DIR, STATE_HOME, home_folder
 from bpu_common.errors import UsageError
 
 
 def config_folder() -> Path:
     """Inventory and known host keys."""
-    return _private(_base("XDG_CONFIG_HOME", ".config") / "openbpu")
+    return _private(home_folder(CONFIG_HOME) / "openbpu")
 
 
 def cache_folder() -> Path:
     """What can be made again: wheels for boards."""
-    return _private(_base("XDG_CACHE_HOME", ".cache") / "openbpu")
+    return _private(home_folder(CACHE_HOME) / "openbpu")
 
 
 def state_folder() -> Path:
     """What should outlive a restart but is nobody's configuration: the daemon's job log."""
-    return _private(_base("XDG_STATE_HOME", ".local/state") / "openbpu")
+    return _private(home_folder(STATE_HOME) / "openbpu")
 
 
 def runtime_folder() -> Path:
@@ -31,16 +32,11 @@ def runtime_folder() -> Path:
     Raises:
         UsageError: the folder belongs to somebody else.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    base = RUNTIME_DIR.value
     if base and Path(base).is_dir():
         return _private(Path(base) / "openbpu")
     # The name in the shared folder is anybody's to take: see that it is ours.
     return _private(Path(tempfile.gettempdir()) / f"openbpu-{os.getuid()}")
-
-
-def _base(variable: str, default: str) -> Path:
-    given = os.environ.get(variable, "")
-    return Path(given) if given.startswith("/") else Path.home() / default
 
 
 def _private(path: Path) -> Path:

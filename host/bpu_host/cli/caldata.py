@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from bpu_common.pictures import MAX_PIXELS, PICTURE_SUFFIXES, Interpolation, rea
 from bpu_common.tensor import U8
 from bpu_host.cli.mapper_log import Progress, logger
 from bpu_host.compiler.events import Advanced
+
+MAX_BAD_SHARE = 0.1
+"""Of the files of a folder: so many that cannot be read are left out; more are a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     """Write one sample per picture; the folder appears when all are done.
 
     Raises:
-        UsageError: no such folder, no pictures, a target that holds files already.
-        InputError: a file that is no picture.
+        UsageError: no such folder, no pictures, a target that holds files already or cannot be
+            written.
+        InputError: more than `MAX_BAD_SHARE` of the files are no pictures.
     """
     if not source.is_dir():
         raise UsageError("is not a folder of pictures", where=str(source))
@@ -59,23 +64,16 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        staging.chmod(0o755)
-        for index, path in enumerate(files):
-            name = f"{index:05d}_{path.stem}.{recipe.pixel_type}"
-            make_sample(path, recipe).tofile(staging / name)
-            progress.show(Advanced("pictures", index + 1, len(files)))
-        if target.exists():
-            target.rmdir()
-        staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        made = _write(files, target, recipe, progress)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {error.strerror}", where=str(target), hint="name another folder"
+        ) from error
     height, width = recipe.size_hw
     logger.info(
         "%d samples in %s: short side to %d (%s), centre crop %dx%d, %s %s %s",
-        len(files),
+        made,
         target,
         _short_side(recipe),
         recipe.interpolation,
@@ -86,6 +84,32 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
         recipe.dtype,
     )
     logger.info("in the YAML: cal_data_dir: '%s' and cal_data_type: '%s'", target, recipe.dtype)
+
+
+def _write(files: Sequence[Path], target: Path, recipe: Recipe, progress: Progress) -> int:
+    """Write the samples of all files that are pictures; returns how many there are."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    bad = 0
+    try:
+        staging.chmod(0o755)
+        for index, path in enumerate(files):
+            try:
+                sample = make_sample(path, recipe)
+            except InputError as error:
+                bad += 1
+                if bad > len(files) * MAX_BAD_SHARE:
+                    raise
+                logger.warning("left out: %s: %s", error.where, error.message)
+            else:
+                sample.tofile(staging / f"{index:05d}_{path.stem}.{recipe.pixel_type}")
+            progress.show(Advanced("pictures", index + 1, len(files)))
+        if target.exists():
+            target.rmdir()
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return len(files) - bad
 
 
 def make_sample(path: Path, recipe: Recipe) -> np.ndarray:

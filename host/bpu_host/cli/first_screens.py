@@ -70,7 +70,8 @@ Usage: hb_mapper [OPTIONS] COMMAND [ARGS]...
   Convert float models into programs for the X3/J3 BPU.
 
   Examples:
-    hb_mapper checker --model-type onnx --march bernoulli2 --model net.onnx
+    hb_mapper checker --model-type onnx --model net.onnx
+    hb_mapper init net.onnx
     hb_mapper caldata --input photos/ --output cal_data_f32 --size 224x224
     hb_mapper makertbin --model-type onnx --config net.yaml
 
@@ -81,6 +82,7 @@ Options:
 Commands:
   caldata    Make calibration samples (cal_data_dir) from a folder of...
   checker    Tell which nodes of a model run on the BPU, and why the others...
+  init       Write a configuration (YAML) for MODEL to start from.
   makertbin  Convert a float model into a `.bin` for the board.
 """,
 }

@@ -1,4 +1,4 @@
-"""`hb_mapper`: check a float model (`checker`), convert it (`makertbin`), make calibration data.
+"""`hb_mapper`: check a float model, write a configuration, make calibration data, convert.
 
 Nothing heavy is imported until a command runs.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bpu_common.pictures import Interpolation
     from bpu_host.cli.mapper_log import Progress
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 MODEL_TYPE = click.option(
     "--model-type",
     "--model_type",
@@ -40,7 +40,8 @@ def cli() -> None:
 
     \b
     Examples:
-      hb_mapper checker --model-type onnx --march bernoulli2 --model net.onnx
+      hb_mapper checker --model-type onnx --model net.onnx
+      hb_mapper init net.onnx
       hb_mapper caldata --input photos/ --output cal_data_f32 --size 224x224
       hb_mapper makertbin --model-type onnx --config net.yaml
     """
@@ -88,8 +89,8 @@ def checker(
 
     \b
     Examples:
-      hb_mapper checker --model-type onnx --march bernoulli2 --model mobilenet.onnx
-      hb_mapper checker --model-type onnx --march bernoulli2 --model detector.onnx \\
+      hb_mapper checker --model-type onnx --model mobilenet.onnx
+      hb_mapper checker --model-type onnx --model detector.onnx \\
           --input-shape input.1 1x3x512x512
     """
     del march
@@ -111,6 +112,36 @@ def checker(
             print(mapper_commands.check_json(compiled))
 
     sys.exit(_guarded("checker", run, sys.stderr if as_json else None))
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="The file to write.  [default: the model's name with .yaml, here]",
+)
+def init(model: Path, output: Path | None) -> None:
+    """Write a configuration (YAML) for MODEL to start from.
+
+    It holds the model's inputs with their shapes, what they probably are and
+    why, and says how to make calibration samples. What only you can know is
+    marked CHECK. An existing file is never written over.
+
+    \b
+    Examples:
+      hb_mapper init mobilenet.onnx
+      hb_mapper init exports/yolo.onnx --output yolo_x3.yaml
+    """
+
+    def run(progress: Progress) -> None:
+        from bpu_host.cli import init_config
+
+        del progress
+        init_config.run(model, output)
+
+    sys.exit(_guarded("init", run))
 
 
 @cli.command()
@@ -230,7 +261,8 @@ def caldata(
 
     \b
     Example: every fifth photo for a model trained on 224x224 RGB
-      hb_mapper caldata --input photos --output cal_f32 --size 224x224 --short-side 256 --every 5
+      hb_mapper caldata --input photos --output cal_f32 --size 224x224 \\
+          --short-side 256 --every 5
     """
 
     def run(progress: Progress) -> None:
@@ -255,14 +287,14 @@ def parse_shape(text: str) -> tuple[int, ...]:
         UsageError: not sizes joined by x.
     """
     from bpu_common.errors import UsageError
+    from bpu_host.compiler.config.writing import shape
 
-    parts = text.lower().split("x")
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not (found := shape(text)):
         raise UsageError(
             f"'{text}' is not a shape",
             hint="write sizes joined by x, such as 1x3x224x224",
         )
-    return tuple(int(part) for part in parts)
+    return found
 
 
 def _guarded(command: str, run: Callable[[Progress], None], console: TextIO | None = None) -> int:

@@ -17,6 +17,7 @@ from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
+from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.findings import Finding, counted
 
 if TYPE_CHECKING:
@@ -120,6 +121,13 @@ def _log_reasons(reasons: str) -> None:
         logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
+def _inputs_of(config: CompileConfig) -> tuple[GraphInput, ...]:
+    """Those of the model that a configuration names."""
+    from bpu_host.compiler.frontend import read
+
+    return read(config).inputs
+
+
 def make(config_file: Path, machine: str | None, strict: bool, progress: Progress) -> Compiled:
     """`hb_mapper makertbin`: everything, from a YAML file; `machine` wins over the file's.
 
@@ -128,7 +136,7 @@ def make(config_file: Path, machine: str | None, strict: bool, progress: Progres
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
-        config = load_config(config_file)
+        config = load_config(config_file, _inputs_of)
     except ConfigError as error:
         error.add_note("yaml file parse failed. Please double check your input")
         raise

@@ -6,6 +6,8 @@ Console lines: `<date>,<ms> LEVEL message`. Log file lines (in the current direc
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import logging
 import sys
 import threading
@@ -24,6 +26,9 @@ _LIBRARIES = ("onnx_ir",)
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
 _BAR_WIDTH = 40
 HEARTBEAT_S = 20.0
+_PASSING_FILES = (__file__, contextlib.__file__)
+_PASSING_FUNCTIONS = ("tell", "note", "stage")
+"""Who only passes events on: this file, and the methods of a conversion that do nothing else."""
 
 logger = logging.getLogger(_ROOT)
 
@@ -39,7 +44,7 @@ class _FileHandler(logging.FileHandler):
     """The log file; a disk that is full or gone costs the rest of the log, not the conversion."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__(file, mode="w", encoding="utf-8")
+        super().__init__(file, mode="w", encoding="utf-8", errors="backslashreplace")
         self.setFormatter(_FileFormatter())
         self._broken = False
 
@@ -64,6 +69,11 @@ class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
         super().__init__(progress.stream)
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._progress = progress
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; what the console cannot show is written as an escape."""
+        coding = self.stream.encoding or "utf-8"
+        return super().format(record).encode(coding, "backslashreplace").decode(coding)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._progress.clear()
@@ -141,20 +151,30 @@ class EventLog:
         match event:
             case StageStarted():
                 self._stage = event.title
-                logger.info("Start to %s.", event.title)
+                _log(f"Start to {event.title}.")
             case StageDone():
                 self._stage = ""
-                logger.info("End to %s (%.1f s).", event.title, event.duration_ns / 1e9)
+                _log(f"End to {event.title} ({event.duration_ns / 1e9:.1f} s).")
             case Advanced():
                 self._progress.show(event)
             case Note():
-                logger.log(logging.WARNING if event.warning else logging.INFO, event.sentence)
+                _log(event.sentence, logging.WARNING if event.warning else logging.INFO)
 
     def _run(self) -> None:
         while not self._end.wait(1.0):
             if self._stage and time.monotonic() - self._last_s > HEARTBEAT_S:
                 self._last_s = time.monotonic()
                 logger.info("still at work: %s", self._stage)
+
+
+def _log(sentence: str, level: int = logging.INFO) -> None:
+    """Log what an event says in the name of the function that told it."""
+    depth, frame = 1, inspect.currentframe()
+    while frame and (
+        frame.f_code.co_filename in _PASSING_FILES or frame.f_code.co_name in _PASSING_FUNCTIONS
+    ):
+        depth, frame = depth + 1, frame.f_back
+    logger.log(level, "%s", sentence, stacklevel=depth)
 
 
 @contextmanager

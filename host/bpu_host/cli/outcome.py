@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from bpu_common.environment import LOG
 from bpu_common.errors import BpuError
 from bpu_host.cli.colours import coloured
 
@@ -61,5 +62,5 @@ def _complain(text: str) -> None:
 
 
 def _debug() -> None:
-    if os.environ.get("BPU_LOG") == "debug":
+    if LOG.value == "debug":
         traceback.print_exc()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import click
 
+from bpu_common.environment import TERM
 from bpu_common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class _Progress:
     """One line on standard error that changes on a terminal; a line a step in a log."""
 
     def __init__(self) -> None:
-        self._moving = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._moving = sys.stderr.isatty() and TERM.value != "dumb"
 
     def __enter__(self) -> Self:
         return self

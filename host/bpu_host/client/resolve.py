@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
+from bpu_common.environment import BOARD
 from bpu_common.errors import UsageError
 from bpu_host.boards.inventory import Inventory
 from bpu_host.boards.routes import DirectRoute, open_entry
 from bpu_host.client.daemon_route import daemon_route
 from bpu_host.remote.board import CONNECT_S, Board
 from bpu_host.remote.route import Route
-
-VARIABLE = "BPU_BOARD"
-"""Names the board of commands and programs that name none."""
 
 
 def is_name(board: str) -> bool:
@@ -26,7 +22,7 @@ def default_board() -> str:
     Raises:
         UsageError: the inventory holds none, or several.
     """
-    if named := os.environ.get(VARIABLE, ""):
+    if named := BOARD.value:
         return named
     names = [entry.name for entry in Inventory().entries()]
     if len(names) == 1:
@@ -39,7 +35,7 @@ def default_board() -> str:
         )
     raise UsageError(
         f"no board is named, and there are {len(names)}",
-        hint=f"name one of {', '.join(names)}, or set {VARIABLE}",
+        hint=f"name one of {', '.join(names)}, or set {BOARD.name}",
     )
 
 

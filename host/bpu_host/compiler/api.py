@@ -19,7 +19,13 @@ from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
 from bpu_host.compiler import emit, export, passes, report, rules, units
-from bpu_host.compiler.calibrate import Calibration, SampleSet, calibrate, open_samples
+from bpu_host.compiler.calibrate import (
+    Calibration,
+    SampleSet,
+    calibrate,
+    open_samples,
+    settle_sample_types,
+)
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.values import CompileConfig, resolve
@@ -169,7 +175,7 @@ class _Job:
     def load(self, source: FloatModel) -> None:
         """The float model with the board's input in front of it."""
         self.source, proto = source, source.proto
-        self.config = resolve(self.config, source.inputs)
+        self.config = settle_sample_types(resolve(self.config, source.inputs), self.tell)
         self.note("Input ONNX model information:")
         versions = ", ".join(f"{i.domain or 'ai.onnx'} {i.version}" for i in proto.opset_import)
         self.note(f"ONNX IR version:          {proto.ir_version}")

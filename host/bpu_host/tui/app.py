@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import BindingType
 
+from bpu_common.environment import NO_COLOR
 from bpu_common.load import LoadRequest
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.dialogs import HelpScreen, LoadDialog
@@ -56,7 +56,7 @@ class TopApp(App[None]):
         ticking: bool = True,
         recording: str = "",
     ) -> None:
-        mono = bool(os.environ.get("NO_COLOR"))
+        mono = bool(NO_COLOR.value)
         # With the terminal's own colours, textual's NO_COLOR filter takes out all of them;
         # otherwise it would leave shades of grey.
         super().__init__(ansi_color=True if mono else None)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bpu_common import __version__, container
+from bpu_common.environment import CACHE_HOME, home_folder
 from bpu_common.errors import BoardUnreachable, BpuError
 from bpu_common.files import write_atomic
 from bpu_common.load import LoadRequest
@@ -78,10 +79,8 @@ RECIPES = (
 
 def cache_folder() -> Path:
     """Where the compiled models are kept; another release or recipe has another folder."""
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
     key = hashlib.sha256(f"{__version__} {RECIPES}".encode()).hexdigest()[:12]
-    return base / "openbpu" / f"demo-{key}"
+    return home_folder(CACHE_HOME) / "openbpu" / f"demo-{key}"
 
 
 def prepare(report: Report) -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from bpu_common.environment import CACHE_HOME, home_folder
 from bpu_common.errors import BpuError
 from bpu_common.files import write_atomic
 from bpu_sim.engines.ort import hints
@@ -83,9 +84,7 @@ class Proofs:
 
 
 def _user_folder() -> Path | None:
-    root = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
+        return home_folder(CACHE_HOME) / "openbpu" / "engines"
     except RuntimeError:  # a user without a home
         return None
-    return base / "openbpu" / "engines"

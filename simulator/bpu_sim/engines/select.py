@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import onnxruntime
 
+from bpu_common.environment import KERNELS
 from bpu_common.errors import UsageError
 from bpu_common.network import Network
 from bpu_sim.engines.engine import CustomLoader, Engine
@@ -18,7 +18,6 @@ from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.reference import ReferenceEngine
 from bpu_sim.kernels.choice import SETS, choose
 
-VARIABLE = "BPU_KERNELS"
 CHOICES = ("auto", *SETS, "onnxruntime", "reference")
 
 
@@ -47,14 +46,15 @@ def open_engine(
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: a part holds what may not be run.
     """
-    wanted = os.environ.get(VARIABLE, "") or prefer
+    wanted = KERNELS.value or prefer
     if wanted not in CHOICES:
         raise UsageError(
             f"there are no kernels called {wanted!r}",
-            where=VARIABLE if os.environ.get(VARIABLE) else "",
+            where=KERNELS.name if KERNELS.value else "",
             hint=f"possible are {', '.join(CHOICES)}",
         )
-    why = f"{VARIABLE} or the caller asks for it" if wanted != "auto" else "the fastest there is"
+    asked = f"{KERNELS.name} or the caller asks for it"
+    why = asked if wanted != "auto" else "the fastest there is"
     if wanted == "reference":
         engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
         return engine, f"reference arithmetic: {why}"

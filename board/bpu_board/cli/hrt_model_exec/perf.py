@@ -20,6 +20,7 @@ from bpu_board.cli.hrt_model_exec.regions import with_regions
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.inputs import random_inputs
 from bpu_common.device_kind import device_line
+from bpu_common.environment import PROFILE
 from bpu_common.errors import UsageError
 from bpu_common.perf import (
     DEFAULT_FRAME_COUNT,
@@ -32,7 +33,6 @@ from bpu_common.words import counted
 
 CORES_PER_FRAME = 1
 """The `core_num` that programs are made for (the vendor's line "core number")."""
-_PROFILE_VARIABLE = "HB_DNN_PROFILER_LOG_PATH"
 
 
 def run(options: Options) -> int:
@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     chosen = choose(load_models(options), options.model_name)
     runtime = open_runtime(options, chosen)
     model = chosen.info
-    folder = _profile_folder(options.profile_path or os.environ.get(_PROFILE_VARIABLE, ""))
+    folder = _profile_folder(options.profile_path or PROFILE.value)
     arrays = read_inputs(model, options.input_file) if options.input_file else random_inputs(model)
     inputs = with_regions(model, arrays, options)
     if options.dump_intermediate:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,11 +21,14 @@ from bpu_common.errors import CalibrationError
 from bpu_common.image import encode_rgb, network_input
 from bpu_common.tensor import F32, I8, U8, AnyArray, DType, InputType, Layout, ModelInput
 from bpu_host.compiler.calibrate.watch import Watch, sample_findings
+from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
+from bpu_host.compiler.events import Note, OnEvent, ignore
 from bpu_host.compiler.findings import Finding
 
-FLOAT_FOLDER_SUFFIX = "_f32"
 RANDOM_SEED = 20210421
+_HALF = 0.5
+"""Float pixels may be off by what rounding forgives."""
 
 Sample = dict[str, F32]
 """Input name -> float32 array in the shape of the optimized graph's input."""
@@ -78,7 +81,7 @@ class _Folder:
                 f"holds {found} bytes; input '{self.config.name}' of shape "
                 f"{'x'.join(map(str, shape))} in {self.dtype.value} needs {expected}",
                 where=str(path),
-                hint=_size_hint(found, math.prod(shape), self.dtype),
+                hint=_kind_hint(path) or _size_hint(found, math.prod(shape), self.dtype),
             )
         return np.fromfile(path, self.dtype.numpy).reshape(shape)
 
@@ -126,6 +129,62 @@ class RandomSample:
         return ()
 
 
+def settle_sample_types(config: CompileConfig, on_event: OnEvent = ignore) -> CompileConfig:
+    """A resolved configuration whose `cal_data_type` fits the files, where nobody chose it.
+
+    The folder's name says which type its samples have; files whose size and content fit only the
+    other type leave no doubt, and `on_event` hears of it. Folders that cannot be read stay for
+    `open_samples`.
+    """
+    return replace(config, inputs=tuple(_settle(each, config, on_event) for each in config.inputs))
+
+
+def _settle(item: InputConfig, config: CompileConfig, on_event: OnEvent) -> InputConfig:
+    folder = item.cal_data_dir
+    if folder is None or not item.dtype_by_suffix or config.preprocess_on or not folder.is_dir():
+        return item
+    other = _other(item.cal_data_type)
+    settled = replace(item, dtype_by_suffix=False)
+    if _hold(other, _files(folder), math.prod(item.shape)):
+        on_event(
+            Note(
+                f"{folder} holds {other.value} samples, as size and content say, though its name "
+                f"{_suffix_words(item.cal_data_type)}: {other.value} is taken",
+                warning=True,
+            )
+        )
+        return replace(settled, cal_data_type=other)
+    on_event(
+        Note(
+            f"cal_data_type of input '{item.name}' is not set: {item.cal_data_type.value} is "
+            f"taken, because the folder's name {_suffix_words(item.cal_data_type)}"
+        )
+    )
+    return settled
+
+
+def _hold(dtype: DType, files: tuple[Path, ...], elements: int) -> bool:
+    """Whether size and content say that the files hold pixels of this type.
+
+    The content matters because a wrong `input_shape` may make the size fit as well.
+    """
+    if {path.stat().st_size for path in files} != {elements * dtype.size_bytes}:
+        return False
+    values = np.frombuffer(files[0].read_bytes()[: elements // 4 * 4], np.float32)
+    with np.errstate(invalid="ignore"):
+        floats = bool(((values >= -_HALF) & (values <= 255 + _HALF)).all())
+    return floats == (dtype is DType.FLOAT32)
+
+
+def _other(dtype: DType) -> DType:
+    return DType.UINT8 if dtype is DType.FLOAT32 else DType.FLOAT32
+
+
+def _suffix_words(dtype: DType) -> str:
+    """What the name of a folder with samples of this type does."""
+    return f"{'ends' if dtype is DType.FLOAT32 else 'does not end'} in {FLOAT_FOLDER_SUFFIX}"
+
+
 def open_samples(
     config: CompileConfig, inputs: tuple[ModelInput, ...]
 ) -> FolderSamples | RandomSample:
@@ -167,7 +226,7 @@ def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Fo
             where=str(folder),
             hint="set calibration_parameters.cal_data_dir to a folder of sample files",
         )
-    files = tuple(sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")))
+    files = _files(folder)
     if not files:
         raise CalibrationError(
             "holds no calibration samples",
@@ -183,8 +242,31 @@ def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Fo
     return _Folder(config, target, files, config.cal_data_type, pictures, Watch(files))
 
 
+def _files(folder: Path) -> tuple[Path, ...]:
+    """The sample files of a folder, in the order they are taken."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def _kind_hint(path: Path) -> str:
+    """What to do with files that are no raw samples, as their first bytes say; else empty."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head.startswith(b"\x93NUMPY"):
+        return (
+            "this is a NumPy file (.npy) with a header; write raw samples: "
+            "numpy.load(file).tofile(sample)"
+        )
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM")) or head[8:12] == b"WEBP":
+        return (
+            "this is a picture, and preprocess_on is off: set preprocess_on: True, or make raw "
+            "samples of it with `hb_mapper caldata`"
+        )
+    return ""
+
+
 def _size_hint(found: int, elements: int, dtype: DType) -> str:
-    other = DType.UINT8 if dtype is DType.FLOAT32 else DType.FLOAT32
+    other = _other(dtype)
     if found == elements * other.size_bytes:
         return (
             f"the size fits {other.value}: set cal_data_type: '{other.value}' "
@@ -199,7 +281,9 @@ def _to_bytes(pixels: AnyArray, path: Path) -> U8:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     values = pixels.astype(np.float32)
-    if values.min() < -0.5 or values.max() > 255.5:
+    if not np.isfinite(values).all():
+        raise CalibrationError("holds values that are not finite", where=str(path))
+    if values.min() < -_HALF or values.max() > 255 + _HALF:
         raise CalibrationError(
             f"holds pixels from {values.min():.4g} to {values.max():.4g}, not 0 to 255",
             where=str(path),

@@ -5,9 +5,10 @@ Duplicate keys are errors (PyYAML would keep the last one silently).
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -18,13 +19,15 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a configuration: a full sentence, its place in front."""
+    """One thing wrong in a configuration: a full sentence, its place, the next step if any."""
 
     sentence: str
     where: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.sentence}" if self.where else self.sentence
+        text = f"{self.where}: {self.sentence}" if self.where else self.sentence
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def read_document(path: Path) -> Document:
     if len(data) > _MAX_BYTES:
         raise ConfigError("a configuration file above 1 MiB is not plausible", where=str(path))
     try:
-        text = data.decode("utf-8")
+        text = _decode(data, path)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
             raise ConfigError("the configuration file is empty", where=str(path))
@@ -73,9 +76,7 @@ def read_document(path: Path) -> Document:
         locations: dict[str, str] = {}
         problems: list[Problem] = []
         _walk(root, "", file, locations, problems)
-        values = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise ConfigError("the file is not UTF-8 text", where=str(path)) from error
+        values = cast("dict[str, Any]", _joined(yaml.safe_load(text)))
     except RecursionError as error:
         raise ConfigError("the file nests too deeply", where=str(path)) from error
     except yaml.MarkedYAMLError as error:
@@ -88,13 +89,45 @@ def read_document(path: Path) -> Document:
     return Document(file, values, locations, tuple(problems))
 
 
+def _decode(data: bytes, path: Path) -> str:
+    """The text of a file: UTF-8, or what a byte order mark in front says."""
+    coding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    try:
+        return data.decode(coding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"the file is not UTF-8 text: byte {data[error.start]:#04x}",
+            where=f"{path.name}:{line}",
+            hint=f"save the file as UTF-8, for example: iconv -f GBK -t UTF-8 {path.name}",
+        ) from error
+
+
+def _joined(value: object) -> object:  # raw YAML
+    """Characters that JSON wrote as two halves (`\\ud83d\\ude00`) become one again.
+
+    Raises:
+        ValueError: half a character alone; it cannot be printed or written.
+    """
+    if isinstance(value, str):
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ValueError(f"{value!r} holds half a character") from None
+    if isinstance(value, list):
+        return [_joined(item) for item in value]
+    if isinstance(value, dict):
+        return {_joined(key): _joined(item) for key, item in value.items()}
+    return value
+
+
 def _walk(
     node: yaml.Node, prefix: str, file: str, locations: dict[str, str], problems: list[Problem]
 ) -> None:
     if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 3:
         return
     for key, value in node.value:
-        name = f"{prefix}.{key.value}" if prefix else str(key.value)
+        name = str(_joined(f"{prefix}.{key.value}" if prefix else key.value))
         place = f"{file}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
         if name in locations:
             first = locations[name].rsplit(":", 2)[1]

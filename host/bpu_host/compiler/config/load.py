@@ -2,111 +2,61 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from bpu_common.errors import BpuError
+from bpu_host.compiler.config.build import build, outline
+from bpu_host.compiler.config.conditions import InputRow, check
+from bpu_host.compiler.config.document import Problem, read_document
+from bpu_host.compiler.config.form import Groups, validate
+from bpu_host.compiler.config.report import Report
+from bpu_host.compiler.config.values import CompileConfig, GraphInput, compare
 
-from bpu_common.errors import ConfigError
-from bpu_host.compiler.config.conditions import build
-from bpu_host.compiler.config.document import Document, Problem, read_document
-from bpu_host.compiler.config.refused import TABLE
-from bpu_host.compiler.config.schema import GROUPS, REQUIRED_GROUPS
-from bpu_host.compiler.config.values import CompileConfig
+InputsOf = Callable[[CompileConfig], tuple[GraphInput, ...]]
+"""The inputs of the model that a configuration names; may raise BpuError."""
+
+_OF_THE_INPUTS = frozenset(
+    f"input_parameters.input_{name}"
+    for name in ("name", "type_train", "type_rt", "layout_train", "shape")
+) | {"model_parameters.onnx_model"}
+"""Keys that decide what an input of the model looks like."""
 
 
-def load_config(path: Path) -> CompileConfig:
+def load_config(path: Path, inputs_of: InputsOf | None = None) -> CompileConfig:
     """Read and check a `makertbin` configuration for an ONNX model.
 
     Paths in the file are relative to the current directory, as the vendor's tool takes them.
 
+    Args:
+        inputs_of: looks into the model. It is asked only if something is wrong in the file, so
+            that what does not fit the model is told in the same run (else `resolve` tells it).
+
     Raises:
         ConfigError: its message lists every problem, one a line, each with `file:line:col`.
     """
-    document = read_document(path)
-    problems = list(document.problems)
-    groups = _validate(document, problems)
-    if len(groups) == len([name for name in GROUPS if name in document.values]):
-        problems += _refusals(document, groups)
-    config = None
-    if not problems:
-        config = build(document, groups, problems)
-    if problems or config is None:
-        raise ConfigError("\n".join(str(problem) for problem in problems))
-    return config
+    report = Report(read_document(path))
+    groups = validate(report)
+    rows = check(groups, report)
+    if not report.problems:
+        return build(groups, rows, report)
+    if inputs_of and rows and not report.broken & _OF_THE_INPUTS:
+        _compare_with_model(groups, rows, report, inputs_of)
+    raise report.error()
 
 
-def _validate(document: Document, problems: list[Problem]) -> dict[str, BaseModel]:
-    groups: dict[str, BaseModel] = {}
-    problems += [
-        Problem(
-            f"{name}: unknown group{_nearest(str(name), list(GROUPS))}",
-            document.locations.get(str(name), document.file),
-        )
-        for name in document.values
-        if name not in GROUPS
+def _compare_with_model(
+    groups: Groups, rows: tuple[InputRow, ...], report: Report, inputs_of: InputsOf
+) -> None:
+    """Add what does not fit the model, if it can be read, at places without another problem."""
+    config = outline(groups, rows, report)
+    try:
+        _, errors = compare(config, inputs_of(config))
+    except BpuError:  # told when the file itself is right
+        return
+    told = {problem.where for problem in report.problems}
+    report.problems += [
+        Problem(error.message, error.where, error.hint)
+        for error in errors
+        if error.where not in told
     ]
-    absent = [name for name in REQUIRED_GROUPS if document.values.get(name) is None]
-    if absent:
-        problems.append(Problem(_missing(absent, document.file)))
-    for name, model in GROUPS.items():
-        values = document.values.get(name)
-        if values is None:
-            if name == "custom_op" and name in document.values:
-                groups[name] = model()
-            continue
-        place = document.locations.get(name, document.file)
-        if not isinstance(values, Mapping):
-            problems.append(Problem(f"{name}: must hold keys and values", place))
-            continue
-        given = {str(key): value for key, value in values.items() if value is not None}
-        try:
-            groups[name] = model.model_validate(given)
-        except ValidationError as error:
-            problems += _explain(document, name, model, error)
-    return groups
-
-
-def _explain(
-    document: Document, group: str, model: type[BaseModel], error: ValidationError
-) -> list[Problem]:
-    problems: list[Problem] = []
-    missing = sorted(str(item["loc"][0]) for item in error.errors() if item["type"] == "missing")
-    place = document.locations.get(group, document.file)
-    if missing:
-        problems.append(Problem(f"Key '{group}' error:\n{_missing(missing, place)}"))
-    for item in error.errors():
-        if item["type"] == "missing":
-            continue
-        key = str(item["loc"][0])
-        where = document.locations.get(f"{group}.{key}", place)
-        if item["type"] == "extra_forbidden":
-            text = f"unknown key{_nearest(key, list(model.model_fields))}"
-        else:
-            text = f"{item['msg']} (got {item['input']!r})"
-        problems.append(Problem(f"{group}.{key}: {text}", where))
-    return problems
-
-
-def _missing(keys: list[str], place: str) -> str:
-    return f"Missing keys: {', '.join(repr(key) for key in keys)} ({place})"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean '{found[0]}'?" if found else ""
-
-
-def _refusals(document: Document, groups: dict[str, BaseModel]) -> list[Problem]:
-    problems = []
-    for refusal in TABLE:
-        group, key = refusal.key.split(".")
-        if group not in groups:
-            continue
-        value: Any = getattr(groups[group], key)  # typed by the schema of its group
-        if refusal.refuses(value):
-            where = document.locations.get(refusal.key, document.file)
-            problems.append(Problem(f"{refusal.key}: {refusal.sentence}", where))
-    return problems

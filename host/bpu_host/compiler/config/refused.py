@@ -75,12 +75,6 @@ TABLE: tuple[Refusal, ...] = (
         "removing nodes at the ends of the model is not available yet; delete the key",
     ),
     Refusal(
-        "model_parameters.debug_mode",
-        "any",
-        _given,
-        "dumping calibration data is not available yet; delete the key",
-    ),
-    Refusal(
         "model_parameters.set_node_data_type",
         "any",
         _given,
@@ -138,12 +132,6 @@ TABLE: tuple[Refusal, ...] = (
         "'balance' exists only on chips after bernoulli2; use 'latency' or 'bandwidth'",
     ),
     Refusal(
-        "compiler_parameters.balance_factor",
-        "any",
-        lambda value: value is not None,
-        "belongs to compile_mode 'balance', which exists only on chips after bernoulli2",
-    ),
-    Refusal(
         "compiler_parameters.core_num",
         "2",
         lambda value: value == 2,
@@ -162,12 +150,6 @@ TABLE: tuple[Refusal, ...] = (
         "resizer",
         lambda value: isinstance(value, dict) and "resizer" in value.values(),
         "input from the resizer (ROI inference) is not available yet; use 'ddr' or 'pyramid'",
-    ),
-    Refusal(
-        "compiler_parameters.advice",
-        "above 0",
-        _given,
-        "hints about slow layers are not available yet; delete the key",
     ),
     Refusal(
         "custom_op.custom_op_method",

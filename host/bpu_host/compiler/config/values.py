@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from bpu_common.tensor import (
     ModelInput,
     TensorSpec,
 )
+from bpu_host.compiler.config.nearest import nearest
 
 
 class CalibrationMethod(enum.Enum):
@@ -40,6 +43,8 @@ class InputConfig:
         scale: multiplied then; empty, one value for all channels, or one a channel.
         cal_data_dir: folder of calibration samples, None for the checker's own sample.
         cal_data_type: element type of raw sample files, FLOAT32 or UINT8.
+        dtype_by_suffix: nobody chose `cal_data_type`: it follows from the folder's name, and the
+            size of the files may correct it.
     """
 
     name: str
@@ -54,6 +59,7 @@ class InputConfig:
     source: InputSource = InputSource.DDR
     cal_data_dir: Path | None = None
     cal_data_type: DType = DType.FLOAT32
+    dtype_by_suffix: bool = False
 
     @property
     def shape_hwc(self) -> tuple[int, int, int]:
@@ -98,6 +104,7 @@ class CompileConfig:
         inputs: empty before anybody has looked into the model.
         machine: name of the chip (`bpu_common.machine.MACHINES`).
         max_time_per_fc_us: bound of one function call, 0 = none.
+        source_names: inputs that `input_source` names, for `resolve`.
         notes: sentences the user should read (defaults taken, keys without effect).
         locations: `group.key` -> `file:line:col`, for errors found later.
         file: name of the configuration file, empty when there is none.
@@ -120,15 +127,22 @@ class CompileConfig:
     debug: bool = False
     optimize_level: str = "O3"
     max_time_per_fc_us: int = 0
+    source_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     locations: dict[str, str] = field(default_factory=dict)
     file: str = ""
 
     def error(self, key: str, sentence: str, hint: str = "") -> ConfigError:
-        """A ConfigError placed at `group.key` of the file."""
+        """A ConfigError placed at `group.key` of the file; without a file at the option."""
+        if not self.file:
+            return ConfigError(sentence, where=_OPTIONS.get(key, ""), hint=hint)
         return ConfigError(
             f"{key}: {sentence}", where=self.locations.get(key, self.file), hint=hint
         )
+
+
+_OPTIONS = {"input_parameters.input_shape": "--input-shape"}
+"""What says the same as a key where there is no file: options of `hb_mapper checker`."""
 
 
 GraphInput = tuple[str, tuple[int | str | None, ...]]
@@ -140,31 +154,63 @@ def resolve(config: CompileConfig, graph_inputs: tuple[GraphInput, ...]) -> Comp
 
     Raises:
         ConfigError: another number of inputs, a name the model does not have, a dimension that
-            nobody knows, a batch other than 1, a shape its pixel type cannot have.
+            nobody knows, a batch other than 1, a shape its pixel type cannot have; the problems of
+            all inputs at once.
     """
-    if len(config.inputs) != len(graph_inputs):
-        names = ", ".join(name for name, _ in graph_inputs)
-        raise config.error(
-            "input_parameters.input_type_rt",
-            f"describes {len(config.inputs)} input(s), the model has {len(graph_inputs)}: {names}",
-            "give one value per input, separated by ';'",
-        )
+    resolved, errors = compare(config, graph_inputs)
+    if errors:
+        raise together(errors)
+    return resolved
+
+
+def together(errors: Sequence[ConfigError]) -> ConfigError:
+    """One error that says what all of them say, each with its place; of one, itself."""
+    return errors[0] if len(errors) == 1 else ConfigError("\n".join(map(str, errors)))
+
+
+def compare(
+    config: CompileConfig, graph_inputs: tuple[GraphInput, ...]
+) -> tuple[CompileConfig, list[ConfigError]]:
+    """`resolve`, with the errors as values; without any the configuration is resolved."""
     shapes = dict(graph_inputs)
+    errors: list[ConfigError] = []
+    if len(config.inputs) != len(graph_inputs):
+        sentence = (
+            f"describes {len(config.inputs)} input(s), the model has {len(graph_inputs)}: "
+            f"{', '.join(shapes)}"
+        )
+        hint = "give one value per input, separated by ';'"
+        errors.append(config.error("input_parameters.input_type_rt", sentence, hint))
     resolved: list[InputConfig] = []
-    for position, given in enumerate(config.inputs):
-        name = given.name or graph_inputs[position][0]
-        if name not in shapes:
-            raise config.error(
-                "input_parameters.input_name",
-                f"the model has no input '{name}'; its inputs are {', '.join(shapes)}",
-            )
-        if any(name == other.name for other in resolved):
-            raise config.error("input_parameters.input_name", f"'{name}' is listed twice")
-        shape = given.shape or _static_shape(config, name, shapes[name])
-        item = replace(given, name=name, shape=shape)
-        _check_shape(config, item, shapes[name])
-        resolved.append(item)
-    return replace(config, inputs=tuple(resolved))
+    for given, (default, _) in zip(config.inputs, graph_inputs, strict=False):
+        name = given.name or default
+        try:
+            if any(name == other.name for other in resolved):
+                raise config.error("input_parameters.input_name", f"'{name}' is listed twice")
+            _check_name(config, "input_parameters.input_name", name, shapes)
+            item = replace(given, name=name)
+            resolved.append(item)
+            shape = given.shape or _static_shape(config, name, shapes[name])
+            resolved[-1] = replace(item, shape=shape)
+            _check_shape(config, resolved[-1], shapes[name])
+        except ConfigError as error:
+            errors.append(error)
+    if not any(item.name for item in config.inputs):  # else they were checked against those
+        for name in config.source_names:
+            try:
+                _check_name(config, "compiler_parameters.input_source", name, shapes)
+            except ConfigError as error:
+                errors.append(error)
+    return replace(config, inputs=tuple(resolved)), errors
+
+
+def _check_name(config: CompileConfig, key: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise config.error(
+            key,
+            f"the model has no input '{name}'; its inputs are {', '.join(known)}"
+            f"{nearest(name, known)}",
+        )
 
 
 def _static_shape(
@@ -177,10 +223,20 @@ def _static_shape(
     if all(isinstance(size, int) and size > 0 for size in fixed):
         return tuple(int(size) for size in fixed if isinstance(size, int))
     text = "x".join("?" if size is None else str(size) for size in shape)
+    example = "x".join(map(str, filled_shape(shape)))
     raise config.error(
         "input_parameters.input_shape",
         f"input '{name}' has the dynamic shape {text}",
-        "write all sizes, for example input_shape: '1x3x224x224' (checker: --input-shape)",
+        f"write all sizes, for example input_shape: '{example}' in the YAML, or "
+        f"--input-shape {shlex.quote(name)} {example} for the checker",
+    )
+
+
+def filled_shape(shape: tuple[int | str | None, ...]) -> tuple[int, ...]:
+    """A shape with every open size filled in, as an example: 1 for the batch, else 224."""
+    return tuple(
+        size if isinstance(size, int) and size > 0 else 224 if position else 1
+        for position, size in enumerate(shape)
     )
 
 

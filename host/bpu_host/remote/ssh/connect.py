@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from typing import TypeAlias
 import paramiko
 from paramiko.pkey import PublicBlob, UnknownKeyType
 
+from bpu_common.environment import SSH_AGENT
 from bpu_common.errors import BoardUnreachable
 from bpu_host.remote.ssh.config import SshSettings
 from bpu_host.remote.ssh.hostkeys import HostKey, HostKeys, Verdict, refusal
@@ -207,7 +207,7 @@ def _not_let_in(settings: SshSettings, tried: list[str], skipped: list[str]) -> 
 def _offered(settings: SshSettings, skipped: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
     """Keys in the order in which ssh offers them: the agent's, then those in files."""
     held = {}
-    if settings.agent and os.environ.get("SSH_AUTH_SOCK"):
+    if settings.agent and SSH_AGENT.value:
         with contextlib.suppress(paramiko.SSHException, OSError):
             held = {key.asbytes(): key for key in paramiko.Agent().get_keys()}
     files = {path: _public_blob(path) for path in settings.identity_files}

@@ -1,0 +1,59 @@
+"""`hb_mapper init`: a configuration to start from, written for one model."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from bpu_common.errors import UsageError
+from bpu_host.cli.mapper_log import logger
+from bpu_host.compiler.config.sample import guess, sample_advice, write_sample
+from bpu_host.compiler.config.values import CompileConfig
+from bpu_host.compiler.frontend import read
+
+_ODD = re.compile(r"[^\w.-]+")
+_MAX_PREFIX = 60
+
+
+def run(model: Path, output: Path | None) -> None:
+    """Write the configuration; never over a file that is there.
+
+    Raises:
+        ModelFormatError, ModelUnsupported: the model cannot be read.
+        UsageError: the output exists or cannot be written.
+    """
+    target = output or Path(f"{model.stem}.yaml")
+    prefix = _ODD.sub("_", model.stem).strip("._")[:_MAX_PREFIX] or "model"
+    source = read(CompileConfig(model, prefix, Path("model_output"), ()))
+    inputs = tuple(guess(name, shape) for name, shape in source.inputs)
+    text = write_sample(_path(model), prefix, inputs)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(
+            "is there already and stays as it is", where=str(target), hint="give another --output"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    logger.info("%s was written; look at its %d lines marked CHECK", target, text.count("CHECK: "))
+    for line in sample_advice(inputs):
+        logger.info("calibration samples: %s", line)
+    logger.info("then: hb_mapper makertbin --model-type onnx -c %s", shlex.quote(str(target)))
+
+
+def _path(model: Path) -> str:
+    """The model's path as a configuration takes it.
+
+    Raises:
+        UsageError: the name is not UTF-8.
+    """
+    text = str(model)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the name of the file is not UTF-8 text", where=ascii(text), hint="rename the model"
+        ) from error
+    return f"./{text}" if text.startswith("~") else text

@@ -1,0 +1,124 @@
+"""Problems of form: groups, keys, types and ranges, each against the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bpu_host.compiler.config.document import Problem
+from bpu_host.compiler.config.keys import Key, keys
+from bpu_host.compiler.config.nearest import nearest
+from bpu_host.compiler.config.refused import TABLE
+from bpu_host.compiler.config.report import Report
+from bpu_host.compiler.config.schema import (
+    GROUPS,
+    REQUIRED_GROUPS,
+    CalibrationParameters,
+    CompilerParameters,
+    CustomOp,
+    Group,
+    InputParameters,
+    ModelParameters,
+)
+from bpu_host.compiler.config.writing import is_blank
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A configuration as the schema sees it; keys that are `broken` hold stand-ins."""
+
+    model: ModelParameters
+    inputs: InputParameters
+    calibration: CalibrationParameters
+    compiler: CompilerParameters
+    custom_op: CustomOp
+
+
+def validate(report: Report) -> Groups:
+    """Check each group; what is wrong goes into the report."""
+    document = report.document
+    for name in document.values:
+        if name not in GROUPS:
+            sentence = f"{name}: unknown group{nearest(str(name), GROUPS)}"
+            report.problems.append(Problem(sentence, report.place(str(name))))
+    absent = [name for name in REQUIRED_GROUPS if document.values.get(name) is None]
+    if absent:
+        report.problems.append(Problem(_missing(absent, document.file)))
+    table = keys()
+    found = {name: _group(name, document.values.get(name), table, report) for name in GROUPS}
+    _refuse(found, report)
+    return Groups(
+        cast("ModelParameters", found["model_parameters"]),
+        cast("InputParameters", found["input_parameters"]),
+        cast("CalibrationParameters", found["calibration_parameters"]),
+        cast("CompilerParameters", found["compiler_parameters"]),
+        cast("CustomOp", found["custom_op"]),
+    )
+
+
+def _group(name: str, values: object, table: Mapping[str, Key], report: Report) -> Group:
+    model = GROUPS[name]
+    told = values is not None  # an absent group is told as one, not key by key
+    if values is not None and not isinstance(values, Mapping):
+        report.problems.append(Problem(f"{name}: must hold keys and values", report.place(name)))
+        values, told = None, False
+    given = {str(key): value for key, value in (values or {}).items() if not is_blank(value)}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        wrong = error.errors()
+        if told:
+            _explain(name, wrong, table, report)
+        bad = {str(item["loc"][0]) for item in wrong}
+        report.broken |= {f"{name}.{key}" for key in bad}
+        usable = {key: value for key, value in given.items() if key not in bad}
+        required = {key for key in bad if key in model.model_fields}
+        usable |= {
+            key: table[f"{name}.{key}"].example
+            for key in required
+            if table[f"{name}.{key}"].required
+        }
+        return model.model_validate(usable)
+
+
+def _explain(
+    group: str, wrong: list[ErrorDetails], table: Mapping[str, Key], report: Report
+) -> None:
+    missing = [str(item["loc"][0]) for item in wrong if item["type"] == "missing"]
+    if missing:
+        sentence = f"Key '{group}' error:\n{_missing(sorted(missing), report.place(group))}"
+        report.problems.append(Problem(sentence))
+    for item in wrong:
+        name = str(item["loc"][0])
+        if item["type"] == "missing":
+            key = table[f"{group}.{name}"]
+            text = f"{key.meaning}; {key.takes}, for example {key.example!r}"
+        elif item["type"] == "extra_forbidden":
+            text = f"unknown key{nearest(name, GROUPS[group].model_fields)}"
+        else:
+            text = _wrong_value(item, table[f"{group}.{name}"])
+        report.problem(f"{group}.{name}", text)
+
+
+def _wrong_value(item: ErrorDetails, key: Key) -> str:
+    value: Any = item["input"]
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    found = nearest(value, key.choices) if isinstance(value, str) else ""
+    return f"{value!r} is not possible: {key.takes}{found}"
+
+
+def _missing(names: list[str], place: str) -> str:
+    return f"Missing keys: {', '.join(map(repr, names))} ({place})"
+
+
+def _refuse(groups: Mapping[str, Group], report: Report) -> None:
+    """What is valid but not carried out."""
+    for refusal in TABLE:
+        group, key = refusal.key.split(".")
+        if refusal.refuses(getattr(groups[group], key)):
+            report.problem(refusal.key, refusal.sentence)
