@@ -1,16 +1,21 @@
-"""Operators that are short for others are written out: Sum, Mean."""
+"""Operators that are short for others are written out: Sum, Mean, Trilu, the mask of Dropout."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
+from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 
 
 def decompose(model: ir.Model, context: PassContext) -> int:
-    """Replace every operator that has a simpler equal."""
+    """Replace every operator that has a simpler equal.
+
+    Raises:
+        ModelUnsupported: a Dropout of training, which is random.
+    """
     del context
     count = 0
     for node in list(model.graph):
@@ -19,6 +24,10 @@ def decompose(model: ir.Model, context: PassContext) -> int:
         if node.op_type in ("Sum", "Mean") and len(node.inputs) > 1:
             g.replace(model.graph, node, _sum(model.graph, node))
             count += 1
+        elif node.op_type == "Trilu":
+            count += _triangle(model.graph, node)
+        elif node.op_type == "Dropout":
+            count += _mask(model.graph, node)
     return count
 
 
@@ -37,3 +46,57 @@ def _sum(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
         )
         nodes.append(g.new_node("Mul", [value, factor], node.name or "", f"{node.name}_m", None))
     return nodes
+
+
+def _triangle(graph: ir.Graph, node: ir.Node) -> int:
+    """Trilu is a choice by a constant mask."""
+    source, shape = node.inputs[0], g.shape_of(node.inputs[0])
+    diagonal = g.constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
+    moved = len(node.inputs) > 1 and node.inputs[1] is not None
+    if source is None or shape is None or source.dtype is None or (moved and diagonal is None):
+        return 0
+    offset = 0 if diagonal is None else int(diagonal.reshape(-1)[0])
+    lower = np.tri(*shape[-2:], offset, dtype=np.bool_)
+    upper = ~np.tri(*shape[-2:], offset - 1, dtype=np.bool_)
+    kept = g.add_constant(
+        graph, f"{node.name}_kept", upper if g.attribute(node, "upper", 1) else lower
+    )
+    zero = g.add_constant(graph, f"{node.name}_zero", np.zeros((), source.dtype.numpy()))
+    new = g.new_node("Where", [kept, source, zero], g.name_of(node), f"{node.name}_w", shape)
+    new.outputs[0].type = source.type
+    g.replace(graph, node, [new])
+    return 1
+
+
+def _mask(graph: ir.Graph, node: ir.Node) -> int:
+    """The mask of a Dropout that drops nothing is all true."""
+    _refuse_training(node)
+    shape = g.shape_of(node.inputs[0])
+    if len(node.outputs) < 2 or shape is None:
+        return 0
+    mask = node.outputs[1]
+    if mask.uses() or mask.is_graph_output():
+        kept = g.add_constant(graph, f"{node.name}_kept", np.ones(shape, np.bool_))
+        copy = g.new_node("Identity", [kept], f"{node.name}_mask", f"{node.name}_m", shape)
+        copy.outputs[0].type = kept.type
+        name = mask.name
+        graph.insert_before(node, [copy])
+        ir.convenience.replace_all_uses_with(mask, copy.outputs[0], replace_graph_outputs=True)
+        node.resize_outputs(1)
+        copy.outputs[0].name = name
+    else:
+        node.resize_outputs(1)
+    return 1
+
+
+def _refuse_training(node: ir.Node) -> None:
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    if training is None:
+        return
+    given, ratio = g.constant(training), g.constant(node.inputs[1])
+    if given is None or (np.any(given) and (ratio is None or np.any(ratio != 0))):
+        raise ModelUnsupported(
+            "it drops values at random, as in training",
+            where=f"node {node.name} (Dropout)",
+            hint="export the model for inference (PyTorch: model.eval())",
+        )
