@@ -72,7 +72,8 @@ def _has_body(node: onnx.NodeProto, version: int) -> bool:
 def _types(model: onnx.ModelProto) -> Types:
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     types = {
-        value.name: value.type for value in (*inferred.input, *inferred.value_info, *inferred.output)
+        value.name: value.type
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
     }
     for tensor in inferred.initializer:
         types[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)

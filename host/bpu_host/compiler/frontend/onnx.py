@@ -22,8 +22,8 @@ from google.protobuf.message import DecodeError
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
 from bpu_host.compiler.config.values import GraphInput
-from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.branches import fold_branches
+from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
 from bpu_host.compiler.frontend.functions import MAX_NODES, expand_functions
 from bpu_host.compiler.frontend.model import FloatModel
@@ -156,10 +156,10 @@ def _prepare(
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
     _forget_shapes(model.graph)
+    fold_branches(model, file)
+    expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
     _check_by_onnx(model, file)
     resolve_ceil_mode(model)
-    fold_branches(model, file)
-    expand_functions(model, file)
     model = to_target_opset(model, file)
     expand_functions(model, file)  # those that became functions since the model's opset
     _name_nodes(model.graph)

@@ -30,6 +30,7 @@ class ConvWork:
         upsample_hw: zeros put between the input's pixels (transposed convolution).
         cut_tlbr: what a transposed convolution cuts off its result (the `pads` of ONNX).
         high_precision: may leave the BPU as int32 (a true convolution, not a pooling).
+        affine: factor and offset of each channel, which the float model has as other operators.
     """
 
     weights: F64
@@ -42,6 +43,7 @@ class ConvWork:
     cut_tlbr: Quad = (0, 0, 0, 0)
     op_type: str = "HzSQuantizedConv"
     high_precision: bool = True
+    affine: bool = False
 
     @property
     def kernel_hw(self) -> Pair:
@@ -171,9 +173,14 @@ class Unit:
         return self.keeps_codes and not mixes
 
     @property
-    def starts(self) -> bool:
-        """Whether it begins quantization by itself: a true convolution."""
+    def wide(self) -> bool:
+        """Whether it may leave the BPU with 32 bits."""
         return isinstance(self.work, ConvWork) and self.work.high_precision
+
+    @property
+    def starts(self) -> bool:
+        """Whether it begins quantization by itself: a convolution of the float model."""
+        return isinstance(self.work, ConvWork) and self.wide and not self.work.affine
 
     @property
     def passive(self) -> bool:
