@@ -1,4 +1,4 @@
-"""Operators that are short for others are written out: Sum, Mean, Trilu, the mask of Dropout."""
+"""Operators that are short for others are written out: Sum, Mean, Trilu."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decompose(model: ir.Model, context: PassContext) -> int:
         elif node.op_type == "Trilu":
             count += _triangle(model.graph, node)
         elif node.op_type == "Dropout":
-            count += _mask(model.graph, node)
+            _refuse_training(node)
     return count
 
 
@@ -51,11 +51,11 @@ def _sum(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
 def _triangle(graph: ir.Graph, node: ir.Node) -> int:
     """Trilu is a choice by a constant mask."""
     source, shape = node.inputs[0], g.shape_of(node.inputs[0])
-    diagonal = g.constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-    moved = len(node.inputs) > 1 and node.inputs[1] is not None
-    if source is None or shape is None or source.dtype is None or (moved and diagonal is None):
+    moved = node.inputs[1] if len(node.inputs) > 1 else None
+    diagonal = np.zeros(1, np.int64) if moved is None else g.constant(moved)
+    if source is None or shape is None or source.dtype is None or diagonal is None:
         return 0
-    offset = 0 if diagonal is None else int(diagonal.reshape(-1)[0])
+    offset = int(diagonal.reshape(-1)[0])
     lower = np.tri(*shape[-2:], offset, dtype=np.bool_)
     upper = ~np.tri(*shape[-2:], offset - 1, dtype=np.bool_)
     kept = g.add_constant(
@@ -65,27 +65,6 @@ def _triangle(graph: ir.Graph, node: ir.Node) -> int:
     new = g.new_node("Where", [kept, source, zero], g.name_of(node), f"{node.name}_w", shape)
     new.outputs[0].type = source.type
     g.replace(graph, node, [new])
-    return 1
-
-
-def _mask(graph: ir.Graph, node: ir.Node) -> int:
-    """The mask of a Dropout that drops nothing is all true."""
-    _refuse_training(node)
-    shape = g.shape_of(node.inputs[0])
-    if len(node.outputs) < 2 or shape is None:
-        return 0
-    mask = node.outputs[1]
-    if mask.uses() or mask.is_graph_output():
-        kept = g.add_constant(graph, f"{node.name}_kept", np.ones(shape, np.bool_))
-        copy = g.new_node("Identity", [kept], f"{node.name}_mask", f"{node.name}_m", shape)
-        copy.outputs[0].type = kept.type
-        name = mask.name
-        graph.insert_before(node, [copy])
-        ir.convenience.replace_all_uses_with(mask, copy.outputs[0], replace_graph_outputs=True)
-        node.resize_outputs(1)
-        copy.outputs[0].name = name
-    else:
-        node.resize_outputs(1)
     return 1
 
 
