@@ -74,9 +74,18 @@ def _arrays(
             found.append(None)
             continue
         tensor.ParseFromString(path.read_bytes())
-        text = tensor.data_type == TensorProto.STRING
-        found.append(None if text else numpy_helper.to_array(tensor))
+        if tensor.data_type == TensorProto.STRING:
+            found.append(None)
+            continue
+        array = numpy_helper.to_array(tensor)
+        halves = value.type.tensor_type.elem_type == TensorProto.BFLOAT16
+        found.append(_widened(array) if halves and array.dtype == np.uint16 else array)
     return tuple(found)
+
+
+def _widened(halves: Array) -> Array:
+    """bfloat16 as float32, of which it is the upper half."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def beside_a_conv(test: NodeTest, alone: bool = False) -> tuple[onnx.ModelProto, dict[str, Array]]:
@@ -247,7 +256,7 @@ def _difference(wanted: dict[str, Array], made: dict[str, Array]) -> str:
     for name, array in wanted.items():
         if name not in made:
             return f"output {name} is missing"
-        if made[name].shape != (array.shape or (1,)):
+        if made[name].shape != array.shape and (array.shape or made[name].shape != (1,)):
             return f"output {name} has shape {made[name].shape} instead of {array.shape}"
         a, b = np.asarray(made[name], np.float64), np.asarray(array, np.float64)
         if not np.allclose(a, b, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True):
