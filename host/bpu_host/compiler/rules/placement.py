@@ -14,6 +14,7 @@ from functools import cached_property
 
 import onnx_ir as ir
 
+from bpu_common import limits
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.passes import graph as g
@@ -211,7 +212,7 @@ def _by_neighbours(
     """The reason for the units of one node to leave the BPU, or None."""
     first, last = units[0], units[-1]
     if first.starts:
-        return None
+        return _int8_window(plan, first, verdicts)
     sources = [x in makers and verdicts[g.name_of(makers[x])].on_bpu for x in first.xs]
     users = [user for output in first.covers[0].outputs for user, _ in output.uses()]
     if first.wide:
@@ -236,6 +237,23 @@ def _by_neighbours(
             "CONV-TAIL",
         )
     return None
+
+
+def _int8_window(plan: Plan, unit: Unit, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """A fully connected layer is smaller where its result is int8: read on the BPU."""
+    if not unit.covers_map:
+        return None
+    users = {g.name_of(user) for y in unit.covers[0].outputs for user, _ in y.uses()}
+    read = any(name in plan.units and verdicts[name].on_bpu for name in users)
+    blocks = limits.full_blocks(*unit.x_shapes[0])
+    if not read or blocks in limits.FULL_BLOCKS_INT8:
+        return None
+    return Verdict(
+        "CPU",
+        f"its map has {blocks} blocks of 8 columns and 4 channels; for an int8 result the limit is "
+        f"{limits.FULL_BLOCKS_INT8.high}",
+        "CONV-KERNEL",
+    )
 
 
 def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from bpu_common import limits
 from bpu_common.program import Axis, Pair, Quad, ResizeMode
 from bpu_common.tensor import F64, ModelInput
 from bpu_host.compiler.passes import graph as g
@@ -190,6 +191,15 @@ class Unit:
             or isinstance(self.work, ConcatWork)
             or (isinstance(self.work, ConvWork) and not self.work.high_precision)
         )
+
+    @property
+    def covers_map(self) -> bool:
+        """Whether it is a fully connected layer that only a kernel beyond ordinary ones covers."""
+        work = self.work
+        if not isinstance(work, ConvWork) or not work.high_precision or work.groups != 1:
+            return False
+        whole = work.kernel_hw == self.x_shapes[0][:2] and not any(work.pads_tlbr)
+        return whole and any(size not in limits.CONV_KERNEL for size in work.kernel_hw)
 
     @property
     def sources(self) -> tuple[str, ...]:
