@@ -31,6 +31,12 @@ def opset_of(model: onnx.ModelProto) -> int:
     return versions[0] if versions else 0
 
 
+def is_function(schema: onnx.defs.OpSchema) -> bool:
+    """Whether ONNX defines an operator by others."""
+    names = ("has_function", "has_context_dependent_function")  # the stubs know neither
+    return any(getattr(schema, name) for name in names)
+
+
 def expand_functions(model: onnx.ModelProto, file: str) -> None:
     """Write out (in place) every operator that has a function body and runs nowhere as it is.
 
@@ -65,8 +71,7 @@ def _has_body(node: onnx.NodeProto, version: int) -> bool:
         return False
     if not onnx.defs.has(node.op_type, version, ""):
         return False
-    schema = onnx.defs.get_schema(node.op_type, version, "")
-    return schema.has_function or schema.has_context_dependent_function
+    return is_function(onnx.defs.get_schema(node.op_type, version, ""))
 
 
 def _types(model: onnx.ModelProto) -> Types:

@@ -144,7 +144,8 @@ def _crop(model: onnx.ModelProto, node: onnx.NodeProto, ends: dict[int, int]) ->
     graph, name = model.graph, f"{node.name}_read"
     bounds = {"starts": [0] * len(ends), "ends": list(ends.values()), "axes": list(ends)}
     if opset_of(model) < _SLICE_BY_INPUTS:
-        crop = helper.make_node("Slice", [node.input[0]], [name], name, **bounds)
+        crop = helper.make_node("Slice", [node.input[0]], [name], name)
+        crop.attribute.extend(helper.make_attribute(*each) for each in bounds.items())
     else:
         names = [f"{name}_{part}" for part in bounds]
         for each, values in zip(names, bounds.values(), strict=True):

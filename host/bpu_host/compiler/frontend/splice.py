@@ -9,8 +9,8 @@ import onnx
 
 def names_of(graph: onnx.GraphProto) -> set[str]:
     """Every name that nodes and values of a graph have."""
-    names = {item.name for item in (*graph.input, *graph.initializer, *graph.node)}
-    return names | {name for node in graph.node for name in node.output}
+    names = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    return names | {name for node in graph.node for name in (node.name, *node.output)}
 
 
 def spliced(

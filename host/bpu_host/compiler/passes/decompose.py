@@ -56,11 +56,12 @@ def _triangle(graph: ir.Graph, node: ir.Node) -> int:
     if source is None or shape is None or source.dtype is None or diagonal is None:
         return 0
     offset = int(diagonal.reshape(-1)[0])
-    lower = np.tri(*shape[-2:], offset, dtype=np.bool_)
-    upper = ~np.tri(*shape[-2:], offset - 1, dtype=np.bool_)
-    kept = g.add_constant(
-        graph, f"{node.name}_kept", upper if g.attribute(node, "upper", 1) else lower
-    )
+    rows, columns = shape[-2:]
+    if g.attribute(node, "upper", 1):
+        mask = ~np.tri(rows, columns, offset - 1, dtype=np.bool_)
+    else:
+        mask = np.tri(rows, columns, offset, dtype=np.bool_)
+    kept = g.add_constant(graph, f"{node.name}_kept", mask)
     zero = g.add_constant(graph, f"{node.name}_zero", np.zeros((), source.dtype.numpy()))
     new = g.new_node("Where", [kept, source, zero], g.name_of(node), f"{node.name}_w", shape)
     new.outputs[0].type = source.type

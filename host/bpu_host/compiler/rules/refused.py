@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import onnx.defs
 
+from bpu_host.compiler.frontend.functions import is_function
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.units import REWRITTEN
 from bpu_sim.engines.onnx.operators import CPU_OPERATORS
@@ -50,9 +51,7 @@ def written_out() -> frozenset[str]:
     return frozenset(
         schema.name
         for schema in _schemas()
-        if (schema.has_function or schema.has_context_dependent_function)
-        and schema.name not in CPU_OPERATORS
-        and schema.name not in _REASONS
+        if is_function(schema) and schema.name not in CPU_OPERATORS and schema.name not in _REASONS
     )
 
 
