@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -207,25 +207,9 @@ def _convert_and_run(
         optimize_level="O0",
     )
     source = read(config)
-    inputs = tuple(
-        InputConfig(
-            name,
-            (),
-            InputType.FEATUREMAP,
-            Layout.NCHW,
-            InputType.FEATUREMAP,
-            Layout.NCHW,
-        )
-        for name, *_ in source.inputs
-    )
-    config = CompileConfig(
-        path,
-        "net",
-        folder / "out",
-        inputs,
-        calibration_method=CalibrationMethod.MAX,
-        optimize_level="O0",
-    )
+    kind, layout = InputType.FEATUREMAP, Layout.NCHW
+    inputs = tuple(InputConfig(name, (), kind, layout, kind, layout) for name, *_ in source.inputs)
+    config = replace(config, inputs=inputs)
     compile_model(config, source=source, measure=False)
     (board,) = container.loads((folder / "out" / "net.bin").read_bytes())
     read_by_board = {item.tensor.name for item in board.inputs}
