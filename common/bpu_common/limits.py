@@ -31,9 +31,22 @@ CONV_CHANNELS = Range(1, 2048)  # TABLE
 CONV_CHANNELS_PLAIN = Range(1, 4096)  # TABLE: neither dilated nor grouped
 CONV_CHANNELS_POINT = Range(1, 16384)  # TABLE (Gemm): input channels of a plain one on a 1x1 map
 CONV_AREA = Range(1, 32768)  # TABLE: kernel height x width x input channels
+FULL_KERNEL = Range(1, 31)  # TABLE (fully connected): a kernel as large as its input
+FULL_POSITIONS = Range(1, 127)  # TABLE: height x width of it
+FULL_CHANNELS = Range(1, 2048)  # TABLE
+FULL_BLOCKS_INT8 = Range(1, 1024)  # TABLE: H x ceil(W / 8) x ceil(C / 4) for an int8 result
+FULL_BLOCKS_INT32 = Range(1, 2047)  # TABLE: the same for an int32 result
+FULL_WIDTH_BLOCK = 8  # TABLE
+FULL_CHANNEL_BLOCK = 4  # TABLE
 DECONV_KERNEL = Range(2, 14)  # TABLE
 DECONV_CHANNELS = Range(1, 2048)  # TABLE
 DECONV_STRIDES = (2, 4)  # TABLE
+
+
+def full_blocks(height: int, width: int, channels: int) -> int:
+    """Blocks of a map that a fully connected layer reads with one kernel."""
+    return height * -(-width // FULL_WIDTH_BLOCK) * -(-channels // FULL_CHANNEL_BLOCK)
+
 
 # Pools.
 AVERAGE_POOL_KERNEL = Range(1, 7)  # TABLE

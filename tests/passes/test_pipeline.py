@@ -182,13 +182,13 @@ def test_pads(value: float, op: str, positive: bool) -> None:
 @pytest.mark.parametrize("kind", ["plain", "flatten", "matmul", "matmul_add", "chain", "too_big"])
 def test_fully_connected(kind: str) -> None:
     shape = [1, 24] if kind == "plain" else [1, 6, 2, 2]
-    net = Net([1, 2, 9, 9] if kind == "too_big" else shape)
+    net = Net([1, 2, 12, 12] if kind == "too_big" else shape)
     bias = net.weights(5)
     if kind == "plain":
         y = net.add("Gemm", "data", net.weights(24, 5), bias, name="fc", alpha=0.5, beta=2.0)
     elif kind == "too_big":
         x = net.add("Flatten", net.add("Relu", "data"))
-        y = net.add("Gemm", x, net.weights(5, 162), bias, name="fc", transB=1)
+        y = net.add("Gemm", x, net.weights(5, 288), bias, name="fc", transB=1)
     else:
         x = net.add("Flatten", net.add("Relu", "data"))
         if kind.startswith("matmul"):

@@ -15,7 +15,7 @@ from bpu_common.params import ChannelParams
 from bpu_common.program import Axis, ResizeMode
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.rules.limits import RULES
-from bpu_host.compiler.rules.placement import own_verdicts
+from bpu_host.compiler.rules.placement import own_verdicts, place
 from bpu_host.compiler.units import Unit, recognise
 from bpu_host.compiler.units.work import (
     AddWork,
@@ -44,6 +44,11 @@ def conv(
 ) -> Unit:
     work = ConvWork(np.zeros((out, *kernel, into), np.float32), np.zeros(out), **more)  # type: ignore[arg-type]
     return unit("Conv", work, x)
+
+
+def full(height: int, width: int, channels: int = 4, out: int = 4) -> Unit:
+    """A kernel as large as its map."""
+    return conv((height, width), channels, out, (height, width, channels))
 
 
 def deconv(
@@ -102,6 +107,12 @@ UNITS: dict[str, list[Callable[[int], Unit]]] = {
     "CONV_CHANNELS_PLAIN": [lambda n: conv(out=n), lambda n: conv(into=n)],
     "CONV_CHANNELS_POINT": [lambda n: conv(into=n, x=(1, 1, n))],
     "CONV_AREA": [lambda n: conv((1, 1), n, x=(1, 1, n)) if n < 9 else conv((4, 4), -(-n // 16))],
+    "FULL_KERNEL": [lambda n: full(n, 3), lambda n: full(3, n)],
+    "FULL_POSITIONS": [lambda n: full(*{1: (1, 1), 127: (9, 14), 128: (8, 16)}[n])],
+    "FULL_CHANNELS": [lambda n: full(1, 8, n), lambda n: full(8, 1, 4, n)],
+    "FULL_BLOCKS_INT32": [
+        lambda n: full(*{1: (1, 8, 4), 2047: (23, 1, 356), 2048: (16, 1, 512)}[n])
+    ],
     "DECONV_KERNEL": [lambda n: deconv((n, 4)), lambda n: deconv((4, n))],
     "DECONV_CHANNELS": [lambda n: deconv(out=n), lambda n: deconv(out=2 * n, groups=2)],
     "AVERAGE_POOL_KERNEL": [lambda n: average((n, 1)), lambda n: average((1, n))],
@@ -182,6 +193,16 @@ def global_average(positions: int) -> bool:
     return len(units) == 1 and own_verdicts(plan)["GlobalAveragePool_1"].on_bpu
 
 
+def read_on_the_bpu(blocks: int) -> bool:
+    """Whether a fully connected layer of so many blocks may have an int8 result."""
+    height, channels = {1: (8, 4), 1024: (16, 256), 1025: (25, 164)}[blocks]
+    net = Net(1, channels, height, 1)
+    weights = net.constant(np.ones((4, channels, height, 1), np.float32))
+    y = net.node("Conv", ["data", weights], kernel_shape=[height, 1])
+    model = net.model(net.conv(y, 4, 4, 1))
+    return place(recognise(model, ())).verdicts["Conv_0"].on_bpu
+
+
 def shifts(**given: int) -> bool:
     """Whether a parameter table with these shifts is read."""
     zeros = dict.fromkeys(("bias_q", "bias_shift", "right_shift", "multiplier", "out_shift"), 0)
@@ -195,6 +216,7 @@ def shifts(**given: int) -> bool:
 
 OTHERS: dict[str, Callable[[int], bool]] = {
     "GLOBAL_AVERAGE_POSITIONS": global_average,
+    "FULL_BLOCKS_INT8": read_on_the_bpu,
     "RIGHT_SHIFT": lambda n: shifts(right_shift=n),
     "OUT_SHIFT": lambda n: shifts(out_shift=n),
     "BIAS_SHIFT": lambda n: shifts(bias_shift=n),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from bpu_common.errors import ModelUnsupported
@@ -14,18 +15,26 @@ from bpu_host.compiler import passes, rules, units
 from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.rules.document import PAGE, supported_ops
 from bpu_host.compiler.rules.limits import RULES
+from bpu_host.compiler.rules.refused import refused, written_out
 from bpu_host.compiler.rules.table import onnx_rows, rows
 from bpu_host.compiler.units import OPERATORS
 from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.nets_front import Net, classifier
 
 ROOT = Path(__file__).parents[2]
+MOST_REFUSED = 42
+"""Operators that end a conversion; this figure may only fall."""
+
+
+def optimized(model: onnx.ModelProto) -> ir.Model:
+    prepared = prepare(model, "net.onnx", {})
+    passes.optimize(prepared)
+    return prepared
 
 
 def verdicts(model: onnx.ModelProto, **options: tuple[str, ...]) -> dict[str, rules.Verdict]:
-    prepared = prepare(model, "net.onnx", {})
-    passes.optimize(prepared)
-    return rules.place(units.recognise(prepared, ()), rules.PlacementOptions(**options)).verdicts
+    plan = units.recognise(optimized(model), ())
+    return rules.place(plan, rules.PlacementOptions(**options)).verdicts
 
 
 def between_convs(net: Net, x: str) -> dict[str, rules.Verdict]:
@@ -227,16 +236,23 @@ def test_products(other: tuple[int, ...], on: str) -> None:
 
 def test_operators_that_nobody_runs_are_refused() -> None:
     net = Net([1, 4, 8, 8])
-    x = net.add("Mod", net.add("Celu", "data", name="celu"), "data", name="mod", fmod=1)
+    random = net.add("RandomUniformLike", "data", name="random")
     with pytest.raises(ModelUnsupported) as caught:
-        verdicts(net.model(x))
-    assert "HorizonRT not support these cpu operators: Celu (node celu), Mod (node mod)" in str(
-        caught.value
-    )
-    net = Net([1, 4, 8])
-    y = net.add("LayerNormalization", "data", net.constant(np.ones(8)), name="norm")
-    with pytest.raises(ModelUnsupported, match="Unsupported op: LayerNormalization"):
-        verdicts(net.model(y, opset=17))
+        verdicts(net.model(random, net.add("Bernoulli", "data", name="coin"), opset=15))
+    sentence = str(caught.value)
+    assert "HorizonRT not support these cpu operators: RandomUniformLike (node random)" in sentence
+    assert "Unsupported op: Bernoulli (node coin)" in sentence
+    assert "Bernoulli: it is random" in sentence
+
+
+def test_operators_that_the_vendor_has_not_integrated_run_with_a_warning() -> None:
+    net = Net([1, 4, 8, 8])
+    x = net.add("Mod", net.add("Celu", "data", name="celu"), "data", name="mod", fmod=1)
+    model = optimized(net.model(x))
+    assert rules.place(units.recognise(model, ())).verdicts["mod"].on == "CPU"
+    finding = rules.beyond_the_vendor(model)
+    assert finding is not None
+    assert str(finding).startswith("Mod (node mod): HorizonRT not support these cpu operators")
 
 
 @pytest.mark.parametrize("op", ["Div", "Softmax", "ArgMax"])
@@ -250,11 +266,13 @@ def test_what_openbpu_leaves_to_the_cpu_says_so(op: str) -> None:
     assert op in verdict.reason
 
 
-def test_the_table_refuses_what_no_board_runs() -> None:
-    """One list says what a CPU part may hold; the published table may only take away from it."""
-    refused = {row.op for row in onnx_rows().values() if row.cpu == "not_integrated"}
-    assert not refused & CPU_OPERATORS
+def test_one_list_says_what_a_cpu_part_may_hold() -> None:
     known = set(onnx_rows()) | set(OPERATORS)
     assert known >= CPU_OPERATORS, "the compiler can meet every operator of the list"
     assert not {"If", "Loop", "Scan"} & CPU_OPERATORS, "nothing that holds graphs"
     assert set(OPERATORS) <= CPU_OPERATORS, "what leaves the BPU must run somewhere"
+
+
+def test_every_operator_of_onnx_is_converted_or_refused_for_a_reason() -> None:
+    assert not set(refused()) & (CPU_OPERATORS | written_out())
+    assert len(refused()) <= MOST_REFUSED

@@ -209,6 +209,8 @@ class _Job:
         except ModelUnsupported as error:
             place = error.where or self.config.model_path.name
             raise ModelUnsupported(error.message, where=place, hint=error.hint) from error
+        if (finding := rules.beyond_the_vendor(self.model)) is not None:
+            self.findings.append(finding)
 
     def calibrate(self) -> tuple[Calibration, SampleSet]:
         """Thresholds from the configured samples."""

@@ -22,15 +22,16 @@ from google.protobuf.message import DecodeError
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
 from bpu_host.compiler.config.values import GraphInput
+from bpu_host.compiler.frontend.branches import fold_branches
 from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
+from bpu_host.compiler.frontend.functions import MAX_NODES, expand_functions
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 
 MIN_OPSET = 7
 MAX_BYTES = (1 << 31) - 1
-MAX_NODES = 50_000
 _ONNX_DOMAINS = ("", "ai.onnx")
 
 Shape = tuple[int, ...]
@@ -155,9 +156,12 @@ def _prepare(
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
     _forget_shapes(model.graph)
+    fold_branches(model, file)
+    expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
     _check_by_onnx(model, file)
     resolve_ceil_mode(model)
     model = to_target_opset(model, file)
+    expand_functions(model, file)  # those that became functions since the model's opset
     _name_nodes(model.graph)
     try:
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import onnx.shape_inference
-from onnx import helper
+from onnx import helper, numpy_helper
+
+from bpu_host.compiler.frontend.functions import opset_of
 
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+_SLICE_BY_INPUTS = 10  # the opset
 _FIXED = (b"SAME_UPPER", b"SAME_LOWER", b"VALID")
 
 
@@ -52,15 +56,18 @@ class PoolAxis:
     @property
     def needed_after(self) -> int:
         """Padding at the end with which `floor` becomes `computed`."""
-        if self.computed == self.floor:
-            return self.after
+        return self.after if self.computed == self.floor else self.overhang
+
+    @property
+    def overhang(self) -> int:
+        """How far the last computed window reaches beyond the data; below 0, it ends within."""
         return (self.computed - 1) * self.stride + self.extent - self.size - self.before
 
 
 def resolve_ceil_mode(model: onnx.ModelProto) -> None:
     """Rewrite (in place) the pools with `ceil_mode` whose inferred size is not the computed one.
 
-    Pools of unknown input shape stay, and those that no padding can express.
+    Pools of unknown input shape stay.
     """
     pools = [node for node in model.graph.node if _has_ceil_mode(node)]
     while pools:
@@ -70,7 +77,7 @@ def resolve_ceil_mode(model: onnx.ModelProto) -> None:
         if found is None:
             return
         pools.remove(found)
-        _rewrite(found, _axes(found, shapes))
+        _rewrite(model, found, _axes(found, shapes))
 
 
 def _has_ceil_mode(node: onnx.NodeProto) -> bool:
@@ -109,15 +116,40 @@ def _differs(axes: list[PoolAxis]) -> bool:
     return any(axis.computed != axis.inferred for axis in axes)
 
 
-def _rewrite(node: onnx.NodeProto, axes: list[PoolAxis]) -> None:
-    given = {item.name: item for item in node.attribute}
-    more = any(axis.needed_after != axis.after for axis in axes)
-    counted = node.op_type == "AveragePool" and "count_include_pad" in given
-    if more and (counted and given["count_include_pad"].i):
-        return  # the mean would count the new padding
-    if any(axis.needed_after >= axis.kernel for axis in axes):
-        return
-    pads = [axis.before for axis in axes] + [axis.needed_after for axis in axes]
+def _rewrite(model: onnx.ModelProto, node: onnx.NodeProto, axes: list[PoolAxis]) -> None:
+    """Without `ceil_mode` where padding can stand for it; else with what is used of the data."""
+    after, ceil = [max(0, axis.needed_after) for axis in axes], []
+    if not _may_pad(node, axes):
+        # Where a window is dropped, the data end with the last one: to round up adds none.
+        ends = [axis.overhang if axis.computed != axis.inferred else axis.after for axis in axes]
+        after, ceil = [max(0, end) for end in ends], [helper.make_attribute("ceil_mode", 1)]
+        _crop(model, node, {2 + i: end for i, end in enumerate(ends) if end < 0})
+    pads = [axis.before for axis in axes] + after
     kept = [item for item in node.attribute if item.name not in ("ceil_mode", "pads")]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
+    node.attribute.extend([*kept, *ceil, helper.make_attribute("pads", pads)])
+
+
+def _may_pad(node: onnx.NodeProto, axes: list[PoolAxis]) -> bool:
+    """Whether padding may be added: no mean counts it, and it stays smaller than the kernel."""
+    more = any(axis.needed_after > axis.after for axis in axes)
+    counts = any(item.name == "count_include_pad" and item.i for item in node.attribute)
+    return not (more and counts) and all(axis.needed_after < axis.kernel for axis in axes)
+
+
+def _crop(model: onnx.ModelProto, node: onnx.NodeProto, ends: dict[int, int]) -> None:
+    """Leave out the end of the data (axis -> a negative end) that no window reads."""
+    if not ends:
+        return
+    graph, name = model.graph, f"{node.name}_read"
+    bounds = {"starts": [0] * len(ends), "ends": list(ends.values()), "axes": list(ends)}
+    if opset_of(model) < _SLICE_BY_INPUTS:
+        crop = helper.make_node("Slice", [node.input[0]], [name], name)
+        crop.attribute.extend(helper.make_attribute(*each) for each in bounds.items())
+    else:
+        names = [f"{name}_{part}" for part in bounds]
+        for each, values in zip(names, bounds.values(), strict=True):
+            graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), each))
+        crop = helper.make_node("Slice", [node.input[0], *names], [name], name)
+    graph.node.insert(list(graph.node).index(node), crop)
+    node.input[0] = name

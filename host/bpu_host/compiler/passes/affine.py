@@ -8,6 +8,8 @@ import onnx_ir as ir
 from bpu_common.tensor import F64
 from bpu_host.compiler.passes import graph as g
 
+_AFFINE = "affine"
+
 
 def scale_conv(graph: ir.Graph, conv: ir.Node, factor: F64, offset: F64) -> bool:
     """Multiply the outputs of `conv` and add to its bias, per output channel. False if unknown."""
@@ -59,4 +61,10 @@ def affine_conv(graph: ir.Graph, node: ir.Node, x: ir.Value, factor: F64, offset
             "group": channels,
         },
     )
+    conv.meta[_AFFINE] = True
     g.replace(graph, node, [conv])
+
+
+def is_affine(conv: ir.Node) -> bool:
+    """Whether `affine_conv` made it."""
+    return bool(conv.meta.get(_AFFINE, False))

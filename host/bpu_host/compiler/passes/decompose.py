@@ -1,16 +1,21 @@
-"""Operators that are short for others are written out: Sum, Mean."""
+"""Operators that are short for others are written out: Sum, Mean, Trilu."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
+from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 
 
 def decompose(model: ir.Model, context: PassContext) -> int:
-    """Replace every operator that has a simpler equal."""
+    """Replace every operator that has a simpler equal.
+
+    Raises:
+        ModelUnsupported: a Dropout of training, which is random.
+    """
     del context
     count = 0
     for node in list(model.graph):
@@ -19,6 +24,10 @@ def decompose(model: ir.Model, context: PassContext) -> int:
         if node.op_type in ("Sum", "Mean") and len(node.inputs) > 1:
             g.replace(model.graph, node, _sum(model.graph, node))
             count += 1
+        elif node.op_type == "Trilu":
+            count += _triangle(model.graph, node)
+        elif node.op_type == "Dropout":
+            _refuse_training(node)
     return count
 
 
@@ -37,3 +46,37 @@ def _sum(graph: ir.Graph, node: ir.Node) -> list[ir.Node]:
         )
         nodes.append(g.new_node("Mul", [value, factor], node.name or "", f"{node.name}_m", None))
     return nodes
+
+
+def _triangle(graph: ir.Graph, node: ir.Node) -> int:
+    """Trilu is a choice by a constant mask."""
+    source, shape = node.inputs[0], g.shape_of(node.inputs[0])
+    moved = node.inputs[1] if len(node.inputs) > 1 else None
+    diagonal = np.zeros(1, np.int64) if moved is None else g.constant(moved)
+    if source is None or shape is None or source.dtype is None or diagonal is None:
+        return 0
+    offset = int(diagonal.reshape(-1)[0])
+    rows, columns = shape[-2:]
+    if g.attribute(node, "upper", 1):
+        mask = ~np.tri(rows, columns, offset - 1, dtype=np.bool_)
+    else:
+        mask = np.tri(rows, columns, offset, dtype=np.bool_)
+    kept = g.add_constant(graph, f"{node.name}_kept", mask)
+    zero = g.add_constant(graph, f"{node.name}_zero", np.zeros((), source.dtype.numpy()))
+    new = g.new_node("Where", [kept, source, zero], g.name_of(node), f"{node.name}_w", shape)
+    new.outputs[0].type = source.type
+    g.replace(graph, node, [new])
+    return 1
+
+
+def _refuse_training(node: ir.Node) -> None:
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    if training is None:
+        return
+    given, ratio = g.constant(training), g.constant(node.inputs[1])
+    if given is None or (np.any(given) and (ratio is None or np.any(ratio != 0))):
+        raise ModelUnsupported(
+            "it drops values at random, as in training",
+            where=f"node {node.name} (Dropout)",
+            hint="export the model for inference (PyTorch: model.eval())",
+        )

@@ -1,6 +1,6 @@
 """Gemm and MatMul with constant weights on one row become a Conv with Reshapes around it.
 
-After a flattened map of at most 7x7 the Conv reads the map itself with a kernel of its size. Names
+After a flattened map that one kernel of the chip covers the Conv reads the map itself. Names
 are those of published graphs (docs/conversion.md "Names of nodes"): the Conv keeps the Gemm's name
 (`<node>_gemm` for MatMul), the Reshapes are `<node>_reshape_in` and `<node>_reshape_output`.
 """
@@ -12,12 +12,11 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from bpu_common import limits
 from bpu_common.tensor import F64
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 from bpu_host.compiler.passes.normalize_shapes import reshape_node
-
-_MAX_KERNEL = 7
 
 
 def gemm_to_conv(model: ir.Model, context: PassContext) -> int:
@@ -115,4 +114,17 @@ def _window(source: ir.Value) -> ir.Value | None:
     shape = g.shape_of(inner)
     if inner is None or shape is None or len(shape) != 4 or shape[0] != 1:
         return None
-    return inner if max(shape[2:]) <= _MAX_KERNEL else None
+    return inner if _one_kernel(*shape[2:], shape[1]) else None
+
+
+def _one_kernel(height: int, width: int, channels: int) -> bool:
+    """Whether a kernel may cover the map: an ordinary one, or one of a fully connected layer."""
+    if height in limits.CONV_KERNEL and width in limits.CONV_KERNEL:
+        return True
+    return (
+        height in limits.FULL_KERNEL
+        and width in limits.FULL_KERNEL
+        and height * width in limits.FULL_POSITIONS
+        and channels in limits.FULL_CHANNELS
+        and limits.full_blocks(height, width, channels) in limits.FULL_BLOCKS_INT32
+    )

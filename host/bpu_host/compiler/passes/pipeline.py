@@ -72,8 +72,8 @@ def optimize(model: ir.Model) -> list[PassRecord]:
         raise CompilerBug(f"the optimization does not come to rest after {_MAX_ROUNDS} rounds")
     run_passes(model, LAST, context, records)
     model.graph.sort()
-    verify(model, "optimize")
     _require_static(model.graph)
+    verify(model, "optimize")
     return records
 
 

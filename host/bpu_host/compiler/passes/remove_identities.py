@@ -21,7 +21,7 @@ def remove_identities(model: ir.Model, context: PassContext) -> int:
         source = node.inputs[0] if node.inputs else None
         if source is None or node.domain or not _changes_nothing(node, source):
             continue
-        if any(output.uses() for output in node.outputs[1:]):
+        if any(output.uses() or output.is_graph_output() for output in node.outputs[1:]):
             continue
         count += g.bypass(model.graph, node, source)
     return count

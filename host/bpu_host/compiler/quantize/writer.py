@@ -85,15 +85,15 @@ class Writer:
             ModelOutput(g.name_of(value), self._float_twins.get(g.name_of(value), g.name_of(value)))
             for value in self._model.graph.outputs
         )
-        inputs = {item.tensor.name for item in self._inputs}
+        inputs = {item.tensor.name: item.tensor for item in self._inputs}  # read or not
         parts = split(name, self._ops, {output.tensor for output in outputs}, self._constants)
         known = {
             n for part in parts for op in part.ops for n in (*tensors_read(op), *tensors_made(op))
         }
-        kept = known | inputs | {output.tensor for output in outputs}
+        kept = known | inputs.keys() | {output.tensor for output in outputs}
         return Network(
             name,
-            {n: spec for n, spec in self._tensors.items() if n in kept},
+            {n: spec for n, spec in {**inputs, **self._tensors}.items() if n in kept},
             self._inputs,
             outputs,
             parts,

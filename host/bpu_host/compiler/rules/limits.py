@@ -52,6 +52,8 @@ def _ranges(what: str, ranges: Sequence[Range], found: Sequence[int]) -> str | N
 
 @_about(ConvWork)
 def _conv_kernel(unit: Unit, work: ConvWork) -> str | None:
+    if unit.covers_map:
+        return _full_window(unit, work)
     channels, height, width, depth = work.weights.shape
     plain = work.groups == 1 and work.dilation_hw == (1, 1)
     allowed = limits.CONV_CHANNELS_PLAIN if plain else limits.CONV_CHANNELS
@@ -61,8 +63,19 @@ def _conv_kernel(unit: Unit, work: ConvWork) -> str | None:
     return _ranges("Kernel shape", ranges, [channels // work.groups, height, width, depth])
 
 
+def _full_window(unit: Unit, work: ConvWork) -> str | None:
+    channels, height, width, depth = work.weights.shape
+    ranges = [limits.FULL_CHANNELS, limits.FULL_KERNEL, limits.FULL_KERNEL, limits.FULL_CHANNELS]
+    problem = _ranges("Kernel shape", ranges, [channels, height, width, depth])
+    problem = problem or _ranges("H x W", [limits.FULL_POSITIONS], [height * width])
+    blocks = limits.full_blocks(*unit.x_shapes[0])
+    return problem or _ranges("H x ceil(W/8) x ceil(C/4)", [limits.FULL_BLOCKS_INT32], [blocks])
+
+
 @_about(ConvWork)
-def _conv_area(_: Unit, work: ConvWork) -> str | None:
+def _conv_area(unit: Unit, work: ConvWork) -> str | None:
+    if unit.covers_map:
+        return None
     area = work.weights[0].size
     if area in limits.CONV_AREA:
         return None
@@ -181,9 +194,14 @@ RULES: tuple[Rule, ...] = (
          f"Kernel height and width {limits.CONV_KERNEL.low} to {limits.CONV_KERNEL.high}; channels "
          f"per group up to {limits.CONV_CHANNELS.high} ({limits.CONV_CHANNELS_PLAIN.high} when "
          f"neither dilated nor grouped; {limits.CONV_CHANNELS_POINT.high} input channels on a 1x1 "
-         "map).", _conv_kernel),
+         "map). A kernel as large as the whole map, without padding or groups: up to "
+         f"{limits.FULL_KERNEL.high} each way and {limits.FULL_POSITIONS.high} positions, channels "
+         f"up to {limits.FULL_CHANNELS.high}, H x ceil(W/8) x ceil(C/4) up to "
+         f"{limits.FULL_BLOCKS_INT32.high}, or {limits.FULL_BLOCKS_INT8.high} where the result is "
+         "read on the BPU.", _conv_kernel),
     Rule("CONV-AREA", ("Conv",),
-         f"Kernel height x width x input channels per group up to {limits.CONV_AREA.high}.",
+         f"Kernel height x width x input channels per group up to {limits.CONV_AREA.high} (not "
+         "for a kernel as large as the whole map above).",
          _conv_area),
     Rule("CONV-DILATION", ("Conv",),
          "Dilations are powers of two divisible by the stride, height not above width.",

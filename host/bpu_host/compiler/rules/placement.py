@@ -14,18 +14,23 @@ from functools import cached_property
 
 import onnx_ir as ir
 
+from bpu_common import limits
 from bpu_common.errors import ModelUnsupported
+from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.rules.limits import RULES
+from bpu_host.compiler.rules.refused import why_refused
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
-from bpu_host.compiler.units import OPERATORS, Plan, Unit, float_tensors, fuse
+from bpu_host.compiler.units import Plan, Unit, float_tensors, fuse
 from bpu_host.compiler.units.work import AddWork, ClampWork, MulWork
 from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 NEIGHBOUR_RULES: dict[str, str] = {
     "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add, Sub "
     "and Mul at least one, the others all).",
+    "AFFINE": "A factor and an offset per channel that are no convolution in the float model run "
+    "on the BPU behind what runs there, or in front of a convolution.",
     "PASSIVE-TAIL": "Operators that move or pool values need a reader on the BPU.",
     "CONV-TAIL": "Relu and Clip right after the last convolution stay on the CPU: only a "
     "convolution can leave the BPU with 32 bits.",
@@ -103,21 +108,38 @@ def check_operators(model: ir.Model) -> None:
     unknown: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
     for node in model.graph:
-        if node.op_type not in onnx_rows() and node.op_type not in OPERATORS:
-            unknown.setdefault(node.op_type, []).append(g.name_of(node))
-        elif node.op_type not in CPU_OPERATORS:
-            missing.setdefault(node.op_type, []).append(g.name_of(node))
+        if node.op_type in CPU_OPERATORS:
+            continue
+        listed = missing if node.op_type in onnx_rows() else unknown
+        listed.setdefault(node.op_type, []).append(g.name_of(node))
     parts = []
     if missing:
         parts.append(f"HorizonRT not support these cpu operators: {_named(missing)}")
     if unknown:
         parts.append(f"Unsupported op: {_named(unknown)}")
+    parts += [f"{op}: {why_refused(op)}" for op in sorted({**missing, **unknown})]
     if parts:
         raise ModelUnsupported(
             "; ".join(parts),
             hint="docs/supported-ops.md lists the operators; cut the model with output_nodes or "
             "export it without them",
         )
+
+
+def beyond_the_vendor(model: ir.Model) -> Finding | None:
+    """A warning about operators that run here, while the vendor's runtime has none of them."""
+    found: dict[str, list[str]] = {}
+    for node in model.graph:
+        row = onnx_rows().get(node.op_type)
+        if row is not None and row.cpu == "not_integrated" and not node.domain:
+            found.setdefault(node.op_type, []).append(g.name_of(node))
+    if not found:
+        return None
+    return Finding(
+        _named(found),
+        "HorizonRT not support these cpu operators; OpenBPU runs them on the CPU",
+        "replace them if the model is meant for the vendor's tools as well",
+    )
 
 
 def own_verdicts(plan: Plan) -> dict[str, Verdict]:
@@ -190,11 +212,16 @@ def _by_neighbours(
     """The reason for the units of one node to leave the BPU, or None."""
     first, last = units[0], units[-1]
     if first.starts:
-        return None
+        return _int8_window(plan, first, verdicts)
     sources = [x in makers and verdicts[g.name_of(makers[x])].on_bpu for x in first.xs]
+    users = [user for output in first.covers[0].outputs for user, _ in output.uses()]
+    if first.wide:
+        readers = (unit for user in users for unit in plan.units.get(g.name_of(user), ())[:1])
+        if any(sources) or any(u.starts and verdicts[u.sources[0]].on_bpu for u in readers):
+            return None
+        return Verdict("CPU", "it only scales values between nodes on the CPU", "AFFINE")
     if not (any(sources) if isinstance(first.work, (AddWork, MulWork)) else all(sources)):
         return Verdict("CPU", "its input comes from the CPU", "FED-BY-BPU")
-    users = [user for output in first.covers[0].outputs for user, _ in output.uses()]
     if any(verdicts[g.name_of(user)].on_bpu for user in users):
         return None
     if last.passive:
@@ -202,7 +229,7 @@ def _by_neighbours(
             "CPU", "nothing on the BPU reads it, so it stays in float at the end", "PASSIVE-TAIL"
         )
     before = plan.units.get(g.name_of(makers.get(first.xs[0])), ())
-    if isinstance(last.work, ClampWork) and before and before[0].starts:
+    if isinstance(last.work, ClampWork) and before and before[0].wide:
         return Verdict(
             "CPU",
             "it follows the last convolution, which leaves the BPU with 32 bits (run_on_bpu "
@@ -210,6 +237,23 @@ def _by_neighbours(
             "CONV-TAIL",
         )
     return None
+
+
+def _int8_window(plan: Plan, unit: Unit, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """A fully connected layer is smaller where its result is int8: read on the BPU."""
+    if not unit.covers_map:
+        return None
+    users = {g.name_of(user) for y in unit.covers[0].outputs for user, _ in y.uses()}
+    read = any(name in plan.units and verdicts[name].on_bpu for name in users)
+    blocks = limits.full_blocks(*unit.x_shapes[0])
+    if not read or blocks in limits.FULL_BLOCKS_INT8:
+        return None
+    return Verdict(
+        "CPU",
+        f"its map has {blocks} blocks of 8 columns and 4 channels; for an int8 result the limit is "
+        f"{limits.FULL_BLOCKS_INT8.high}",
+        "CONV-KERNEL",
+    )
 
 
 def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ class OperatorRow:
 
     Attributes:
         bpu: "yes", "no", "folded" (gone by constant folding) or "conditional".
-        cpu: "yes", "not_integrated" (a model with it is refused; `CPU_OPERATORS` has none of them)
-            or "unspecified".
+        cpu: "yes", "not_integrated" (the vendor's runtime has none; `CPU_OPERATORS` has most) or
+            "unspecified".
     """
 
     framework: str

@@ -15,6 +15,7 @@ from bpu_common.program import Pair, Quad
 from bpu_common.tensor import F64
 from bpu_host.compiler.passes import PREPROCESS_PREFIX
 from bpu_host.compiler.passes import graph as g
+from bpu_host.compiler.passes.affine import is_affine
 from bpu_host.compiler.units.reading import OffBpu, constant_input, pair, require, shape_hwc
 from bpu_host.compiler.units.work import ConvWork, MaxPoolWork, Unit
 
@@ -53,6 +54,7 @@ def convolution(node: ir.Node) -> ConvWork:
         _pads(node),
         int(g.attribute(node, "group", 1)),
         op_type="HzSQuantizedPreprocess" if image else "HzSQuantizedConv",
+        affine=is_affine(node),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from bpu_common import limits
 from bpu_common.program import Axis, Pair, Quad, ResizeMode
 from bpu_common.tensor import F64, ModelInput
 from bpu_host.compiler.passes import graph as g
@@ -30,6 +31,7 @@ class ConvWork:
         upsample_hw: zeros put between the input's pixels (transposed convolution).
         cut_tlbr: what a transposed convolution cuts off its result (the `pads` of ONNX).
         high_precision: may leave the BPU as int32 (a true convolution, not a pooling).
+        affine: factor and offset of each channel, which the float model has as other operators.
     """
 
     weights: F64
@@ -42,6 +44,7 @@ class ConvWork:
     cut_tlbr: Quad = (0, 0, 0, 0)
     op_type: str = "HzSQuantizedConv"
     high_precision: bool = True
+    affine: bool = False
 
     @property
     def kernel_hw(self) -> Pair:
@@ -171,9 +174,14 @@ class Unit:
         return self.keeps_codes and not mixes
 
     @property
-    def starts(self) -> bool:
-        """Whether it begins quantization by itself: a true convolution."""
+    def wide(self) -> bool:
+        """Whether it may leave the BPU with 32 bits."""
         return isinstance(self.work, ConvWork) and self.work.high_precision
+
+    @property
+    def starts(self) -> bool:
+        """Whether it begins quantization by itself: a convolution of the float model."""
+        return isinstance(self.work, ConvWork) and self.wide and not self.work.affine
 
     @property
     def passive(self) -> bool:
@@ -183,6 +191,15 @@ class Unit:
             or isinstance(self.work, ConcatWork)
             or (isinstance(self.work, ConvWork) and not self.work.high_precision)
         )
+
+    @property
+    def covers_map(self) -> bool:
+        """Whether it is a fully connected layer that only a kernel beyond ordinary ones covers."""
+        work = self.work
+        if not isinstance(work, ConvWork) or not work.high_precision or work.groups != 1:
+            return False
+        whole = work.kernel_hw == self.x_shapes[0][:2] and not any(work.pads_tlbr)
+        return whole and any(size not in limits.CONV_KERNEL for size in work.kernel_hw)
 
     @property
     def sources(self) -> tuple[str, ...]:

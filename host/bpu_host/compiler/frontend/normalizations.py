@@ -1,0 +1,113 @@
+"""LayerNormalization and GroupNormalization in operators of opset 18.
+
+ONNX's own bodies take the variance as the difference of two means, which loses its digits in
+float32 when the mean is large. Here it is the mean of squared distances, as exporters wrote it
+before these operators existed and as onnxruntime's kernels do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from bpu_common.tensor import AnyArray
+
+Types = Mapping[str, onnx.TypeProto]
+Body = Callable[[onnx.NodeProto, int, Types], list[onnx.NodeProto]]
+"""From a node, the opset and the types of its inputs to its nodes; none where it does not fit."""
+
+_EPSILON = 1e-5
+_AXES_AS_INPUT = 18  # since then ReduceMean reads its axes
+
+
+def layer_normalization(node: onnx.NodeProto, version: int, types: Types) -> list[onnx.NodeProto]:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axes."""
+    shape = _float_shape(node.input[0], types)
+    if version < _AXES_AS_INPUT or shape is None or any(node.output[1:]):
+        return []
+    rank = len(shape)
+    axes = list(range(int(_given(node, "axis", -1)) % rank, rank))
+    x, y = node.input[0], node.output[0]
+    bias = node.input[2] if len(node.input) > 2 else ""
+    return [
+        _constant("axes", np.array(axes, np.int64)),
+        helper.make_node("ReduceMean", [x, "axes"], ["mean"]),
+        helper.make_node("Sub", [x, "mean"], ["distance"]),
+        helper.make_node("Mul", ["distance", "distance"], ["square"]),
+        helper.make_node("ReduceMean", ["square", "axes"], ["variance"]),
+        _constant("epsilon", np.array(_given(node, "epsilon", _EPSILON), np.float32)),
+        helper.make_node("Add", ["variance", "epsilon"], ["positive"]),
+        helper.make_node("Sqrt", ["positive"], ["deviation"]),
+        helper.make_node("Div", ["distance", "deviation"], ["normal"]),
+        helper.make_node("Mul", ["normal", node.input[1]], ["scaled" if bias else y]),
+        *([helper.make_node("Add", ["scaled", bias], [y])] if bias else []),
+    ]
+
+
+def group_normalization(node: onnx.NodeProto, version: int, types: Types) -> list[onnx.NodeProto]:
+    """InstanceNormalization of each group of channels, then scale and bias.
+
+    Before opset 21 they are one value a group, since then one a channel.
+    """
+    shape = _float_shape(node.input[0], types)
+    parameters = _float_shape(node.input[1], types)
+    if version < _AXES_AS_INPUT or shape is None or parameters is None or len(shape) < 3:
+        return []
+    x, scale, bias = node.input[:3]
+    groups = int(_given(node, "num_groups", 1))
+    epsilon = float(_given(node, "epsilon", _EPSILON))
+    by_group = parameters == (groups,) and (version < 21 or groups == shape[1])
+    wide = (1, shape[1], *(1,) * (len(shape) - 2))
+    normal = ["grouped", scale, bias] if by_group else ["grouped", "ones", "zeros"]
+    nodes = [
+        _constant("split", np.array((shape[0], groups, -1), np.int64)),
+        _constant("whole", np.array(shape, np.int64)),
+        helper.make_node("Reshape", [x, "split"], ["grouped"]),
+    ]
+    if by_group:
+        return [
+            *nodes,
+            helper.make_node("InstanceNormalization", normal, ["normal"], epsilon=epsilon),
+            helper.make_node("Reshape", ["normal", "whole"], [node.output[0]]),
+        ]
+    return [
+        *nodes,
+        _constant("ones", np.ones(groups, np.float32)),
+        _constant("zeros", np.zeros(groups, np.float32)),
+        _constant("wide", np.array(wide, np.int64)),
+        helper.make_node("InstanceNormalization", normal, ["normal"], epsilon=epsilon),
+        helper.make_node("Reshape", ["normal", "whole"], ["map"]),
+        helper.make_node("Reshape", [scale, "wide"], ["wide_scale"]),
+        helper.make_node("Reshape", [bias, "wide"], ["wide_bias"]),
+        helper.make_node("Mul", ["map", "wide_scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "wide_bias"], [node.output[0]]),
+    ]
+
+
+OWN_BODIES: Mapping[str, Body] = {
+    "LayerNormalization": layer_normalization,
+    "GroupNormalization": group_normalization,
+}
+
+
+def _given(node: onnx.NodeProto, name: str, default: float) -> float:
+    """A number among the attributes."""
+    found = [item for item in node.attribute if item.name == name]
+    return float(helper.get_attribute_value(found[0])) if found else default
+
+
+def _float_shape(name: str, types: Types) -> tuple[int, ...] | None:
+    """The static shape of a float32 tensor; None for anything else."""
+    kind = types[name].tensor_type
+    dims: Sequence[onnx.TensorShapeProto.Dimension] = kind.shape.dim
+    if kind.elem_type != TensorProto.FLOAT or not kind.HasField("shape"):
+        return None
+    shape = tuple(dim.dim_value for dim in dims)
+    return None if 0 in shape else shape
+
+
+def _constant(name: str, array: AnyArray) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
