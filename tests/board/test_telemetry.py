@@ -11,6 +11,8 @@ from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
+from bpu_common.task import BpuStep
+from bpu_sim.timing.plan import task_plan
 from tests.support.models_board import install, slow_model, tiny_model
 
 ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
@@ -61,6 +63,15 @@ def test_utilisation_is_the_share_of_the_last_second(runtime):
         share = 1000 * busy_ns / result.run_time_ns
         assert core.utilisation_permille == pytest.approx(share, abs=30)
     assert frame.models[1].bpu_busy_ns == pytest.approx(sum(result.core_busy_ns), rel=0.05)
+
+
+def test_ddr_bytes_are_those_of_the_plan(runtime):
+    runtime.perf(PerfRequest("slow", frame_count=10, thread_num=2))
+    steps = [step for step in task_plan(slow_model(), X3M).steps if isinstance(step, BpuStep)]
+    frame_bytes = sum(call.ddr_bytes for step in steps for call in step.calls)
+    cores = runtime.telemetry().cores
+    assert sum(core.ddr_bytes for core in cores) == 10 * frame_bytes > 0
+    assert all(0 <= core.ddr_wait_ns < core.busy_ns for core in cores)
 
 
 def test_running_task_is_shown(runtime):
