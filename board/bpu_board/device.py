@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from bpu_common.board import ModelInfo
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.frame import FrameInput
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
 from bpu_common.telemetry import CallSlice
@@ -34,7 +35,8 @@ class Capabilities:
         machine: name of its `MachineSpec`.
         step_times: events of steps and function calls are delivered with true times.
         preemption_visible: PARKED and RESUMED are delivered.
-        virtual_time: device time passes only inside `Device.wait`, as fast as it can be computed.
+        device: simulated, or a real chip.
+        clock: VIRTUAL: device time passes only inside `Device.wait`.
     """
 
     machine: str
@@ -42,7 +44,12 @@ class Capabilities:
     clock_hz: int
     step_times: bool
     preemption_visible: bool
-    virtual_time: bool
+    device: DeviceKind
+    clock: Clock
+
+    @property
+    def virtual_time(self) -> bool:
+        return self.clock is Clock.VIRTUAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.frame import FrameInput
 from bpu_common.model import BpuModel, NodeInfo
 from bpu_common.network import Part, Place, macs
@@ -129,7 +130,7 @@ class BoardInfo:
         version: of OpenBPU on the board.
         boot_id: random id of this run of the agent.
         machine: name of the `MachineSpec`.
-        virtual_time: device time is simulated as fast as it can be computed.
+        device: what runs the models; `clock`: how its time passes.
         step_times, preemption_visible: what task events tell, see the device's capabilities.
     """
 
@@ -139,11 +140,12 @@ class BoardInfo:
     machine: str
     core_count: int
     clock_hz: int
-    virtual_time: bool
     step_times: bool
     preemption_visible: bool
     max_message_bytes: int
     max_model_bytes: int
+    device: DeviceKind = DeviceKind.UNKNOWN
+    clock: Clock = Clock.UNKNOWN
 
 
 def describe_model(model: BpuModel) -> ModelInfo:

@@ -1,18 +1,29 @@
 """Values of value classes <-> what `json` dumps and loads, derived from type hints.
 
 A value class is an object with its field names, `tuple[X, ...]` an array, `dict[str, X]` an object,
-a bool, int, float or str itself. Readers ignore keys that they do not know and take a field's
-default where the key is missing, so that old and new programs read each other's files; a value of
-another type than the class declares is an error.
+a bool, int, float or str itself, an enum of strings its value. Readers ignore keys that they do not
+know and take a field's default where the key is missing, so that old and new programs read each
+other's files; a value of another type than the class declares is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 from bpu_common.errors import InputError
-from bpu_common.structure import Form, Many, Plain, Record, Table, fields_of, item_place, joined
+from bpu_common.structure import (
+    Choice,
+    Form,
+    Many,
+    Plain,
+    Record,
+    Table,
+    fields_of,
+    item_place,
+    joined,
+)
 
 _V = TypeVar("_V")
 
@@ -57,6 +68,8 @@ def _writer(form: Form, rows: Rows) -> _Write:
     match form:
         case Plain(kind) if kind is not bytes:
             return lambda value: value
+        case Choice(kind) if issubclass(kind, str):
+            return lambda value: value.value
         case Record(kind):
             writers = {each.name: _writer(each.form, rows) for each in fields_of(kind)}
             columns = rows.get(kind)
@@ -80,6 +93,8 @@ def _reader(form: Form, rows: Rows) -> _Read:
     match form:
         case Plain(kind) if kind is not bytes:
             return lambda loaded, where: _checked(kind, loaded, where)
+        case Choice(members) if issubclass(members, str):
+            return lambda loaded, where: _member(members, loaded, where)
         case Record(kind) if kind in rows:
             return _row_reader(kind, rows)
         case Record(kind):
@@ -130,6 +145,13 @@ def _row_reader(kind: type, rows: Rows) -> _Read:
         return read_record(dict(zip(columns, row, strict=True)), where)
 
     return read
+
+
+def _member(kind: type[Enum], loaded: object, where: str) -> Enum:
+    try:
+        return kind(_checked(str, loaded, where))
+    except ValueError:
+        raise InputError(f"{loaded!r:.40} is not a {kind.__name__}", where=where) from None
 
 
 def _checked(kind: type[_V], loaded: object, where: str) -> _V:

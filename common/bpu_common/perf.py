@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import UsageError
 from bpu_common.frame import FrameInput
 from bpu_common.task import CORE_ANY, PRIORITY_HIGHEST, PRIORITY_LOWEST
@@ -151,6 +152,7 @@ class PerfResult:
         p50_ns, p90_ns, p99_ns: exact percentiles of the frames' latencies (nearest rank).
         core_busy_ns: by core, time it executed function calls of the run.
         wall_ns: host time that the run took.
+        device, clock: what the times come from.
     """
 
     model: str
@@ -168,6 +170,8 @@ class PerfResult:
     core_busy_ns: tuple[int, ...] = ()
     wall_ns: int = 0
     profile: NodeProfile | None = None
+    device: DeviceKind = DeviceKind.UNKNOWN
+    clock: Clock = Clock.UNKNOWN
 
     @property
     def average_ns(self) -> float:

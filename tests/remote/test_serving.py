@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from bpu_common import container
 from bpu_common.board import InferRequest
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import (
     BoardUnreachable,
     CapacityError,
@@ -70,7 +71,8 @@ def test_models_and_what_they_are(board: Board) -> None:
     digest = next(entry.digest for entry in board.models() if entry.name == "camera")
     assert board.model(digest) == info
     about = board.info()
-    assert (about.machine, about.core_count, about.virtual_time) == ("x3m", 2, True)
+    assert (about.machine, about.core_count) == ("x3m", 2)
+    assert (about.device, about.clock) == (DeviceKind.SIMULATED, Clock.VIRTUAL)
 
 
 def test_infer_gives_the_bits_of_the_arithmetic(board: Board) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from bpu_board.device import Capabilities, Inputs, OnEvent
 from bpu_common.board import ModelInfo
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import DeviceFault, ModelFormatError
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.tensor import AnyArray, DType, InputType, Layout, ModelInput, TensorSpec
@@ -45,7 +46,7 @@ class VendorDevice:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("vendor", 1, 10**9, False, False, False)
+        return Capabilities("vendor", 1, 10**9, False, False, DeviceKind.CHIP, Clock.REAL)
 
     @property
     def failure(self) -> str:

@@ -15,6 +15,7 @@ from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
 from bpu_common import inference, load, manifest, model, perf, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import ModelFormatError
 from bpu_common.frame import FrameInput
 from bpu_common.network import graph, ops
@@ -56,7 +57,7 @@ BY_HAND = {
 }  # fmt: skip
 APART = {perf.TimeStat: ("name",), perf.InferResult: ("runtime_wall_ns",)}
 TENSOR = board_pb2.Tensor.DESCRIPTOR
-FALLBACKS = {JobState, LinkState}
+FALLBACKS = {JobState, LinkState, DeviceKind, Clock}
 NO_VALUES = {
     # messages of a single name or number, and those around values, used by the calls themselves
     "DeployRequest", "ListModelsRequest", "ListModelsResponse", "RemoveModelRequest",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import make_dataclass
+from enum import Enum
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpu_common.device_kind import Clock
 from bpu_common.errors import InputError
 from bpu_common.json_form import json_reader, json_writer
 from bpu_common.structure import form_of
@@ -59,6 +61,21 @@ def test_a_value_of_another_type_is_named(frame: TelemetryFrame, data: st.DataOb
     with pytest.raises(InputError, match="is not") as caught:
         json_reader(TelemetryFrame)(loaded)
     assert caught.value.where == place
+
+
+class Colour(str, Enum):
+    RED = "red"
+
+
+def test_members_of_enums_that_are_not_known() -> None:
+    kind = make_dataclass("Owner", [("field", Colour)])
+    assert json_writer(kind)(kind(Colour.RED)) == {"field": "red"}
+    assert json_reader(kind)({"field": "red"}) == kind(Colour.RED)
+    with pytest.raises(InputError, match="'blue' is not a Colour") as caught:
+        json_reader(kind)({"field": "blue"})
+    assert caught.value.where == "field"
+    newer = make_dataclass("Newer", [("field", Clock)])
+    assert json_reader(newer)({"field": "atomic"}) == newer(Clock.UNKNOWN)
 
 
 def test_what_json_has_no_form_for() -> None:

@@ -148,11 +148,12 @@ class RuntimeServicer(BoardServicer):
             machine=device.machine,
             core_count=device.core_count,
             clock_hz=device.clock_hz,
-            virtual_time=device.virtual_time,
             step_times=device.step_times,
             preemption_visible=device.preemption_visible,
             max_message_bytes=MAX_MESSAGE_BYTES,
             max_model_bytes=MAX_MODEL_BYTES,
+            device=device.device,
+            clock=device.clock,
         )
 
     async def device_failure(self) -> str:

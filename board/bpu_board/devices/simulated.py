@@ -18,6 +18,7 @@ from bpu_board.devices.binary import read_models
 from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container
 from bpu_common.board import ModelInfo
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import DeviceFault, ModelFormatError, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
@@ -107,7 +108,8 @@ class SimDevice:
             clock_hz=spec.clock_hz,
             step_times=True,
             preemption_visible=True,
-            virtual_time=isinstance(self._clock, VirtualClock),
+            device=DeviceKind.SIMULATED,
+            clock=Clock.VIRTUAL if isinstance(self._clock, VirtualClock) else Clock.PACED,
         )
         self._chip.start()
 

@@ -100,6 +100,8 @@ class Sampler:
                 slices_dropped=activity.dropped,
                 log=lines,
                 temperature_millicelsius=self._temperatures,
+                device=capabilities.device,
+                clock=capabilities.clock,
             )
 
     def _activity(self, mark: int) -> Activity:

@@ -190,9 +190,10 @@ class PerfLoop:
         values = np.sort(np.frombuffer(self._latencies, np.int64))
         ranks = [-(-len(values) * q // 100) - 1 for q in (50, 90, 99)]
         p50, p90, p99 = (int(values[rank]) for rank in ranks)
+        device = self._device.capabilities
         return PerfResult(
             model=self._counters.name,
-            machine=self._device.capabilities.machine,
+            machine=device.machine,
             thread_num=self._request.thread_num,
             frame_count=len(values),
             core_id=self._request.core_id,
@@ -206,6 +207,8 @@ class PerfLoop:
             core_busy_ns=busy_ns,
             wall_ns=wall_ns,
             profile=None if self._meters is None else self._meters.profile(),
+            device=device.device,
+            clock=device.clock,
         )
 
 

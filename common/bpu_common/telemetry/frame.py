@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bpu_common.device_kind import Clock, DeviceKind
+
 TELEMETRY_PERIOD_NS = 100_000_000
 """A frame each 100 ms (docs/preemption.md "Watching it")."""
 
@@ -178,6 +180,7 @@ class TelemetryFrame:
             not fit.
         log: lines since this reader's previous frame; the first frame has all that are kept.
         temperature_millicelsius: by sensor, empty where the board has none.
+        device: what runs the models; `clock`: how `time_ns` passes.
     """
 
     sequence: int
@@ -193,3 +196,5 @@ class TelemetryFrame:
     slices_dropped: int = 0
     log: tuple[LogLine, ...] = ()
     temperature_millicelsius: dict[str, int] = field(default_factory=dict)
+    device: DeviceKind = DeviceKind.UNKNOWN
+    clock: Clock = Clock.UNKNOWN

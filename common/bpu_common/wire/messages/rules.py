@@ -9,6 +9,7 @@ import numpy as np
 
 from bpu_common.board import InferRequest
 from bpu_common.daemon import BoardEvent, JobState, LinkState
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import ModelFormatError
 from bpu_common.limits import MAX_RANK
 from bpu_common.model import StoredConstant
@@ -105,6 +106,6 @@ WIRE = Derivation(
         },
         Tile: {"shape_hwc": Spread(("height", "width", "channels"))},
     },
-    # a newer daemon may know more states than its caller
-    fallbacks=(JobState.LOST, LinkState.DOWN),
+    # a newer daemon or board may know more than its caller
+    fallbacks=(JobState.LOST, LinkState.DOWN, DeviceKind.UNKNOWN, Clock.UNKNOWN),
 )

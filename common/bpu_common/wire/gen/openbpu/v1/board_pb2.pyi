@@ -1,11 +1,32 @@
 from bpu_common.wire.gen.openbpu.v1 import model_pb2 as _model_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class DeviceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEVICE_KIND_UNKNOWN: _ClassVar[DeviceKind]
+    DEVICE_KIND_SIMULATED: _ClassVar[DeviceKind]
+    DEVICE_KIND_CHIP: _ClassVar[DeviceKind]
+
+class Clock(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLOCK_UNKNOWN: _ClassVar[Clock]
+    CLOCK_VIRTUAL: _ClassVar[Clock]
+    CLOCK_PACED: _ClassVar[Clock]
+    CLOCK_REAL: _ClassVar[Clock]
+DEVICE_KIND_UNKNOWN: DeviceKind
+DEVICE_KIND_SIMULATED: DeviceKind
+DEVICE_KIND_CHIP: DeviceKind
+CLOCK_UNKNOWN: Clock
+CLOCK_VIRTUAL: Clock
+CLOCK_PACED: Clock
+CLOCK_REAL: Clock
 
 class DeployHeader(_message.Message):
     __slots__ = ("digest", "size_bytes", "offset_bytes", "replace")
@@ -242,7 +263,7 @@ class NodeProfile(_message.Message):
     def __init__(self, processor_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ..., model_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ..., task_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ...) -> None: ...
 
 class PerfResult(_message.Message):
-    __slots__ = ("model", "machine", "thread_num", "frame_count", "core_id", "run_time_ns", "total_latency_ns", "min_ns", "max_ns", "p50_ns", "p90_ns", "p99_ns", "core_busy_ns", "wall_ns", "profile")
+    __slots__ = ("model", "machine", "thread_num", "frame_count", "core_id", "run_time_ns", "total_latency_ns", "min_ns", "max_ns", "p50_ns", "p90_ns", "p99_ns", "core_busy_ns", "wall_ns", "profile", "device", "clock")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     THREAD_NUM_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +279,8 @@ class PerfResult(_message.Message):
     CORE_BUSY_NS_FIELD_NUMBER: _ClassVar[int]
     WALL_NS_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     model: str
     machine: str
     thread_num: int
@@ -273,7 +296,9 @@ class PerfResult(_message.Message):
     core_busy_ns: _containers.RepeatedScalarFieldContainer[int]
     wall_ns: int
     profile: NodeProfile
-    def __init__(self, model: _Optional[str] = ..., machine: _Optional[str] = ..., thread_num: _Optional[int] = ..., frame_count: _Optional[int] = ..., core_id: _Optional[int] = ..., run_time_ns: _Optional[int] = ..., total_latency_ns: _Optional[int] = ..., min_ns: _Optional[int] = ..., max_ns: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., core_busy_ns: _Optional[_Iterable[int]] = ..., wall_ns: _Optional[int] = ..., profile: _Optional[_Union[NodeProfile, _Mapping]] = ...) -> None: ...
+    device: DeviceKind
+    clock: Clock
+    def __init__(self, model: _Optional[str] = ..., machine: _Optional[str] = ..., thread_num: _Optional[int] = ..., frame_count: _Optional[int] = ..., core_id: _Optional[int] = ..., run_time_ns: _Optional[int] = ..., total_latency_ns: _Optional[int] = ..., min_ns: _Optional[int] = ..., max_ns: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., core_busy_ns: _Optional[_Iterable[int]] = ..., wall_ns: _Optional[int] = ..., profile: _Optional[_Union[NodeProfile, _Mapping]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
 
 class PerfEvent(_message.Message):
     __slots__ = ("perf_progress", "perf_result")
@@ -498,7 +523,7 @@ class SystemSample(_message.Message):
     def __init__(self, cpu_permille: _Optional[int] = ..., cpu_count: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., process_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryFrame(_message.Message):
-    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperature_millicelsius")
+    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperature_millicelsius", "device", "clock")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
@@ -512,6 +537,8 @@ class TelemetryFrame(_message.Message):
     SLICES_DROPPED_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_MILLICELSIUS_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     boot_id: str
     time_ns: int
@@ -525,34 +552,38 @@ class TelemetryFrame(_message.Message):
     slices_dropped: int
     log: _containers.RepeatedCompositeFieldContainer[LogLine]
     temperature_millicelsius: _containers.RepeatedCompositeFieldContainer[Temperature]
-    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperature_millicelsius: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ...) -> None: ...
+    device: DeviceKind
+    clock: Clock
+    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperature_millicelsius: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
 
 class GetCapabilitiesRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Capabilities(_message.Message):
-    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "virtual_time", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes")
+    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes", "device", "clock")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     CORE_COUNT_FIELD_NUMBER: _ClassVar[int]
     CLOCK_HZ_FIELD_NUMBER: _ClassVar[int]
-    VIRTUAL_TIME_FIELD_NUMBER: _ClassVar[int]
     STEP_TIMES_FIELD_NUMBER: _ClassVar[int]
     PREEMPTION_VISIBLE_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_MODEL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_version: int
     boot_id: str
     machine: str
     core_count: int
     clock_hz: int
-    virtual_time: bool
     step_times: bool
     preemption_visible: bool
     max_message_bytes: int
     max_model_bytes: int
-    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., virtual_time: _Optional[bool] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ...) -> None: ...
+    device: DeviceKind
+    clock: Clock
+    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
