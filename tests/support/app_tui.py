@@ -13,12 +13,16 @@ from bpu_common.load import LoadRequest, LoadState
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.app import TopApp
 from bpu_host.tui.feed import Feed
+from bpu_host.tui.palette import DARK, Palette
+from bpu_host.tui.session import Session
+from bpu_host.tui.state import Replay
 
 
 class ListSource:
     """Gives its frames at once; then fails, ends, or waits until it is closed."""
 
     label = "list"
+    replay: Replay | None = None
 
     def __init__(
         self,
@@ -75,10 +79,14 @@ class FakeLoads:
 
 
 def make_app(
-    source: ListSource, wall_ns: Callable[[], int], loads: FakeLoads | None = None
+    source: ListSource,
+    wall_ns: Callable[[], int],
+    loads: FakeLoads | None = None,
+    palette: Palette = DARK,
 ) -> TopApp:
     """An app that draws when `tick` is called."""
-    return TopApp(Feed(source), "board-1", loads, wall_ns=wall_ns, zone=UTC, ticking=False)
+    session = Session(Feed(source), "board-1", None if loads is None else lambda: loads)
+    return TopApp([session], palette, wall_ns=wall_ns, zone=UTC, ticking=False)
 
 
 async def settle(app: TopApp, source: ListSource, pilot) -> None:

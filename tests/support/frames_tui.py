@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.telemetry import (
     LATENCY_WINDOW_NS,
     TELEMETRY_PERIOD_NS,
@@ -222,6 +223,8 @@ def _frame(
         slices=slices,
         log=tuple(line for line in lines if before_ns < line.time_ns <= now_ns),
         temperature_millicelsius={"cpu": 54_200 + round(900 * wave)} if temperature else {},
+        device=DeviceKind.SIMULATED,
+        clock=Clock.PACED,
     )
 
 

@@ -129,7 +129,7 @@ def test_start_and_stop_a_load(told: list[TelemetryFrame]) -> None:
 
 def test_a_recording_takes_no_load_and_ends(told: list[TelemetryFrame]) -> None:
     async def body(app: TopApp, pilot) -> None:
-        assert "○ end of recording" in shown(app)
+        assert "■ end of recording" in shown(app)
         await pilot.press("s", "x")
         text = shown(app)
         assert "this is a recording: no load can be started" in text
