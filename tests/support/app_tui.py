@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC
 
 from bpu_common.errors import BpuError
@@ -22,7 +22,6 @@ class ListSource:
     """Gives its frames at once; then fails, ends, or waits until it is closed."""
 
     label = "list"
-    replay: Replay | None = None
 
     def __init__(
         self,
@@ -30,7 +29,9 @@ class ListSource:
         error: BpuError | None = None,
         *,
         lasting: bool = True,
+        replay: Replay | None = None,
     ) -> None:
+        self.replay = replay
         self.lasting = lasting
         self.given = threading.Event()
         self._frames = frames
@@ -89,9 +90,15 @@ def make_app(
     return TopApp([session], palette, wall_ns=wall_ns, zone=UTC, ticking=False)
 
 
-async def settle(app: TopApp, source: ListSource, pilot) -> None:
-    """Everything the source gives is taken in, laid out and drawn."""
-    assert source.given.wait(20)
+def make_boards(sources: Mapping[str, ListSource], wall_ns: Callable[[], int]) -> TopApp:
+    """The same for several boards."""
+    sessions = [Session(Feed(source), name, FakeLoads) for name, source in sources.items()]
+    return TopApp(sessions, wall_ns=wall_ns, zone=UTC, ticking=False)
+
+
+async def settle(app: TopApp, pilot, *sources: ListSource) -> None:
+    """Everything the sources give is taken in, laid out and drawn."""
+    assert all(source.given.wait(20) for source in sources)
     for _ in range(3):
         await pilot.pause()
         app.tick(True)

@@ -35,7 +35,7 @@ def drive(
     async def main() -> None:
         app = make_app(source, lambda: WALL_NS + 3_000 * MS, loads)
         async with app.run_test(size=size) as pilot:
-            await settle(app, source, pilot)
+            await settle(app, pilot, source)
             await body(app, pilot)
 
     asyncio.run(main())

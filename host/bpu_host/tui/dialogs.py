@@ -24,14 +24,14 @@ KEYS = (
     ("← →  [ ]", "step by one frame, by ten"),
     ("home end", "oldest frame kept (10 minutes), newest"),
     ("n  N", "pause at the next or previous preemption"),
-    ("w", "pause at the selected model's longest frame of a minute"),
-    (",  .  c", "cursor to the call before or after, other core; esc: none"),
+    ("w", "pause at the model's longest frame of a minute"),
+    (",  .  c", "cursor to the call before, after; to another core"),
     ("+ -  wheel", "show less or more time in the core timeline"),
     ("↑ ↓  click", "select a model; in the timeline: place the cursor"),
-    ("o  /", "sort the models (or click a heading), show some only"),
+    ("o  /", "sort models (or click a heading), show some"),
     ("s  x", "start a load, stop those of the selected model"),
     ("v", "on a narrow screen: latency or function calls"),
-    ("b", "back to the boards, where several are watched"),
+    ("b  esc", "to all boards; esc first ends cursor and filter"),
     ("?  q ctrl+c", "this help, quit"),
 )
 

@@ -18,7 +18,7 @@ from bpu_host.tui.panels import link_text
 from bpu_host.tui.scene import BoardRow
 from bpu_host.tui.text import gigabytes, milliseconds, rate, short
 
-_BAR = 8
+_BAR = 5
 
 _Cell = Callable[[BoardRow, Palette], Text]
 
@@ -28,9 +28,12 @@ def _text(text: str, palette: Palette) -> Text:
 
 
 def _device(row: BoardRow, palette: Palette) -> Text:
-    found = Text(" ".join(each for each in (row.machine, row.device) if each), style(palette.dim))
+    device, _, clock = row.device.partition(", ")
+    found = Text(f"{row.machine} {device}".strip(), style(palette.dim))
     if row.stopped:
-        found.append(", stopped", style(palette.warn))
+        found.append(", clock stopped", style(palette.warn))
+    elif clock:
+        found.append(f", {clock}", style(palette.dim))
     return found
 
 
@@ -42,11 +45,11 @@ def _cores(row: BoardRow, palette: Palette) -> Text:
     return found
 
 
-def _state(row: BoardRow, palette: Palette) -> Text:
-    found = link_text(row.link, palette)
+def _models(row: BoardRow, palette: Palette) -> Text:
+    """The models, or why there is nothing to see."""
     if row.detail:
-        found.append(f" {row.detail}", style(palette.dim))
-    return found
+        return Text(row.detail, style(palette.bad))
+    return _text(", ".join(row.models) or "-", palette)
 
 
 def _slowest(row: BoardRow, palette: Palette) -> Text:
@@ -62,17 +65,17 @@ def _spark(row: BoardRow, palette: Palette) -> Text:
 
 COLUMNS: tuple[tuple[str, int, _Cell], ...] = (
     ("board", 12, lambda row, palette: Text(row.label, style(palette.text, bold=True))),
-    ("state", 16, _state),
+    ("state", 14, lambda row, palette: link_text(row.link, palette)),
+    ("device", 29, _device),
     ("FPS", 6, lambda row, palette: _text(short(row.fps), palette)),
-    ("cores", 2 * (_BAR + 7), _cores),
-    ("p99 ms", 16, _slowest),
+    ("cores", 2 * (_BAR + 8), _cores),
+    ("p99 ms", 14, _slowest),
     ("lost/s", 6, lambda row, palette: _text(rate(row.lost_per_s), palette)),
     ("queue", 5, lambda row, palette: _text(f"{row.running}+{row.waiting}", palette)),
     ("DDR GB/s", 8, lambda row, palette: _text(gigabytes(row.ddr_bytes_per_s), palette)),
     ("CPU", 5, lambda row, palette: _text(f"{row.cpu:.0f} %", palette)),
+    ("models", 40, _models),
     ("cores, 60 s", 14, _spark),
-    ("machine", 28, _device),
-    ("models", 30, lambda row, palette: _text(", ".join(row.models) or "-", palette)),
 )
 
 
@@ -98,7 +101,9 @@ class BoardsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Static(Text(" bpu top ", "bold reverse") + Text("  boards"), id="header")
-        yield DataTable[Text](id="boards", cursor_type="row")
+        yield DataTable[Text](
+            id="boards", cursor_type="row", cursor_foreground_priority="renderable"
+        )
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:

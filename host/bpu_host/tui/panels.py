@@ -29,11 +29,13 @@ def header_text(header: Header, width: int, palette: Palette) -> Text:
     dim = style(palette.dim)
     left = Text.assemble((" bpu top ", Style(bold=True, reverse=True)), "  ")
     left.append(header.label, style(palette.text, bold=True))
+    wide = width >= 100
+    if header.device:
+        badge = header.device if wide else header.device.partition(",")[0]
+        left.append("  ")
+        left.append(f" {badge} ", style(palette.background, palette.warn, bold=True))
     if header.machine:
         left.append(f"  {header.machine}", dim)
-    if header.device:
-        left.append("  ")
-        left.append(f" {header.device} ", style(palette.background, palette.warn, bold=True))
     if header.stopped:
         left.append("  clock stopped", style(palette.warn, bold=True))
     elif header.time:
@@ -49,8 +51,9 @@ def header_text(header: Header, width: int, palette: Palette) -> Text:
         right.append_text(link_text(header.link, palette))
     if header.place:
         right.append(f"  {header.place}", style(palette.accent))
-    if header.time:
-        right.append(f"  {header.time} ", style(palette.text))
+    if header.time and (wide or not header.place):
+        right.append(f"  {header.time}", style(palette.text))
+    right.append(" ")
     room = width - right.cell_len - 1
     if left.cell_len > room:
         left.truncate(max(0, room), overflow="ellipsis")
@@ -119,7 +122,7 @@ def _bars(gauges: Gauges, palette: Palette) -> list[tuple[str, float, str, str]]
     bus = 100 * gauges.ddr_bytes_per_s / limit if limit else 0.0
     used = gigabytes(gauges.ddr_bytes_per_s)
     return [
-        ("DDR", bus, f"{used} of {gigabytes(limit)} GB/s" if limit else f"{used} GB/s", ""),
+        ("DDR", bus, f"{used}/{gigabytes(limit)} GB/s" if limit else f"{used} GB/s", ""),
         ("CPU", gauges.cpu, f"{gauges.cpu:.0f} %, {gauges.cpu_count} CPUs", ""),
         ("mem", memory, f"{memory:.0f} % {size(gauges.memory_total)}", ""),
         ("tasks", queue, f"{gauges.running}/{gauges.running_limit} running", palette.text),

@@ -255,20 +255,29 @@ class Session:
         return self.ui
 
     def _show(self, moment: Moment) -> None:
-        """Put the cursor to a moment, and the window so that it lies inside of it."""
+        """Put the cursor to a moment; time and zoom are changed until it is seen whole."""
         self.point(moment.cursor)
-        frames, span_ns = self._frames(), self.ui.span_ns
-        start_ns = min(moment.start_ns, moment.cursor.time_ns)
-        inside = frames and frames[-1].time_ns - span_ns <= start_ns < frames[-1].time_ns
-        if not (inside and moment.end_ns <= frames[-1].time_ns):
-            boot_id = self._all()[-1].boot_id
-            wanted_ns = moment.end_ns + span_ns // 4
-            later = (
-                at
-                for at, frame in enumerate(self._all(), self._history.first + 1)
-                if frame.boot_id == boot_id and frame.time_ns >= wanted_ns
-            )
-            self._position = next(later, self._history.end)
+        for margin_ns in (self.ui.span_ns // 4, 0):
+            if self._sees(moment):
+                return
+            self._position = self._frame_at(moment.end_ns + margin_ns)
+        while not self._sees(moment) and self.ui.span_ns < SPANS_NS[-1]:
+            self.zoom(1)
+
+    def _sees(self, moment: Moment) -> bool:
+        frames = self._frames()
+        end_ns = frames[-1].time_ns if frames else -1
+        return end_ns - self.ui.span_ns <= moment.start_ns and moment.end_ns <= end_ns
+
+    def _frame_at(self, time_ns: int) -> int:
+        """Position after the first frame of this boot from device time `time_ns` on."""
+        frames = self._all()
+        later = (
+            at
+            for at, frame in enumerate(frames, self._history.first + 1)
+            if frame.boot_id == frames[-1].boot_id and frame.time_ns >= time_ns
+        )
+        return next(later, self._history.end)
 
     def _move(self, position: int) -> None:
         first, end = self._history.first + 1, self._history.end
