@@ -21,7 +21,7 @@ from bpu_common.errors import BoardUnreachable
 from bpu_common.load import LoadRequest
 from bpu_common.telemetry import LogLine, TelemetryFrame
 from bpu_host.tui.app import TopApp
-from bpu_host.tui.palette import DARK, LIGHT, Palette
+from bpu_host.tui.palette import DARK, LIGHT, TERMINAL, Palette
 from bpu_host.tui.state import Replay
 from tests.support.app_tui import FakeLoads, ListSource, cells, make_app, make_boards, settle
 from tests.support.frames_tui import DEMO, MS, WALL_NS, Log, frames, play, standing
@@ -87,6 +87,7 @@ SCENARIOS = {
     "narrow_calls": Scenario(PREEMPTING, ["v"], size=(80, 24)),
     "wide": Scenario(PREEMPTING, size=(180, 50), loads=LOADS),
     "light": Scenario(PREEMPTING, size=(160, 50), loads=LOADS, palette=LIGHT),
+    "terminal": Scenario(PREEMPTING, ["down"], loads=LOADS, palette=TERMINAL),
     "cursor": Scenario(PREEMPTING, ["N", "N", "full_stop"], size=(160, 50), loads=LOADS),
     "worst": Scenario(PREEMPTING, ["w"], loads=LOADS),
     "sorted": Scenario(PREEMPTING, ["o", "o", "o"], loads=LOADS),

@@ -87,17 +87,19 @@ class TopApp(App[None]):
 
     def tick(self, whole: bool = False) -> None:
         """Take in what has come, and draw it; `whole`: everything, whatever its turn."""
+        moved = False
         watched = self._sessions if self._over_boards else (self._session,)
         for session in self._sessions:
             taken = session.take()
             if session in watched:
-                self._fresh |= taken.moved or taken.told
+                self._fresh |= taken.fresh
+                moved |= taken.moved
                 whole |= taken.told
         self._ticks += 1
         turn = self._ticks % max(1, round(WHOLE_EVERY_S / self._interval_s)) == 0
         if whole or (self._fresh and turn):
             self._draw()
-        elif not self._over_boards and (self._fresh or (turn and self._session.paused)):
+        elif not self._over_boards and (moved or (turn and self._session.paused)):
             self._main.show_moving(*self._session.head_and_cores())
 
     def on_main_screen_chosen(self, message: MainScreen.Chosen) -> None:

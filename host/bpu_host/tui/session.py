@@ -23,8 +23,14 @@ MAX_NOTES = 100
 
 
 class Taken(NamedTuple):
-    """What has changed on the screen of a board: a newer frame is shown, something is to say."""
+    """What has changed on the screen of a board.
 
+    Attributes:
+        fresh: a newer frame is shown; `moved`: with function calls, so that the timeline moves.
+        told: something is to say.
+    """
+
+    fresh: bool
     moved: bool
     told: bool
 
@@ -86,7 +92,9 @@ class Session:
         for reason in self._loads.take_failures() if self._loads is not None else ():
             self.note("error", reason)
         told = self.ui.notes is not notes or self.ui.link is not link
-        return Taken(moved=bool(items) and not self.paused, told=told)
+        moved = any(isinstance(item, TelemetryFrame) and item.slices for item in items)
+        running = not self.paused
+        return Taken(fresh=running and bool(items), moved=running and moved, told=told)
 
     def view(self) -> View:
         """Everything that is shown of this board."""
