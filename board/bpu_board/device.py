@@ -54,7 +54,12 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class CoreState:
-    """What one BPU core has done and does; `busy_ns` counts a running call up to now."""
+    """What one BPU core has done and does; `busy_ns` counts a running call up to now.
+
+    Attributes:
+        ddr_bytes: loaded and stored by completed function calls.
+        ddr_wait_ns: how much longer those took because cores share the DDR bus.
+    """
 
     index: int
     busy_ns: int
@@ -63,6 +68,8 @@ class CoreState:
     task: int = -1
     model: str = ""
     call: int = -1
+    ddr_bytes: int = 0
+    ddr_wait_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,12 @@ from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.app import TopApp
 from bpu_host.tui.demo import RECIPES
 from bpu_host.tui.feed import Feed
+from bpu_host.tui.session import Session
 from bpu_host.tui.source import RecordingSource
+from bpu_host.tui.state import Replay
 
 FOLDER = Path(__file__).parent
-SIZE = (124, 40)
+SIZE = (160, 50)
 CELL = (12.2, 24.4)
 _TEXT = re.compile(r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)"([^>]*)>([^<]*)</text>')
 _FILL = re.compile(r"\.([\w-]+-r\d+) \{[^}]*fill: (#[0-9a-f]{6})")
@@ -54,25 +56,31 @@ class DemoLoads:
     def close(self) -> None: ...
 
 
-class Lasting(RecordingSource):
-    """A recording that stays live at its end."""
+class Lasting:
+    """A recording shown as if it came from the board, which stays at its end."""
 
+    label = "demo"
     lasting = True
+    replay: Replay | None = None
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, speed=0)
+        self._source = RecordingSource(path, speed=0)
         self.given = threading.Event()
+        self._closed = threading.Event()
 
     def frames(self) -> Iterator[TelemetryFrame]:
-        yield from super().frames()
+        yield from self._source.frames()
         self.given.set()
         self._closed.wait(60)
+
+    def close(self) -> None:
+        self._closed.set()
 
 
 async def screen(recording: Path) -> str:
     """The SVG of the recording's last frame."""
     source = Lasting(recording)
-    app = TopApp(Feed(source), "demo", DemoLoads(), zone=UTC, ticking=False)
+    app = TopApp([Session(Feed(source), "demo", DemoLoads)], zone=UTC, ticking=False)
     async with app.run_test(size=SIZE) as pilot:
         while not source.given.is_set():
             app.tick()

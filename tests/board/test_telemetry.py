@@ -11,6 +11,8 @@ from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_common.machine import X3M
 from bpu_common.perf import PerfRequest
+from bpu_common.task import BpuStep
+from bpu_sim.timing.plan import task_plan
 from tests.support.models_board import install, slow_model, tiny_model
 
 ZEROS = {"data": np.zeros((1, 8, 16, 3), np.uint8)}
@@ -78,6 +80,15 @@ def test_utilisation_falls_to_nothing_while_device_time_stands(runtime, monkeypa
         assert min(shares()) > 500
         now_s[0] += 0.2
         assert shares() == [0, 0]
+
+
+def test_ddr_bytes_are_those_of_the_plan(runtime):
+    runtime.perf(PerfRequest("slow", frame_count=10, thread_num=2))
+    steps = [step for step in task_plan(slow_model(), X3M).steps if isinstance(step, BpuStep)]
+    frame_bytes = sum(call.ddr_bytes for step in steps for call in step.calls)
+    cores = runtime.telemetry().cores
+    assert sum(core.ddr_bytes for core in cores) == 10 * frame_bytes > 0
+    assert all(0 <= core.ddr_wait_ns < core.busy_ns for core in cores)
 
 
 def test_running_task_is_shown(runtime):

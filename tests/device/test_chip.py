@@ -13,6 +13,8 @@ from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import X3E, X3M
 from bpu_common.task import (
     FINAL_KINDS,
+    BpuStep,
+    CallCost,
     CpuStep,
     TaskControl,
     TaskEvent,
@@ -140,6 +142,23 @@ def closed_loop(chip: Chip, plan: TaskPlan, threads: int, frames: int) -> float:
 def test_a_full_queue_hides_submission_and_cpu_time() -> None:
     assert closed_loop(Chip(X3M), frame_plan(), 8, 800) == pytest.approx(1000, rel=0.01)
     assert closed_loop(Chip(X3M), frame_plan(), 1, 100) == pytest.approx(1e9 / 2_150_000, rel=0.01)
+
+
+def test_what_two_cores_take_from_the_bus_is_counted() -> None:
+    """Oracle: by `bpu_sim.device.ddr`, two equal streams take their bytes over the bus's rate."""
+    cost = CallCost("stream", 1_000_000, 1_000_000, 8_600_000)
+    chip = Chip(X3M)
+    for _ in range(2):
+        chip.submit(TaskPlan("stream", (BpuStep("stream", (cost,)),)), TaskControl())
+    chip.run_until_idle()
+    sample = chip.sample()
+    assert sample.core_ddr_bytes == (8_600_000, 8_600_000)
+    shared_ns = 2 * 8_600_000 / X3M.ddr_total_bytes_per_cycle / X3M.clock_hz * 1e9
+    assert sample.core_ddr_wait_ns == pytest.approx([shared_ns - 1_000_000] * 2, abs=2)
+    alone = Chip(X3M)
+    alone.submit(TaskPlan("stream", (BpuStep("stream", (cost,)),)), TaskControl())
+    alone.run_until_idle()
+    assert alone.sample().core_ddr_wait_ns == (0, 0)
 
 
 def test_a_slower_clock_takes_longer() -> None:

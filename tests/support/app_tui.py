@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC
 
 from bpu_common.errors import BpuError
@@ -13,6 +13,9 @@ from bpu_common.load import LoadRequest, LoadState
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.app import TopApp
 from bpu_host.tui.feed import Feed
+from bpu_host.tui.palette import DARK, Palette
+from bpu_host.tui.session import Session
+from bpu_host.tui.state import Replay
 
 
 class ListSource:
@@ -26,7 +29,9 @@ class ListSource:
         error: BpuError | None = None,
         *,
         lasting: bool = True,
+        replay: Replay | None = None,
     ) -> None:
+        self.replay = replay
         self.lasting = lasting
         self.given = threading.Event()
         self._frames = frames
@@ -75,15 +80,25 @@ class FakeLoads:
 
 
 def make_app(
-    source: ListSource, wall_ns: Callable[[], int], loads: FakeLoads | None = None
+    source: ListSource,
+    wall_ns: Callable[[], int],
+    loads: FakeLoads | None = None,
+    palette: Palette = DARK,
 ) -> TopApp:
     """An app that draws when `tick` is called."""
-    return TopApp(Feed(source), "board-1", loads, wall_ns=wall_ns, zone=UTC, ticking=False)
+    session = Session(Feed(source), "board-1", None if loads is None else lambda: loads)
+    return TopApp([session], palette, wall_ns=wall_ns, zone=UTC, ticking=False)
 
 
-async def settle(app: TopApp, source: ListSource, pilot) -> None:
-    """Everything the source gives is taken in, laid out and drawn."""
-    assert source.given.wait(20)
+def make_boards(sources: Mapping[str, ListSource], wall_ns: Callable[[], int]) -> TopApp:
+    """The same for several boards."""
+    sessions = [Session(Feed(source), name, FakeLoads) for name, source in sources.items()]
+    return TopApp(sessions, wall_ns=wall_ns, zone=UTC, ticking=False)
+
+
+async def settle(app: TopApp, pilot, *sources: ListSource) -> None:
+    """Everything the sources give is taken in, laid out and drawn."""
+    assert all(source.given.wait(20) for source in sources)
     for _ in range(3):
         await pilot.pause()
         app.tick(True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.telemetry import (
     LATENCY_WINDOW_NS,
     TELEMETRY_PERIOD_NS,
@@ -29,6 +30,7 @@ from bpu_common.telemetry import (
 MS = 1_000_000
 WALL_NS = 1_750_000_000_000_000_000
 CORES = 2
+DDR_BYTES_PER_NS = 3
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,22 @@ def frames(
     ]
 
 
+def standing(told: Sequence[TelemetryFrame], seconds: int) -> list[TelemetryFrame]:
+    """The frames of a virtual clock that stands still for so long after the last of `told`."""
+    last = told[-1]
+    return [
+        replace(
+            last,
+            sequence=last.sequence + at,
+            wall_offset_ns=last.wall_offset_ns + at * TELEMETRY_PERIOD_NS,
+            slices=(),
+            log=(),
+            clock=Clock.VIRTUAL,
+        )
+        for at in range(1, 10 * seconds + 1)
+    ]
+
+
 def _frame(
     log: Log, number: int, boot_id: str, lines: Sequence[LogLine], temperature: bool
 ) -> TelemetryFrame:
@@ -222,6 +240,8 @@ def _frame(
         slices=slices,
         log=tuple(line for line in lines if before_ns < line.time_ns <= now_ns),
         temperature_millicelsius={"cpu": 54_200 + round(900 * wave)} if temperature else {},
+        device=DeviceKind.SIMULATED,
+        clock=Clock.PACED,
     )
 
 
@@ -292,4 +312,6 @@ def _core(log: Log, core: int, now_ns: int) -> CoreSample:
         task=current.task if current else -1,
         model=current.model if current else "",
         call=current.call if current else -1,
+        ddr_bytes=DDR_BYTES_PER_NS * sum(call.end_ns - call.start_ns for call in ended),
+        ddr_wait_ns=busy_ns // 20,
     )

@@ -35,7 +35,7 @@ def drive(
     async def main() -> None:
         app = make_app(source, lambda: WALL_NS + 3_000 * MS, loads)
         async with app.run_test(size=size) as pilot:
-            await settle(app, source, pilot)
+            await settle(app, pilot, source)
             await body(app, pilot)
 
     asyncio.run(main())
@@ -129,7 +129,7 @@ def test_start_and_stop_a_load(told: list[TelemetryFrame]) -> None:
 
 def test_a_recording_takes_no_load_and_ends(told: list[TelemetryFrame]) -> None:
     async def body(app: TopApp, pilot) -> None:
-        assert "○ end of recording" in shown(app)
+        assert "■ end of recording" in shown(app)
         await pilot.press("s", "x")
         text = shown(app)
         assert "this is a recording: no load can be started" in text

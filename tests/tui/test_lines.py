@@ -12,7 +12,13 @@ import pytest
 from bpu_common.errors import InputError, UsageError
 from bpu_common.json_form import json_reader
 from bpu_common.telemetry import CallSlice, LogLine, TelemetryFrame, lines
-from bpu_common.telemetry.lines import Recorder, frame_line, header_line, read_frames
+from bpu_common.telemetry.lines import (
+    Recorder,
+    frame_line,
+    header_line,
+    read_frames,
+    recorded_span,
+)
 from bpu_host.tui.source import RecordingSource
 from tests.support.frames_tui import DEMO, MS, frames, play
 
@@ -38,6 +44,7 @@ def test_what_was_recorded_is_read(told: list[TelemetryFrame], tmp_path: Path, n
     path = record(tmp_path / name, told)
     assert list(read_frames(path)) == told
     assert path.stat().st_mode & 0o777 == 0o600
+    assert recorded_span(path) == (told[0], told[-1])
 
 
 def test_every_frame_is_one_line(told: list[TelemetryFrame]) -> None:
@@ -163,3 +170,21 @@ def test_a_replay_keeps_the_pace(told: list[TelemetryFrame], tmp_path: Path) -> 
     closed = RecordingSource(path)
     closed.close()
     assert list(closed.frames()) == []
+
+
+def test_the_span_of_a_recording_that_was_cut_off(
+    told: list[TelemetryFrame], tmp_path: Path
+) -> None:
+    path = record(tmp_path / "a.jsonl", told)
+    path.write_text(path.read_text()[:-10])
+    assert recorded_span(path) == (told[0], told[-2])
+    path.write_text(header_line("test") + "\n")
+    assert recorded_span(path) is None
+    path.write_text(header_line("test") + "\n" + frame_line(told[0]) + "\nnonsense\n")
+    with pytest.raises(InputError, match="telemetry frame"):
+        recorded_span(path)
+    source = RecordingSource(path, speed=0)  # says so only when its frames come to it
+    given = source.frames()
+    assert next(given) == told[0]
+    assert source.replay is not None
+    assert source.replay.last_ns == 0

@@ -21,6 +21,7 @@ from bpu_host.tui.feed import Feed, LinkChange, RecordingStopped
 from bpu_host.tui.gantt import core_timeline
 from bpu_host.tui.history import History
 from bpu_host.tui.loads import BoardLoads
+from bpu_host.tui.palette import DARK
 from bpu_host.tui.scene import Bar, CoreRow, Histogram, Mark, Series, Timeline
 from bpu_host.tui.source import BoardSource
 from bpu_host.tui.state import Link
@@ -173,7 +174,7 @@ def test_braille_dots_are_where_the_values_are() -> None:
     times = tuple(int(at * SECOND_NS / 2) for at in range(120))
     random = np.random.default_rng(3)
     values = tuple(float(each) for each in random.integers(0, 9, 120))
-    rows = text_of(braille_plot([(Series(times, values), "#ffffff")], 67, 9, top=8.0))
+    rows = text_of(braille_plot([(Series(times, values), "#ffffff")], 67, 9, DARK))
     assert rows[0].startswith(" 8.00 ┤")
     dots = np.zeros((32, 120), bool)
     for y, row in enumerate(rows[:8]):
@@ -187,28 +188,28 @@ def test_braille_dots_are_where_the_values_are() -> None:
         lit = np.flatnonzero(dots[:, at])
         assert 31 - int(value / 8 * 31 + 0.5) in lit
         assert list(lit) == list(range(lit[0], lit[-1] + 1))  # one run, joined to its neighbour
-    assert text_of(braille_plot([], 3, 1)) == ["   "]
+    assert text_of(braille_plot([], 3, 1, DARK)) == ["   "]
 
 
 def test_histogram_shows_rare_values() -> None:
     counts = (1000, *[0] * 30, 1)
-    rows = text_of(histogram_plot(Histogram(counts, 8 * MS, 8 * MS, 1001), 0, 32, 5))
+    rows = text_of(histogram_plot(Histogram(counts, 8 * MS, 8 * MS, 1001), 0, 32, 5, DARK))
     assert [row[0] for row in rows[:4]] == ["█"] * 4
     assert [row[31] for row in rows[:4]] == [" ", " ", " ", "▁"]
     assert rows[4].startswith("0 ")
     assert rows[4].endswith(" 8.00 ms")
-    assert "no function calls yet" in "".join(text_of(histogram_plot(Histogram(), 0, 32, 5)))
+    assert "no function calls yet" in "".join(text_of(histogram_plot(Histogram(), 0, 32, 5, DARK)))
 
 
 def core_of(bars: list[Bar], marks: list[Mark]) -> CoreRow:
-    return CoreRow(0, 50.0, SECOND_NS, 0, "a", 3, 10.0, 2, tuple(bars), tuple(marks))
+    return CoreRow(0, 50.0, SECOND_NS, 0, "a", 3, 10.0, 2, 1e9, 0.25, tuple(bars), tuple(marks))
 
 
 def test_timeline_letters_are_where_the_calls_are() -> None:
     bars = [Bar(0, 25, 0, "a", 1, 0, False), Bar(25, 40, 1, "b", 2, 1, False),
             Bar(60, 100, 0, "a", 1, 1, True)]  # fmt: skip
     timeline = Timeline(0, 100, (core_of(bars, [Mark(25, 1, 0)]),))
-    rows = text_of(core_timeline(timeline, 100, 6, mono=True))
+    rows = text_of(core_timeline(timeline, 100, 6, DARK, mono=True))
     assert rows[1] == "A" * 25 + "b" * 15 + "·" * 20 + "a" * 40
     assert rows[4][24:28] == " ▲A "
     assert rows[0].startswith("core 0 ██████")
@@ -217,13 +218,13 @@ def test_timeline_letters_are_where_the_calls_are() -> None:
 
 def test_timeline_cells_show_eighths() -> None:
     timeline = Timeline(0, 160, (core_of([Bar(0, 4, 0, "a", 1, 0, False)], []),))
-    row = core_timeline(timeline, 20, 4, mono=False)[1]
+    row = core_timeline(timeline, 20, 4, DARK, mono=False)[1]
     assert row.text[0] == "▌"  # half of the first cell
     assert row.text[1:].strip() == ""
     short = Timeline(0, 1600, (core_of([Bar(84, 85, 0, "a", 1, 0, False)], []),))
-    row = core_timeline(short, 20, 4, mono=False)[1]
+    row = core_timeline(short, 20, 4, DARK, mono=False)[1]
     assert row.text[1] != " "  # however short, a call is seen
-    assert text_of(core_timeline(Timeline(0, 1, ()), 20, 4, mono=False)) == [" " * 20] * 4
+    assert text_of(core_timeline(Timeline(0, 1, ()), 20, 4, DARK, mono=False)) == [" " * 20] * 4
 
 
 @pytest.mark.parametrize("width", [40, 78, 100, 117, 118, 130, 178, 300])

@@ -20,8 +20,11 @@ from textual.widgets import Input
 from bpu_common.errors import BoardUnreachable
 from bpu_common.load import LoadRequest
 from bpu_common.telemetry import LogLine, TelemetryFrame
-from tests.support.app_tui import FakeLoads, ListSource, cells, make_app, settle
-from tests.support.frames_tui import DEMO, MS, WALL_NS, Log, frames, play
+from bpu_host.tui.app import TopApp
+from bpu_host.tui.palette import DARK, LIGHT, TERMINAL, Palette
+from bpu_host.tui.state import Replay
+from tests.support.app_tui import FakeLoads, ListSource, cells, make_app, make_boards, settle
+from tests.support.frames_tui import DEMO, MS, WALL_NS, Log, frames, play, standing
 
 FOLDER = Path(__file__).parent / "snapshots"
 NOW_NS = 12_000 * MS
@@ -50,6 +53,9 @@ class Scenario:
     loads: tuple[LoadRequest, ...] = ()
     lost: bool = False
     no_color: bool = False
+    palette: Palette = DARK
+    replay: Replay | None = None
+    ended: bool = False
 
 
 def idle() -> tuple[TelemetryFrame, ...]:
@@ -69,6 +75,7 @@ def preempting() -> tuple[TelemetryFrame, ...]:
 
 
 PREEMPTING = preempting()
+REPLAY = Replay(WALL_NS - 60_000 * MS, WALL_NS + NOW_NS, 2)
 SCENARIOS = {
     "idle": Scenario(idle()),
     "busy": Scenario(busy(), loads=LOADS[:2]),
@@ -79,6 +86,15 @@ SCENARIOS = {
     "narrow": Scenario(PREEMPTING, size=(80, 24), loads=LOADS),
     "narrow_calls": Scenario(PREEMPTING, ["v"], size=(80, 24)),
     "wide": Scenario(PREEMPTING, size=(180, 50), loads=LOADS),
+    "light": Scenario(PREEMPTING, size=(160, 50), loads=LOADS, palette=LIGHT),
+    "terminal": Scenario(PREEMPTING, ["down"], loads=LOADS, palette=TERMINAL),
+    "cursor": Scenario(PREEMPTING, ["N", "N", "full_stop"], size=(160, 50), loads=LOADS),
+    "worst": Scenario(PREEMPTING, ["w"], loads=LOADS),
+    "sorted": Scenario(PREEMPTING, ["o", "o", "o"], loads=LOADS),
+    "filter_dialog": Scenario(PREEMPTING, ["slash", "d", "e"], size=(80, 24)),
+    "stopped": Scenario((*PREEMPTING, *standing(PREEMPTING, 3))),
+    "replay": Scenario(PREEMPTING, replay=REPLAY),
+    "replay_ended": Scenario(PREEMPTING, replay=REPLAY, ended=True, size=(80, 24)),
     "load_dialog": Scenario(PREEMPTING, ["s"], size=(80, 24), loads=LOADS),
     "help": Scenario(PREEMPTING, ["question_mark"], size=(80, 24)),
     "no_color": Scenario(PREEMPTING, ["down"], loads=LOADS, no_color=True),
@@ -88,19 +104,46 @@ SCENARIOS = {
 def screen(scenario: Scenario) -> str:
     """The SVG of a scenario."""
     gone = BoardUnreachable("the connection was lost", where="unix:/run/bpu/agent.sock")
-    source = ListSource(scenario.frames, gone if scenario.lost else None)
+    source = ListSource(
+        scenario.frames,
+        gone if scenario.lost else None,
+        lasting=not scenario.ended,
+        replay=scenario.replay,
+    )
+    loads = None if scenario.replay else FakeLoads(*scenario.loads)
 
     async def main() -> str:
-        app = make_app(source, lambda: WALL_NS + NOW_NS, FakeLoads(*scenario.loads))
-        async with app.run_test(size=scenario.size) as pilot:
-            await settle(app, source, pilot)
-            await pilot.press(*scenario.keys)
-            for field in app.screen.query(Input):
-                field.cursor_blink = False  # else the picture depends on the moment
-            await settle(app, source, pilot)
-            return app.export_screenshot()
+        app = make_app(source, now_ns, loads, scenario.palette)
+        return await picture(app, scenario.keys, scenario.size, source)
 
     return asyncio.run(main())
+
+
+def now_ns() -> int:
+    return WALL_NS + NOW_NS
+
+
+async def picture(
+    app: TopApp, keys: Sequence[str], size: tuple[int, int], *sources: ListSource
+) -> str:
+    """The SVG of an app after some keys."""
+    async with app.run_test(size=size) as pilot:
+        await settle(app, pilot, *sources)
+        await pilot.press(*keys)
+        for field in app.screen.query(Input):
+            field.cursor_blink = False  # else the picture depends on the moment
+        await settle(app, pilot, *sources)
+        return app.export_screenshot()
+
+
+def boards() -> dict[str, ListSource]:
+    """Three boards: busy, standing still, gone."""
+    gone = BoardUnreachable("nothing answers", where="kitchen")
+    return {
+        "desk": ListSource(PREEMPTING),
+        "lab": ListSource((*busy(), *standing(busy(), 2))),
+        "kitchen": ListSource((), gone),
+    }
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -109,7 +152,22 @@ def test_screen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("NO_COLOR", raising=False)
     if scenario.no_color:
         monkeypatch.setenv("NO_COLOR", "1")
-    svg = screen(scenario)
+    compare(name, screen(scenario), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "size"),
+    [("boards", [], (160, 50)), ("boards_narrow", ["down"], (80, 24)),
+     ("board_of_boards", ["enter"], (120, 40))],
+)  # fmt: skip
+def test_boards(name: str, keys: list[str], size: tuple[int, int], tmp_path: Path) -> None:
+    given = boards()
+    svg = asyncio.run(picture(make_boards(given, now_ns), keys, size, *given.values()))
+    compare(name, svg, tmp_path)
+
+
+def compare(name: str, svg: str, tmp_path: Path) -> None:
+    """The screen is the stored one."""
     stored = FOLDER / f"{name}.svg"
     if os.environ.get("BPU_SNAPSHOTS") == "write":
         FOLDER.mkdir(exist_ok=True)

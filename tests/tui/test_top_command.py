@@ -19,6 +19,7 @@ from bpu_host.cli.bpu import main
 from bpu_host.tui.demo import RECIPES, cache_folder
 from bpu_host.tui.demo_net import network
 from tests.support.agent_remote import Agent
+from tests.support.daemon_home import Home
 from tests.support.frames_tui import DEMO, MS, frames, play
 from tests.support.models_board import tiny_model
 
@@ -50,9 +51,10 @@ def test_json_of_a_recording_is_the_recording(recording: Path, capsys, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of --board, --replay and --demo"),
         (["--demo", "--board", "127.0.0.1:1"], "one of --board"),
         (["--demo", "--frames", "3"], "--frames needs --json"),
+        (["--demo", "--once", "--json"], "--once goes with neither"),
+        (["--demo", "--interval", "0.01"], "--interval"),
         (["--demo"], "this is no terminal"),
         (["--replay", "/none.jsonl", "--json"], "cannot read the file"),
         (["--board", "unix:/none/agent.sock", "--json"], "/none/agent.sock"),
@@ -63,6 +65,42 @@ def test_what_cannot_be_done_is_said(capsys, arguments: list[str], message: str)
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_once_prints_the_state_as_text(recording: Path, capsys) -> None:
+    assert main(["top", "--replay", str(recording), "--once"]) == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "simulated, paced clock" in told
+    assert "end of recording" in told
+    assert "0:00:01 of 0:00:01" in told
+    rows = {line.split()[1]: line for line in told.splitlines() if line.startswith("█")}
+    assert list(rows) == ["detector", "segmenter", "classifier"]
+    assert "core 1" in told
+
+
+def test_once_of_several_boards(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(monkeypatch)
+    monkeypatch.delenv("BPU_BOARD", raising=False)
+    try:
+        assert main(["top", "--once"]) != 0
+        assert "there are no boards" in capsys.readouterr().err
+        with Agent(tmp_path) as agent:
+            home.add("desk", agent.address)
+            home.add("kitchen", "unix:/none/agent.sock")
+            assert main(["top", "--once"]) == 0
+            title, desk, kitchen = capsys.readouterr().out.splitlines()
+            assert title.startswith("board")
+            assert desk.startswith("desk")
+            assert "simulated, clock stopped" in desk
+            assert "disconnected" in kitchen
+            assert main(["top", "--json"]) != 0
+            assert "--json takes one board" in capsys.readouterr().err
+            monkeypatch.setenv("BPU_BOARD", "desk")
+            assert main(["top", "--json", "--frames", "1"]) == 0
+            assert json.loads(capsys.readouterr().out.splitlines()[0])["source"] == "desk"
+    finally:
+        home.close()
 
 
 def test_json_of_a_board(tmp_path: Path) -> None:

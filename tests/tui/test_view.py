@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.telemetry import LogLine, ModelSample
 from bpu_host.tui.state import Link, Note, UiState
-from bpu_host.tui.view import BINS, CALLS_NS, RATE_WINDOW_NS, nice_top, plain, view
+from bpu_host.tui.view import plain, view
+from bpu_host.tui.view.models import BINS, CALLS_NS, nice_top
+from bpu_host.tui.view.window import RATE_WINDOW_NS
 from tests.support.frames_tui import DEMO, MS, WALL_NS, Log, Net, frames, play
 
 NETS = st.lists(

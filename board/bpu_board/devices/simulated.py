@@ -250,6 +250,8 @@ class SimDevice:
                 task=running[0] if running else -1,
                 model=self._model_of(running[0]) if running else "",
                 call=running[1] if running else -1,
+                ddr_bytes=sample.core_ddr_bytes[core],
+                ddr_wait_ns=sample.core_ddr_wait_ns[core],
             )
             for core, running in enumerate(sample.running)
         )

@@ -134,6 +134,8 @@ class Sampler:
                 task=state.task,
                 model=state.model,
                 call=state.call,
+                ddr_bytes=state.ddr_bytes,
+                ddr_wait_ns=state.ddr_wait_ns,
             )
             for i, state in enumerate(states)
         )

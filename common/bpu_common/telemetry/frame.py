@@ -117,6 +117,8 @@ class CoreSample:
         utilisation_permille: share of the last second of device time it executed function calls.
         task: id of the running task, -1 when idle; `model`: its model, empty when idle.
         call: index of the running function call, -1 when idle.
+        ddr_bytes: loaded and stored by completed function calls; 0 where the device does not tell.
+        ddr_wait_ns: how much longer those calls took because cores share the DDR bus.
     """
 
     index: int
@@ -128,6 +130,8 @@ class CoreSample:
     task: int = -1
     model: str = ""
     call: int = -1
+    ddr_bytes: int = 0
+    ddr_wait_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -122,12 +122,35 @@ def read_frames(path: Path) -> Iterator[TelemetryFrame]:
         while text := _next_line(file, path, number := number + 1):
             if not text.endswith("\n"):
                 return
-            try:
-                yield read_frame(_parsed(text))
-            except InputError as error:
-                raise InputError(
-                    f"not a telemetry frame: {error}", where=f"{path}:{number}"
-                ) from None
+            yield _frame_of(text, read_frame, path, number)
+
+
+def _frame_of(
+    text: str, read_frame: Callable[[object], TelemetryFrame], path: Path, number: int
+) -> TelemetryFrame:
+    try:
+        return read_frame(_parsed(text))
+    except InputError as error:
+        raise InputError(f"not a telemetry frame: {error}", where=f"{path}:{number}") from None
+
+
+def recorded_span(path: Path) -> tuple[TelemetryFrame, TelemetryFrame] | None:
+    """The first and the last whole frame of a recording; None if it has no frame.
+
+    Raises:
+        InputError: as `read_frames`, of these two frames.
+    """
+    first = next(read_frames(path), None)
+    if first is None:
+        return None
+    with _open_old(path) as file:
+        columns = _header(_next_line(file, path, 1), path)
+        number, found = 1, ""
+        while (text := _next_line(file, path, number + 1)).endswith("\n"):
+            number, found = number + 1, text
+        return first, _frame_of(
+            found, json_reader(TelemetryFrame, {CallSlice: columns}), path, number
+        )
 
 
 def _header(text: str, path: Path) -> tuple[str, ...]:

@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import click
 
-from bpu_common.environment import TERM
+from bpu_common.environment import BOARD, TERM
 from bpu_common.errors import UsageError
 
 if TYPE_CHECKING:
     from bpu_common.telemetry.lines import Recorder
-    from bpu_host.tui.loads import LoadControl
+    from bpu_host.tui.session import Session
     from bpu_host.tui.source import FrameSource
 
 _EXAMPLES = """\b
 Examples:
   bpu top --demo
+  bpu top                                   every board of `bpu boards list`
   bpu top --board 127.0.0.1:50551 --record evening.jsonl.gz
   bpu top --replay evening.jsonl.gz --speed 2
+  bpu top --board desk --once
   bpu top --board unix:/run/bpu/agent.sock --json --frames 10
 """
+
+_LOG_COLUMNS = 160
+"""Columns of `--once` where there is no terminal."""
+
+_SCREEN_S = 0.25
+_LINES_S = 0.1
+"""Between two frames, unless said otherwise: on the screen, and as lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """One stream of frames, and the address that takes loads (empty if none does)."""
+
+    source: FrameSource
+    address: str = ""
 
 
 @click.command("top", epilog=_EXAMPLES)
 @click.option(
     "--board",
+    "-b",
     metavar="BOARD",
-    help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.",
+    help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.  "
+    "[default: BPU_BOARD, or all boards]",
 )
 @click.option(
     "--replay",
@@ -61,6 +83,19 @@ Examples:
     show_default=True,
     help="Of a replay; 0: as fast as it can be read.",
 )
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 10),
+    metavar="SECONDS",
+    help="Between two drawings, and between two frames of a board.  "
+    "[default: 0.25, with --json 0.1]",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["dark", "light", "terminal"]),
+    help="Colours; terminal: its own 16 and its background.  [default: by COLORFGBG, or dark]",
+)
+@click.option("--once", is_flag=True, help="Print the state as text and end, no TUI.")
 @click.option("--json", "as_json", is_flag=True, help="Print the frames as lines of JSON, no TUI.")
 @click.option(
     "--frames", type=click.IntRange(1), metavar="N", help="With --json: end after N frames."
@@ -72,6 +107,9 @@ def command(
     record: Path | None,
     record_limit: int,
     speed: float,
+    interval: float | None,
+    theme: str | None,
+    once: bool,
     as_json: bool,
     frames: int | None,
 ) -> None:
@@ -80,66 +118,137 @@ def command(
     Inside, ? lists the keys. Colours follow NO_COLOR. The lines of --json, --record and --replay
     are the same and described in docs/telemetry-lines.md.
     """
-    if (board is not None) + (replay is not None) + demo != 1:
+    if (board is not None) + (replay is not None) + demo > 1:
         raise UsageError(
             "say what to watch: one of --board, --replay and --demo", hint="try `bpu top --demo`"
         )
     if frames is not None and not as_json:
         raise UsageError("--frames needs --json")
-    if not as_json and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("this is no terminal", hint="--json prints the frames as lines")
+    if once and (as_json or record is not None):
+        raise UsageError("--once goes with neither --json nor --record")
+    if not (as_json or once) and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this is no terminal", hint="--once prints text, --json prints the frames as lines"
+        )
+    interval_s = interval or (_LINES_S if as_json or once else _SCREEN_S)
+    with contextlib.ExitStack() as stack:
+        if demo:
+            watched = [_demo(stack, interval_s)]
+        elif replay is not None:
+            watched = [_recording(replay, 0 if once else speed)]
+        else:
+            watched = _boards(board, interval_s)
+        if once:
+            click.echo(_once([each.source for each in watched]))
+            return
+        recorder = _recorder(stack, record, record_limit, watched)
+        if as_json:
+            _print(_only(watched, "--json").source, recorder, frames)
+        else:
+            _show(watched, recorder, theme, interval_s)
 
+
+def _demo(stack: contextlib.ExitStack, interval_s: float) -> _Watched:
+    from bpu_host.tui.demo import demo_board, prepare
+    from bpu_host.tui.source import BoardSource
+
+    with _Progress() as progress:
+        address = stack.enter_context(demo_board(prepare(progress.show), progress.show))
+    return _Watched(BoardSource(address, "demo", period_ms=round(interval_s * 1000)), address)
+
+
+def _recording(path: Path, speed: float) -> _Watched:
+    from bpu_host.tui.source import RecordingSource
+
+    return _Watched(RecordingSource(path, speed=speed))
+
+
+def _boards(board: str | None, interval_s: float) -> list[_Watched]:
+    """The board that is named, that of BPU_BOARD, or all of the inventory."""
+    from bpu_host.boards.inventory import Inventory
+    from bpu_host.client import is_name
+    from bpu_host.tui.source import BoardSource, NamedSource
+
+    named = board or BOARD.value
+    names = [named] if named else [entry.name for entry in Inventory().entries()]
+    if not names:
+        raise UsageError(
+            "say what to watch, one of --board, --replay and --demo: there are no boards",
+            hint="try `bpu top --demo`, or add a board: `bpu boards add NAME USER@HOST`",
+        )
+    period_ms = round(interval_s * 1000)
+    return [
+        _Watched(
+            NamedSource(name, period_ms=period_ms)
+            if is_name(name)
+            else BoardSource(name, period_ms=period_ms),
+            name,
+        )
+        for name in names
+    ]
+
+
+def _only(watched: list[_Watched], option: str) -> _Watched:
+    if len(watched) > 1:
+        names = ", ".join(each.source.label for each in watched)
+        raise UsageError(f"{option} takes one board", hint=f"--board with one of {names}")
+    return watched[0]
+
+
+def _recorder(
+    stack: contextlib.ExitStack, path: Path | None, limit_mib: int, watched: list[_Watched]
+) -> Recorder | None:
+    if path is None:
+        return None
     from bpu_common.telemetry.lines import Recorder
 
-    with contextlib.ExitStack() as stack:
-        source, address = _source(stack, board, replay, demo, speed)
-        recorder = None
-        if record is not None:
-            recorder = Recorder(record, source.label, record_limit << 20)
-            stack.callback(recorder.close)
-        if as_json:
-            _print(source, recorder, frames)
-            return
-        loads: LoadControl | None = None
-        if address:
-            from bpu_host.tui.loads import BoardLoads
-
-            loads = BoardLoads(address).begin()
-        _show(source, recorder, loads)
+    source = _only(watched, "--record").source
+    recorder = Recorder(path, source.label, limit_mib << 20)
+    stack.callback(recorder.close)
+    return recorder
 
 
-def _source(
-    stack: contextlib.ExitStack,
-    board: str | None,
-    replay: Path | None,
-    demo: bool,
-    speed: float,
-) -> tuple[FrameSource, str]:
-    """The frames to watch, and the address that takes loads (empty if none does)."""
-    from bpu_host.client import is_name
-    from bpu_host.tui.source import BoardSource, NamedSource, RecordingSource
+def _once(sources: Sequence[FrameSource]) -> str:
+    from datetime import datetime
 
-    if replay is not None:
-        return RecordingSource(replay, speed=speed), ""
-    if demo:
-        from bpu_host.tui.demo import demo_board, prepare
+    from bpu_host.tui.plain import once, once_boards
+    from bpu_host.tui.state import UiState
 
-        with _Progress() as progress:
-            address = stack.enter_context(demo_board(prepare(progress.show), progress.show))
-        return BoardSource(address, "demo"), address
-    assert board is not None
-    return (NamedSource(board) if is_name(board) else BoardSource(board)), board
+    zone = datetime.now().astimezone().tzinfo
+    ui = UiState(zone=zone) if zone is not None else UiState()
+    if len(sources) > 1:
+        return once_boards(sources, ui)
+    return once(sources[0], ui, shutil.get_terminal_size((_LOG_COLUMNS, 24)).columns)
 
 
-def _show(source: FrameSource, recorder: Recorder | None, loads: LoadControl | None) -> None:
+def _show(
+    watched: list[_Watched], recorder: Recorder | None, theme: str | None, interval_s: float
+) -> None:
     from bpu_host.tui.app import TopApp
-    from bpu_host.tui.feed import Feed
+    from bpu_host.tui.palette import PALETTES, default_palette
 
-    recording = recorder.path.name if recorder is not None else ""
-    app = TopApp(Feed(source, recorder), source.label, loads, recording=recording)
+    palette = PALETTES[theme] if theme else default_palette()
+    sessions = [_session(each, recorder, len(watched)) for each in watched]
+    app = TopApp(sessions, palette, interval_s=interval_s)
     app.run()
     if app.return_code:
         raise click.exceptions.Exit(app.return_code)
+
+
+def _session(watched: _Watched, recorder: Recorder | None, count: int) -> Session:
+    from bpu_host.tui.feed import Feed
+    from bpu_host.tui.history import MAX_SLICES, History
+    from bpu_host.tui.loads import BoardLoads
+    from bpu_host.tui.session import Session
+
+    address = watched.address
+    return Session(
+        Feed(watched.source, recorder),
+        watched.source.label,
+        (lambda: BoardLoads(address).begin()) if address else None,
+        recording=recorder.path.name if recorder is not None else "",
+        history=History(max_slices=MAX_SLICES // count),
+    )
 
 
 def _print(source: FrameSource, recorder: Recorder | None, count: int | None) -> None:

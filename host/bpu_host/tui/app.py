@@ -1,41 +1,34 @@
-"""`TopApp`: holds frames, what the user chose, and the loads; draws ten times a second."""
+"""`TopApp`: boards that are watched, keys, and when what is drawn."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import ClassVar
 
 from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 
 from bpu_common.environment import NO_COLOR
 from bpu_common.load import LoadRequest
-from bpu_common.telemetry import TelemetryFrame
-from bpu_host.tui.dialogs import HelpScreen, LoadDialog
-from bpu_host.tui.feed import Feed, Item, LinkChange
-from bpu_host.tui.history import History
-from bpu_host.tui.loads import LoadControl
-from bpu_host.tui.palette import THEME
+from bpu_host.tui.dialogs import FilterDialog, HelpScreen, LoadDialog
+from bpu_host.tui.overview import BoardsScreen
+from bpu_host.tui.palette import DARK, THEMES, Palette
 from bpu_host.tui.screen import MainScreen
-from bpu_host.tui.state import SPANS_NS, Link, Note, UiState
-from bpu_host.tui.view import view
+from bpu_host.tui.session import Session
+from bpu_host.tui.widgets import CoreTimeline
 
-PLOT_HZ = 10
-TABLE_EVERY = 5
-"""Tables and texts are refreshed at every fifth drawing (2 Hz): they cost the most."""
-
-MAX_NOTES = 100
+WHOLE_EVERY_S = 1.0
+"""Header and timeline are drawn at each interval, everything else so often: it costs the most."""
 
 
 class TopApp(App[None]):
     """The terminal program.
 
     Args:
-        feed: started and stopped by the app.
-        loads: None where nothing can be started (a recording).
+        sessions: the boards; with several of them the overview comes first.
+        interval_s: between drawings.
         wall_ns: the clock of this program's own events.
         ticking: draw by a timer; tests call `tick` themselves.
     """
@@ -43,172 +36,185 @@ class TopApp(App[None]):
     CSS_PATH = "top.tcss"
     TITLE = "bpu top"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", show=False, priority=True),
+    ]
 
     def __init__(
         self,
-        feed: Feed,
-        label: str,
-        loads: LoadControl | None = None,
+        sessions: Sequence[Session],
+        palette: Palette = DARK,
         *,
+        interval_s: float = 0.25,
         wall_ns: Callable[[], int] = time.time_ns,
         zone: tzinfo | None = None,
         ticking: bool = True,
-        recording: str = "",
     ) -> None:
         mono = bool(NO_COLOR.value)
         # With the terminal's own colours, textual's NO_COLOR filter takes out all of them;
         # otherwise it would leave shades of grey.
         super().__init__(ansi_color=True if mono else None)
-        self._mono = mono
-        self._feed = feed
-        self._loads = loads
+        self._theme_name = "ansi-dark" if mono else palette.theme
+        self._sessions = tuple(sessions)
+        self._session = self._sessions[0]
+        self._interval_s = interval_s
         self._wall_ns = wall_ns
+        self._zone = zone or datetime.now().astimezone().tzinfo or UTC
         self._ticking = ticking
-        self._history = History()
-        self._cursor: int | None = None
         self._ticks = 0
-        self._ui = UiState(
-            label=label,
-            zone=zone or datetime.now().astimezone().tzinfo or UiState().zone,
-            recording=recording,
-        )
-        self._main = MainScreen(mono=mono)
+        self._fresh = True  # something is not drawn yet
+        self._palette = palette
+        self._main = MainScreen(palette, mono=mono)
+        self._boards = BoardsScreen(palette) if len(self._sessions) > 1 else None
 
     def on_mount(self) -> None:
-        self.register_theme(THEME)
-        self.theme = "ansi-dark" if self._mono else THEME.name
-        self.push_screen(self._main)
-        self._feed.start()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self._theme_name
+        for session in self._sessions:
+            session.start(self._wall_ns, self._zone)
+        if self._boards is not None:
+            self.push_screen(self._boards)
+        else:
+            self._open(self._session)
         self.call_after_refresh(self.tick, True)
         if self._ticking:
-            self.set_interval(1 / PLOT_HZ, self.tick)
+            self.set_interval(self._interval_s, self.tick)
 
     def on_unmount(self) -> None:
-        if self._loads is not None:
-            self._loads.close()
-        self._feed.stop()
+        for session in self._sessions:
+            session.close()
 
     def tick(self, whole: bool = False) -> None:
-        """Take in what has come, and draw it; `whole`: tables too, whatever their turn."""
-        items = self._feed.take()
-        for item in items:
-            self._take(item)
-        if self._loads is not None:
-            for reason in self._loads.take_failures():
-                self.note("error", reason)
-                whole = True
+        """Take in what has come, and draw it; `whole`: everything, whatever its turn."""
+        moved = False
+        watched = self._sessions if self._over_boards else (self._session,)
+        for session in self._sessions:
+            taken = session.take()
+            if session in watched:
+                self._fresh |= taken.fresh
+                moved |= taken.moved
+                whole |= taken.told
         self._ticks += 1
-        if items or whole:
-            self._draw(whole or self._ticks % TABLE_EVERY == 0)
-
-    def note(self, level: str, text: str) -> None:
-        """Add a line to the event log."""
-        notes = (*self._ui.notes, Note(self._wall_ns(), level, text))
-        self._ui = replace(self._ui, notes=notes[-MAX_NOTES:])
+        turn = self._ticks % max(1, round(WHOLE_EVERY_S / self._interval_s)) == 0
+        if whole or (self._fresh and turn):
+            self._draw()
+        elif not self._over_boards and (moved or (turn and self._session.paused)):
+            self._main.show_moving(*self._session.head_and_cores())
 
     def on_main_screen_chosen(self, message: MainScreen.Chosen) -> None:
-        self._ui = replace(self._ui, selected=message.name)
-        self._draw(False)
+        self._session.select(message.name)
+        self._draw()
+
+    def on_main_screen_sorted(self, message: MainScreen.Sorted) -> None:
+        self._session.sort(message.order)
+        self._draw()
+
+    def on_core_timeline_pointed(self, message: CoreTimeline.Pointed) -> None:
+        self._session.point(message.cursor)
+        self._draw()
+
+    def on_core_timeline_zoomed(self, message: CoreTimeline.Zoomed) -> None:
+        self.action_zoom(message.steps)
+
+    def on_boards_screen_opened(self, message: BoardsScreen.Opened) -> None:
+        self._open(self._sessions[message.index])
+        self.call_after_refresh(self._draw)
+
+    def action_boards(self) -> None:
+        """Back to all boards, if there are several."""
+        if self._boards is not None and self.screen is self._main:
+            self.pop_screen()
+            self._draw()
+
+    def action_leave(self) -> None:
+        """Take the cursor away, then the filter, then go back to the boards."""
+        if self._session.ui.cursor is not None:
+            self._session.no_cursor()
+        elif self._session.ui.wanted:
+            self._session.want("")
+        else:
+            self.action_boards()
+        self._draw()
 
     def action_pause(self) -> None:
-        self._cursor = self._history.end if self._cursor is None else None
-        self._draw(True)
+        self._session.pause()
+        self._draw()
 
     def action_step(self, frames: int) -> None:
-        """Go back or forward in time; pauses."""
-        self._move((self._history.end if self._cursor is None else self._cursor) + frames)
+        self._session.step(frames)
+        self._draw()
 
     def action_oldest(self) -> None:
-        self._move(self._history.first + 1)
+        self._session.oldest()
+        self._draw()
 
     def action_newest(self) -> None:
-        self._cursor = None
-        self._draw(True)
+        self._session.newest()
+        self._draw()
 
     def action_zoom(self, steps: int) -> None:
-        at = SPANS_NS.index(self._ui.span_ns) + steps
-        self._ui = replace(self._ui, span_ns=SPANS_NS[max(0, min(len(SPANS_NS) - 1, at))])
-        self._draw(False)
+        self._session.zoom(steps)
+        self._draw()
+
+    def action_preemption(self, step: int) -> None:
+        self._session.next_preemption(step)
+        self._draw()
+
+    def action_worst(self) -> None:
+        self._session.worst_frame()
+        self._draw()
+
+    def action_call(self, step: int) -> None:
+        self._session.next_call(step)
+        self._draw()
+
+    def action_other_core(self) -> None:
+        self._session.other_core()
+        self._draw()
+
+    def action_sort(self) -> None:
+        self._session.sort(None)
+        self._draw()
+
+    def action_filter(self) -> None:
+        self.push_screen(FilterDialog(self._session.ui.wanted), self._want)
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self._palette))
 
     def action_start_load(self) -> None:
         """Ask for a load and start it; the fields begin with the selected model's."""
-        chosen = self._selected_model()
-        models = list(self._loads.models()) if self._loads is not None else []
-        if self._loads is None:
-            self.note("warning", "this is a recording: no load can be started")
-        elif not models and not chosen:
-            self.note("warning", "the board has no model; `bpu deploy` sends one")
-        else:
-            if chosen and chosen not in models:
-                models.append(chosen)
-            requests = [load.request for load in self._loads.running()]
-            known = next((each for each in requests if each.model == chosen), None)
-            first = known or LoadRequest(chosen or models[0])
-            self.push_screen(LoadDialog(first, sorted(models)), self._start)
-        self._draw(True)
+        suggested = self._session.suggested_load()
+        if suggested is not None:
+            self.push_screen(LoadDialog(*suggested), self._start)
+        self._draw()
 
     def action_stop_load(self) -> None:
-        """End the loads on the selected model."""
-        model = self._selected_model()
-        running = () if self._loads is None else self._loads.running()
-        if self._loads is not None and any(load.request.model == model for load in running):
-            self._loads.stop(model)
-        else:
-            self.note("warning", f"no load on {model or 'any model'}")
-        self._draw(True)
+        self._session.stop_load()
+        self._draw()
 
     def _start(self, request: LoadRequest | None) -> None:
-        if request is not None and self._loads is not None:
-            self._loads.start(request)
+        self._session.start_load(request)
 
-    def _selected_model(self) -> str:
-        frames = self._history.until(self._history.end)
-        names = [model.name for model in frames[-1].models] if frames else []
-        chosen = self._ui.selected
-        return chosen if chosen in names else names[0] if names else ""
+    def _want(self, text: str | None) -> None:
+        if text is not None:
+            self._session.want(text)
+        self._draw()
 
-    def _take(self, item: Item) -> None:
-        if isinstance(item, TelemetryFrame):
-            self._history.add(item)
-            if self._cursor is not None:  # the oldest frames leave
-                self._cursor = max(self._cursor, self._history.first + 1)
-        elif isinstance(item, LinkChange):
-            self._change(item)
+    @property
+    def _over_boards(self) -> bool:
+        """The overview is what the user looks at, perhaps below a dialog."""
+        return self._boards is not None and self._main not in self.screen_stack
+
+    def _open(self, session: Session) -> None:
+        self._session = session
+        session.open()
+        self.push_screen(self._main)
+
+    def _draw(self) -> None:
+        self._fresh = False
+        if self._boards is not None and self._over_boards:
+            self._boards.show([session.row() for session in self._sessions])
         else:
-            self._ui = replace(self._ui, recording="")
-            self.note("warning", item.reason)
-
-    def _change(self, change: LinkChange) -> None:
-        before = self._ui
-        self._ui = replace(before, link=change.link, detail=change.detail)
-        if change.link is Link.LIVE and before.link is Link.LOST:
-            self.note("info", "the board is back")
-        elif change.link is Link.LOST and before.link is not Link.LOST:
-            self.note("error", change.detail)
-        elif change.link is Link.ENDED:
-            level, text = (
-                ("error", change.detail) if change.detail else ("info", "end of recording")
-            )
-            self.note(level, text)
-
-    def _move(self, cursor: int) -> None:
-        first, end = self._history.first + 1, self._history.end
-        self._cursor = max(first, min(end, cursor))
-        self._draw(True)
-
-    def _draw(self, tables: bool) -> None:
-        end = self._history.end if self._cursor is None else self._cursor
-        frames = self._history.until(end)
-        newest = self._history.until(self._history.end)
-        behind_s = (newest[-1].time_ns - frames[-1].time_ns) / 1e9 if frames else 0.0
-        self._ui = replace(
-            self._ui,
-            paused=self._cursor is not None,
-            behind_s=max(0.0, behind_s),
-            loads=() if self._loads is None else self._loads.running(),
-        )
-        self._main.show(view(frames, self._ui), tables=tables)
+            self._main.show(self._session.view())

@@ -16,19 +16,23 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from bpu_common.load import MAX_RATE_HZ, LoadRequest
 from bpu_common.perf import MAX_THREADS
-from bpu_host.tui.palette import ACCENT, DIM, TEXT, style
+from bpu_host.tui.palette import Palette, style
 from bpu_host.tui.view import plain
 
 KEYS = (
     ("space", "pause, and go on at the newest frame"),
-    ("← →", "step back and forward by one frame (100 ms)"),
-    ("[ ]", "step by one second"),
+    ("← →  [ ]", "step by one frame, by ten"),
     ("home end", "oldest frame kept (10 minutes), newest"),
-    ("↑ ↓", "select a model, to be drawn below"),
-    ("+ -", "show less or more time in the core timeline"),
+    ("n  N", "pause at the next or previous preemption"),
+    ("w", "pause at the model's longest frame of a minute"),
+    (",  .  c", "cursor to the call before, after; to another core"),
+    ("+ -  wheel", "show less or more time in the core timeline"),
+    ("↑ ↓  click", "select a model; in the timeline: place the cursor"),
+    ("o  /", "sort models (or click a heading), show some"),
     ("s  x", "start a load, stop those of the selected model"),
     ("v", "on a narrow screen: latency or function calls"),
-    ("?  q", "this help, quit"),
+    ("b  esc", "to all boards; esc first ends cursor and filter"),
+    ("?  q ctrl+c", "this help, quit"),
 )
 
 MEANINGS = (
@@ -37,7 +41,9 @@ MEANINGS = (
     ("wait BPU CPU", "p50 of its parts: waiting, BPU cores, CPU"),
     ("queue", "frames on the device + accepted but not yet on it"),
     ("load", "▶ submitted by the board: threads×core, or rate"),
-    ("took lost", "preemptions so far: it took a core, it lost one"),
+    ("took lost", "preemptions: it took a core, it lost one; so far or /s"),
+    ("parked", "ms a second its frames stood still after a loss, for whom"),
+    ("DDR", "traffic of the cores; + % time: calls longer by sharing it"),
     ("miss", "deadlines missed, frames failed or refused"),
     ("▲A", "model A lost the core here, to the one that follows"),
     ("shades", "of a bar: each stripe is one function call"),
@@ -136,19 +142,50 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q,space,enter", "dismiss", "Back")
     ]
 
+    def __init__(self, palette: Palette) -> None:
+        super().__init__()
+        self._palette = palette
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="dialog") as box:
             box.border_title = "bpu top"
             box.border_subtitle = "esc: back"
-            yield Static(_table("Keys", KEYS))
-            yield Static(_table("Meaning", MEANINGS))
+            yield Static(_table("Keys", KEYS, self._palette))
+            yield Static(_table("Meaning", MEANINGS, self._palette))
 
 
-def _table(title: str, rows: tuple[tuple[str, str], ...]) -> Table:
+class FilterDialog(ModalScreen[str | None]):
+    """A part of the names of the models to show; answers None if it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+
+    def __init__(self, wanted: str) -> None:
+        """`wanted`: what the field holds at first."""
+        super().__init__()
+        self._wanted = wanted
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = "Show models whose name contains"
+            box.border_subtitle = "enter: show; empty: all"
+            yield Input(self._wanted, id="wanted", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+def _table(title: str, rows: tuple[tuple[str, str], ...], palette: Palette) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=13)
     table.add_column()
-    table.add_row(Text(title, style(DIM)), "")
+    table.add_row(Text(title, style(palette.dim)), "")
     for key, meaning in rows:
-        table.add_row(Text(key, style(ACCENT, bold=True)), Text(meaning, style(TEXT)))
+        look = style(palette.accent, bold=True)
+        table.add_row(Text(key, look), Text(meaning, style(palette.text)))
     return table

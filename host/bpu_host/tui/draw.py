@@ -9,10 +9,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from bpu_host.tui.palette import DIM, model_colour, style
+from bpu_host.tui.palette import Palette, style
 from bpu_host.tui.scene import Histogram, Series
 from bpu_host.tui.text import milliseconds
-from bpu_host.tui.view import SERIES_NS, nice_top
+from bpu_host.tui.view.models import nice_top
+from bpu_host.tui.view.window import SERIES_NS
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -91,13 +92,13 @@ def sparkline(series: Series, width: int, top: float = 0.0, span_ns: int = SERIE
 
 
 def braille_plot(
-    lines: Sequence[tuple[Series, str]], width: int, height: int, *, top: float = 0.0
+    lines: Sequence[tuple[Series, str]], width: int, height: int, palette: Palette
 ) -> list[Strip]:
     """Series as lines of braille dots over the last minute, with a scale.
 
     Args:
-        lines: series and colour; later ones are drawn over earlier ones.
-        top: upper end of the scale; 0 takes the next round number above the largest value.
+        lines: series and colour; later ones are drawn over earlier ones. The scale ends at the
+            next round number above the largest value.
     """
     canvas = Canvas(width, height)
     rows = height - 1
@@ -105,10 +106,9 @@ def braille_plot(
     if rows < 1 or columns < 4:
         return canvas.strips()
     values = [buckets(series, 2 * columns) for series, _ in lines]
-    if top <= 0:
-        most = max((v for line in values for v in line if not math.isnan(v)), default=0.0)
-        top = nice_top(most * 1e6) / 1e6 if most > 0 else 1.0
-    dim = style(DIM)
+    most = max((v for line in values for v in line if not math.isnan(v)), default=0.0)
+    top = nice_top(most * 1e6) / 1e6 if most > 0 else 1.0
+    dim = style(palette.dim)
     canvas.put(0, 0, f"{milliseconds(top * 1e6):>5} ┤", dim)
     for y in range(1, rows):
         middle = rows > 4 and y == rows // 2
@@ -144,19 +144,24 @@ def _trace(values: list[float], top: float, dots: int) -> list[tuple[int, int]]:
     return found
 
 
-def histogram_plot(histogram: Histogram, slot: int, width: int, height: int) -> list[Strip]:
-    """Columns of blocks with the range below; a rare value still shows one eighth."""
+def histogram_plot(
+    histogram: Histogram, slot: int, width: int, height: int, palette: Palette
+) -> list[Strip]:
+    """Columns of blocks with the range below; a rare value still shows one eighth.
+
+    The largest count stands at the upper right: most columns are at the left.
+    """
     canvas = Canvas(width, height)
     rows = height - 1
     if rows < 1 or width < 12:
         return canvas.strips()
-    dim = style(DIM)
+    dim = style(palette.dim)
     counts = histogram.counts
     if not counts:
         canvas.put(0, max(0, rows // 2), "no function calls yet", dim)
         return canvas.strips()
     most = max(counts)
-    look = style(model_colour(slot))
+    look = style(palette.model(slot))
     for x in range(width):
         first = x * len(counts) // width
         count = max(counts[first : max(first + 1, (x + 1) * len(counts) // width)])
@@ -165,6 +170,9 @@ def histogram_plot(histogram: Histogram, slot: int, width: int, height: int) -> 
             part = min(8, max(0, eighths - 8 * row))
             if part:
                 canvas.put(x, rows - 1 - row, BLOCKS[part], look)
+    label = f"at most {most}"
+    if rows > 4 and all(canvas.free(x, 0) for x in range(width - len(label) - 1, width)):
+        canvas.put(width - len(label), 0, label, dim)
     canvas.put(0, rows, "─" * width, dim)
     canvas.put(0, rows, "0 ", dim)
     top = f" {milliseconds(histogram.top_ns)} ms"

@@ -11,7 +11,7 @@ from bpu_common.telemetry import TelemetryFrame
 from bpu_common.telemetry.lines import Recorder
 from bpu_host.tui.history import MAX_FRAMES
 from bpu_host.tui.source import FrameSource
-from bpu_host.tui.state import Link
+from bpu_host.tui.state import Link, Replay
 
 _WAITS_S = (0.5, 1.0, 2.0, 4.0)
 _WAITING = MAX_FRAMES
@@ -20,10 +20,11 @@ _WAITING = MAX_FRAMES
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """The source was found, lost, or has ended."""
+    """The source was found, lost, or has ended; `replay`: what is known of a recording."""
 
     link: Link
     detail: str = ""
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Feed:
         try:
             for frame in self._source.frames():
                 if not seen:
-                    self._items.append(LinkChange(Link.LIVE))
+                    replay = self._source.replay
+                    link = Link.LIVE if replay is None else Link.REPLAY
+                    self._items.append(LinkChange(link, replay=replay))
                     seen = True
                 self._items.append(frame)
                 self._record(frame)

@@ -35,6 +35,10 @@ class History:
         """Position after the newest frame."""
         return self._first + len(self._frames)
 
+    @property
+    def newest(self) -> TelemetryFrame | None:
+        return self._frames[-1] if self._frames else None
+
     def add(self, frame: TelemetryFrame) -> None:
         """Append the newest frame."""
         self._frames.append(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bpu_common.load import LoadRequest
-from bpu_host.tui.state import Link
+from bpu_host.tui.state import Link, Order
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -30,8 +30,11 @@ class ModelRow:
     Attributes:
         slot: number of its colour and letter.
         fps: frames done a second, over `RATE_WINDOW_NS`.
-        p50_ns, p99_ns: of the last 10 s; None if no frame was done in them.
+        p50_ns, p99_ns: of the last 10 s; None if no frame was done in them, or the clock stands.
         pending_ns, bpu_ns, cpu_ns: the p50 of each part; None as above.
+        preempting, preempted: how often it took a core and lost one, and the same a second.
+        parked: how long its frames stood still after they had lost a core, ms a second, by the
+            slot of the model that ran there meanwhile; the longest first.
         missed: frames dropped for their deadline, or late.
         failed: failed or refused.
         loads: that the board runs on the model.
@@ -54,10 +57,18 @@ class ModelRow:
     done: int
     preempting: int
     preempted: int
+    preempting_per_s: float
+    preempted_per_s: float
+    parked: tuple[tuple[int, float], ...]
     missed: int
     failed: int
     loads: tuple[LoadRequest, ...]
     p99: Series
+
+    @property
+    def parked_ms(self) -> float:
+        """Of all other models together, ms a second."""
+        return sum(each for _, each in self.parked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +99,40 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Pointed:
+    """What stands at the cursor of the timeline.
+
+    Attributes:
+        bar: the function call there; None while the core is idle.
+        function: its name in the program.
+        duration_ns: of the call, up to now if it runs.
+        next_name, next_task: model and frame that took the core from it, empty and -1 if none did.
+        waited_ns: how long the frame had stood still before the call, after it had lost a core,
+            and `waited_for`: what ran there meanwhile.
+        frame_ns: since the frame's first call began.
+    """
+
+    core: int
+    time_ns: int
+    bar: Bar | None = None
+    function: str = ""
+    duration_ns: int = 0
+    next_name: str = ""
+    next_task: int = -1
+    waited_ns: int = 0
+    waited_for: tuple[str, ...] = ()
+    frame_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CoreRow:
-    """One core: figures, and what it did in the window."""
+    """One core: figures, and what it did in the window.
+
+    Attributes:
+        utilisation: percent of the last second.
+        ddr_bytes_per_s: loaded and stored by function calls that ended.
+        ddr_stretch: by what part calls took longer because cores share the DDR bus.
+    """
 
     index: int
     utilisation: float
@@ -99,6 +142,8 @@ class CoreRow:
     call: int
     calls_per_s: float
     preemptions: int
+    ddr_bytes_per_s: float
+    ddr_stretch: float
     bars: tuple[Bar, ...]
     marks: tuple[Mark, ...]
 
@@ -111,6 +156,7 @@ class Timeline:
     end_ns: int
     cores: tuple[CoreRow, ...]
     dropped: int = 0
+    pointed: Pointed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +189,9 @@ class Gauges:
     """The board's computer and queue.
 
     Attributes:
-        cpu: percent of all CPUs; `cpu_series`: the same over time.
+        cpu: percent of all CPUs; `cpu_series`: the same over wall time.
+        ddr_bytes_per_s: of all cores; `ddr_limit_bytes_per_s`: of the bus, 0 if unknown.
+        ddr_stretch: as in `CoreRow`, of all cores.
         temperatures: sensor and degrees Celsius.
     """
 
@@ -157,6 +205,9 @@ class Gauges:
     running_limit: int = 0
     waiting: int = 0
     alive_limit: int = 0
+    ddr_bytes_per_s: float = 0.0
+    ddr_limit_bytes_per_s: float = 0.0
+    ddr_stretch: float = 0.0
     temperatures: tuple[tuple[str, float], ...] = ()
 
 
@@ -174,13 +225,19 @@ class Header:
     """The top line.
 
     Attributes:
+        device: what the numbers come from, in words: "simulated, virtual clock".
+        stopped: the device's clock stands still.
+        place: where in a recording the frame is, and how fast it is played.
         time: wall time of the frame, empty without one.
         uptime_s: device time of the frame.
     """
 
     label: str
     machine: str
+    device: str
+    stopped: bool
     link: Link
+    place: str
     detail: str
     paused: bool
     behind_s: float
@@ -192,7 +249,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The whole screen."""
+    """The whole screen.
+
+    Attributes:
+        models: those that are wanted, in the order that is wanted.
+        hidden: how many others there are.
+    """
 
     header: Header
     models: tuple[ModelRow, ...]
@@ -200,3 +262,37 @@ class View:
     selected: Selected | None
     gauges: Gauges | None
     events: tuple[Event, ...]
+    order: Order = Order.LOADED
+    wanted: str = ""
+    hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One board of several.
+
+    Attributes:
+        models: names of those that are loaded.
+        fps: frames done a second, of all models; `lost_per_s`: preemptions.
+        p99_ns, slowest: the largest of its models, and which one; None and empty without frames.
+        utilisation: percent, by core; `utilisation_series`: mean of the cores over time.
+        cpu: percent of all CPUs.
+    """
+
+    label: str
+    link: Link
+    detail: str
+    machine: str = ""
+    device: str = ""
+    stopped: bool = False
+    models: tuple[str, ...] = ()
+    fps: float = 0.0
+    p99_ns: int | None = None
+    slowest: str = ""
+    lost_per_s: float = 0.0
+    running: int = 0
+    waiting: int = 0
+    utilisation: tuple[float, ...] = ()
+    utilisation_series: Series = Series()
+    ddr_bytes_per_s: float = 0.0
+    cpu: float = 0.0

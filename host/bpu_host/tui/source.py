@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bpu_common.daemon import HISTORY_NS, LinkState
-from bpu_common.errors import BoardUnreachable, BpuError
-from bpu_common.telemetry import TelemetryFrame
-from bpu_common.telemetry.lines import read_frames
+from bpu_common.errors import BoardUnreachable, BpuError, InputError
+from bpu_common.telemetry import TELEMETRY_PERIOD_NS, TelemetryFrame
+from bpu_common.telemetry.lines import read_frames, recorded_span
 from bpu_common.wire.messages.daemon import frame_from_bytes
 from bpu_host.client import connect
 from bpu_host.remote import Board
+from bpu_host.tui.state import Replay
+from bpu_host.tui.view.window import wall_ns
 
 if TYPE_CHECKING:
     from bpu_host.daemon.client import Daemon
 
 HISTORY_S = HISTORY_NS / 1e9
+TELEMETRY_PERIOD_MS = TELEMETRY_PERIOD_NS // 1_000_000
 
 MAX_PAUSE_S = 2.0
 """A replay never waits longer than this between two frames (a gap of hours in a recording)."""
@@ -32,10 +35,12 @@ class FrameSource(Protocol):
         label: what the header calls it (an address, a file name).
         lasting: whether `frames` may be called again after it failed or ended (a board comes back,
             a recording does not).
+        replay: what is known of a recording once its first frame has come; None for a board.
     """
 
     label: str
     lasting: bool
+    replay: Replay | None
 
     def frames(self) -> Iterator[TelemetryFrame]:
         """Frames in order of time; ends when the source has no more, or after `close`.
@@ -54,8 +59,11 @@ class BoardSource:
     """The telemetry stream of an agent; `frames` connects anew each time it is called."""
 
     lasting = True
+    replay: Replay | None = None
 
-    def __init__(self, address: str, label: str = "", *, period_ms: int = 100) -> None:
+    def __init__(
+        self, address: str, label: str = "", *, period_ms: int = TELEMETRY_PERIOD_MS
+    ) -> None:
         """Nothing is dialled before `frames`.
 
         Args:
@@ -91,15 +99,19 @@ class NamedSource:
 
     Args:
         history_s: how far back the first stream of the daemon begins.
+        period_ms: between frames, where they come from the board directly.
     """
 
     lasting = True
+    replay: Replay | None = None
 
-    def __init__(self, board: str, *, history_s: float = HISTORY_S) -> None:
+    def __init__(
+        self, board: str, *, history_s: float = HISTORY_S, period_ms: int = TELEMETRY_PERIOD_MS
+    ) -> None:
         self.label = board
         self._board = board
         self._history_s = history_s
-        self._direct = BoardSource(board)
+        self._direct = BoardSource(board, period_ms=period_ms)
         self._daemon: Daemon | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -164,12 +176,14 @@ class RecordingSource:
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.label = path.name
+        self.replay: Replay | None = Replay(0, 0, speed)
         self._path = path
         self._speed = speed
         self._closed = threading.Event()
         self._sleep = self._closed.wait if sleep is None else sleep
 
     def frames(self) -> Iterator[TelemetryFrame]:
+        self.replay = self._whole()
         due_s = time.monotonic()
         before: TelemetryFrame | None = None
         for frame in read_frames(self._path):
@@ -186,3 +200,11 @@ class RecordingSource:
 
     def close(self) -> None:
         self._closed.set()
+
+    def _whole(self) -> Replay:
+        try:
+            span = recorded_span(self._path)
+        except InputError:  # what is broken is said when the frames come to it
+            span = None
+        first, last = (0, 0) if span is None else map(wall_ns, span)
+        return Replay(first, last, self._speed)

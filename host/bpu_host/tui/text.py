@@ -23,6 +23,16 @@ def count(value: int) -> str:
     return f"{value / 1000:.0f}k" if value >= 100_000 else str(value)
 
 
+def rate(value: float) -> str:
+    """Something a second in at most five characters."""
+    return "0" if value == 0 else short(value) if value < 9_999.5 else count(round(value))
+
+
+def gigabytes(value: float) -> str:
+    """Bytes as GB, of 10^9: a bandwidth."""
+    return short(value / 1e9)
+
+
 def size(value: int) -> str:
     """Bytes in binary units."""
     amount = float(value)

@@ -44,7 +44,8 @@ class ChipSample:
         running: per BPU core, (task, call) or None.
         waiting: runs of function calls in the driver without a core.
         cpu_busy_ns: CPU core time used by operators, all cores together.
-        ddr_bytes: loaded and stored by completed function calls.
+        core_ddr_bytes: per BPU core, loaded and stored by completed function calls.
+        core_ddr_wait_ns: per BPU core, how much longer those took because cores share the DDR bus.
         tasks_alive: submitted and not yet over.
     """
 
@@ -56,7 +57,8 @@ class ChipSample:
     waiting: int
     cpu_busy_ns: int
     cpu_running: int
-    ddr_bytes: int
+    core_ddr_bytes: tuple[int, ...]
+    core_ddr_wait_ns: tuple[int, ...]
     tasks_alive: int
     tasks_done: int
 
@@ -122,7 +124,8 @@ class Course:
         self._core_calls = [0] * spec.cores
         self._preemptions = [0] * spec.cores
         self._cpu_busy_ns = 0
-        self._ddr_bytes = 0
+        self._core_ddr_bytes = [0] * spec.cores
+        self._core_ddr_wait_ns = [0] * spec.cores
         self._done = 0
         self.trace = CallTrace()
 
@@ -166,7 +169,8 @@ class Course:
             waiting=self._driver.waiting_count,
             cpu_busy_ns=self._cpu_busy_ns,
             cpu_running=self._cpu.busy_count,
-            ddr_bytes=self._ddr_bytes,
+            core_ddr_bytes=tuple(self._core_ddr_bytes),
+            core_ddr_wait_ns=tuple(self._core_ddr_wait_ns),
             tasks_alive=len(self._tasks),
             tasks_done=self._done,
         )
@@ -367,13 +371,14 @@ class Course:
         step = task.steps[task.step]
         assert isinstance(step, BpuStep)
         now_ns = self._kernel.now_ns
-        self._core_busy_ns[core] += now_ns - task.since_ns
-        task.bpu_ns += now_ns - task.since_ns
-        self.trace.ended(
-            core, number, task.model, call, step.calls[call].name, task.since_ns, now_ns
-        )
+        took_ns = now_ns - task.since_ns
+        cost = step.calls[call]
+        self._core_busy_ns[core] += took_ns
+        task.bpu_ns += took_ns
+        self.trace.ended(core, number, task.model, call, cost.name, task.since_ns, now_ns)
         self._core_calls[core] += 1
-        self._ddr_bytes += step.calls[call].ddr_bytes
+        self._core_ddr_bytes[core] += cost.ddr_bytes
+        self._core_ddr_wait_ns[core] += took_ns - self._bus.alone_ns(cost)
         if task.every_event:
             self._emit(task, _Kind.CALL_DONE, core, call)
         self._reschedule(self._bus.stop(core, now_ns))

@@ -47,6 +47,10 @@ class DdrBus:
         changed = self._rebalance(now_ns)
         return changed or [(core, self._end_ns(call))]
 
+    def alone_ns(self, cost: CallCost) -> int:
+        """How long call `cost` takes with the bus to itself."""
+        return math.ceil(max(1, cost.cycles) * self._cycle_ns - 1e-6)
+
     def stop(self, core: int, now_ns: int) -> list[tuple[int, int]]:
         """The call on `core` is over; returns the new end of every other one that changed."""
         del self._running[core]

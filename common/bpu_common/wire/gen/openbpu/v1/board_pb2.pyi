@@ -469,7 +469,7 @@ class Temperature(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
 
 class CoreSample(_message.Message):
-    __slots__ = ("index", "clock_hz", "utilisation_permille", "busy_ns", "calls_done", "preemptions", "task", "model", "call")
+    __slots__ = ("index", "clock_hz", "utilisation_permille", "busy_ns", "calls_done", "preemptions", "task", "model", "call", "ddr_bytes", "ddr_wait_ns")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CLOCK_HZ_FIELD_NUMBER: _ClassVar[int]
     UTILISATION_PERMILLE_FIELD_NUMBER: _ClassVar[int]
@@ -479,6 +479,8 @@ class CoreSample(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
+    DDR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DDR_WAIT_NS_FIELD_NUMBER: _ClassVar[int]
     index: int
     clock_hz: int
     utilisation_permille: int
@@ -488,7 +490,9 @@ class CoreSample(_message.Message):
     task: int
     model: str
     call: int
-    def __init__(self, index: _Optional[int] = ..., clock_hz: _Optional[int] = ..., utilisation_permille: _Optional[int] = ..., busy_ns: _Optional[int] = ..., calls_done: _Optional[int] = ..., preemptions: _Optional[int] = ..., task: _Optional[int] = ..., model: _Optional[str] = ..., call: _Optional[int] = ...) -> None: ...
+    ddr_bytes: int
+    ddr_wait_ns: int
+    def __init__(self, index: _Optional[int] = ..., clock_hz: _Optional[int] = ..., utilisation_permille: _Optional[int] = ..., busy_ns: _Optional[int] = ..., calls_done: _Optional[int] = ..., preemptions: _Optional[int] = ..., task: _Optional[int] = ..., model: _Optional[str] = ..., call: _Optional[int] = ..., ddr_bytes: _Optional[int] = ..., ddr_wait_ns: _Optional[int] = ...) -> None: ...
 
 class QueueSample(_message.Message):
     __slots__ = ("running", "waiting", "running_limit", "alive_limit", "untaken")
