@@ -15,7 +15,8 @@ from bpu_common.tensor import AnyArray, InputType, ModelInput
 RAW_SUFFIXES = frozenset({".bin", ".raw", ".yuv"}) | {
     f".{each.value}" for each in InputType if each.is_image
 }
-FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {".npy"}
+NUMPY_SUFFIX = ".npy"
+FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {NUMPY_SUFFIX}
 """Endings of files that are taken out of a folder; a .txt there is rather a note."""
 
 _ENDINGS = ", ".join(sorted(suffix.lstrip(".") for suffix in FOLDER_SUFFIXES | {".txt"}))
@@ -43,7 +44,7 @@ def read_input(path: Path, target: ModelInput, *, crop: bool = False) -> AnyArra
     try:
         if suffix in PICTURE_SUFFIXES:
             return _picture(path, target, crop)
-        if suffix == ".npy":
+        if suffix == NUMPY_SUFFIX:
             return canonical(_npy(path), target)
         if suffix == ".txt":
             return _numbers(path, target)
@@ -65,7 +66,7 @@ def _picture(path: Path, target: ModelInput, crop: bool) -> AnyArray:
     if not target.input_type.is_image:
         raise InputError(
             f"input {target.tensor.name!r} is a featuremap ({describe(target)}), not a picture",
-            hint="give a .npy or .bin file of float32 values or a .txt file of numbers",
+            hint=f"give a .npy or .bin file of {target.caller_dtype.value} values or a .txt file",
         )
     pixels = read_picture(path)
     size_hw = (target.height, target.width)

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import numpy as np
 
+from bpu_common.caller import random_values
 from bpu_common.errors import CalibrationError
 from bpu_common.image import encode_rgb, network_input
+from bpu_common.input_files import NUMPY_SUFFIX, read_input
 from bpu_common.tensor import F32, I8, U8, AnyArray, DType, InputType, Layout, ModelInput
 from bpu_host.compiler.config.values import CompileConfig, InputConfig
 from bpu_host.compiler.events import Note, OnEvent, ignore
@@ -26,8 +28,8 @@ from bpu_host.compiler.events import Note, OnEvent, ignore
 FLOAT_FOLDER_SUFFIX = "_f32"
 RANDOM_SEED = 20210421
 
-Sample = dict[str, F32]
-"""Input name -> float32 array in the shape of the optimized graph's input."""
+Sample = dict[str, AnyArray]
+"""Input name -> array as the optimized graph takes it: pictures float32, others of their type."""
 
 
 class SampleSet(Protocol):
@@ -49,14 +51,13 @@ class _Folder:
     pictures: bool
     on_event: OnEvent
 
-    def read(self, index: int) -> F32:
+    def read(self, index: int) -> AnyArray:
         path = self.files[index]
+        if path.suffix.lower() == NUMPY_SUFFIX and not self.config.rt_type.is_image:
+            return _finite(read_input(path, self.target), path)
         pixels = self._read_picture(path) if self.pictures else self._read_raw(path)
         if not self.config.rt_type.is_image:
-            values = pixels.astype(np.float32)
-            if not np.isfinite(values).all():
-                raise CalibrationError("holds values that are not finite", where=str(path))
-            return values
+            return _finite(pixels, path)
         return to_network(_to_bytes(pixels, path, self.on_event), self.config, self.target)
 
     def _read_picture(self, path: Path) -> U8:
@@ -111,7 +112,7 @@ class RandomSample:
                 pixels = random.integers(0, 256, config.shape, dtype=np.uint8)
                 sample[config.name] = to_network(pixels, config, target)
             else:
-                sample[config.name] = random.standard_normal(config.shape, dtype=np.float32)
+                sample[config.name] = random_values(random, config.shape, config.dtype)
         yield sample
 
 
@@ -172,7 +173,8 @@ def _open_folder(
             where=str(folder),
             hint="set preprocess_on: False and give float32 files",
         )
-    return _Folder(config, target, files, config.cal_data_type, pictures, on_event)
+    dtype = config.cal_data_type if config.rt_type.is_image else config.dtype
+    return _Folder(config, target, files, dtype, pictures, on_event)
 
 
 def _size_hint(found: int, elements: int, dtype: DType) -> str:
@@ -190,9 +192,7 @@ def _to_bytes(pixels: AnyArray, path: Path, on_event: OnEvent) -> U8:
     """Training pixels as bytes; float files hold 0..255 too."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    values = pixels.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise CalibrationError("holds values that are not finite", where=str(path))
+    values = _finite(pixels.astype(np.float32), path)
     if values.min() < -0.5 or values.max() > 255.5:
         raise CalibrationError(
             f"holds pixels from {values.min():.4g} to {values.max():.4g}, not 0 to 255",
@@ -203,6 +203,12 @@ def _to_bytes(pixels: AnyArray, path: Path, on_event: OnEvent) -> U8:
         sentence = f"{path}: all pixels are within 0..1; samples should be 0..255"
         on_event(Note(sentence, warning=True))
     return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def _finite(values: AnyArray, path: Path) -> AnyArray:
+    if not np.isfinite(values).all():
+        raise CalibrationError("holds values that are not finite", where=str(path))
+    return values
 
 
 def to_network(pixels: U8, config: InputConfig, target: ModelInput) -> F32:
