@@ -344,5 +344,5 @@ class Board:
 
 def _contiguous(given: _Input) -> FrameInput:
     if isinstance(given, FrameInput):
-        return FrameInput(np.ascontiguousarray(given.array), given.roi)
-    return FrameInput(np.ascontiguousarray(given))
+        return FrameInput(np.asarray(given.array, order="C"), given.roi)
+    return FrameInput(np.asarray(given, order="C"))

@@ -23,6 +23,8 @@ def check_graph(graph: ir.Graph, file: str) -> None:
     Raises:
         ModelUnsupported: `where` is the node, or the input or output by name.
     """
+    for value in graph.outputs:
+        _check_content(value, file, "leave this output out: name the others in output_nodes")
     for value in graph.inputs:
         place = f"{file}: input '{value.name}'"
         _check_size(value, place)
@@ -50,10 +52,9 @@ def _check_kind(value: ir.Value, place: str) -> None:
     tensor = isinstance(value.type, ir.TensorType)
     if not tensor or value.dtype not in ELEMENT_TYPES:
         kind = value.dtype.name.lower() if value.dtype is not None else "unknown"
-        what = f"tensor of {kind}" if tensor else type(value.type).__name__.removesuffix("Type")
+        what = f"a tensor of {kind}" if tensor else "no tensor but a sequence or an optional"
         raise ModelUnsupported(
-            f"its output '{value.name}' is a {what.lower()}; a board has tensors of numbers and "
-            "bools only",
+            f"its output '{value.name}' is {what}; a board has tensors of numbers and bools",
             where=place,
             hint="cut the model before this node with output_nodes, or export it without",
         )
@@ -72,13 +73,11 @@ def _check_size(value: ir.Value, place: str) -> None:
         )
 
 
-def _check_content(value: ir.Value, place: str) -> None:
+def _check_content(value: ir.Value, place: str, hint: str = _SHAPE_HINT) -> None:
     """Empty tensors are legal among shapes and indices, not here."""
     shape = _known(value)
     if any(size < 1 for size in shape):
-        raise ModelUnsupported(
-            f"'{value.name}' of shape {shape} is empty", where=place, hint=_SHAPE_HINT
-        )
+        raise ModelUnsupported(f"'{value.name}' of shape {shape} is empty", where=place, hint=hint)
 
 
 def _known(value: ir.Value) -> list[int]:

@@ -32,6 +32,14 @@ ELEMENT_TYPES: dict[int, DType] = {
 """What a compiled model's inputs and outputs are, by ONNX's element type."""
 
 
+_KINDS = {
+    "sequence_type": "a sequence",
+    "optional_type": "an optional",
+    "map_type": "a map",
+    "sparse_tensor_type": "a sparse tensor",
+}
+
+
 def input_types(graph: onnx.GraphProto, file: str) -> dict[str, DType]:
     """What a caller gives for each input that something reads, if it is no picture; in order.
 
@@ -59,15 +67,12 @@ def declared_shape(value: onnx.ValueInfoProto) -> DeclaredShape:
 
 
 def _element_type(value: onnx.ValueInfoProto, file: str) -> DType:
-    kind = value.type
-    what = kind.WhichOneof("value") or "value without a type"
-    if kind.HasField("tensor_type"):
-        if kind.tensor_type.elem_type in ELEMENT_TYPES:
-            return ELEMENT_TYPES[kind.tensor_type.elem_type]
-        what = f"tensor of {type_name(kind.tensor_type.elem_type)}"
+    kind = value.type.tensor_type.elem_type
+    if value.type.HasField("tensor_type") and kind in ELEMENT_TYPES:
+        return ELEMENT_TYPES[kind]
+    what = _KINDS.get(value.type.WhichOneof("value") or "", f"a tensor of {type_name(kind)}")
     raise ModelUnsupported(
-        f"input '{value.name}' is a {what.removesuffix('_type').replace('_', ' ')}; a board takes "
-        "tensors of numbers and bools",
+        f"input '{value.name}' is {what}; a board takes tensors of numbers and bools",
         where=file,
         hint="export the model with tensors of numbers as inputs",
     )

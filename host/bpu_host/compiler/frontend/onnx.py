@@ -36,7 +36,12 @@ from bpu_host.compiler.frontend.inputs import (
 )
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
-from bpu_host.compiler.frontend.outputs import choose_outputs, plain_outputs
+from bpu_host.compiler.frontend.outputs import (
+    choose_outputs,
+    drop_unneeded_nodes,
+    forget_shapes,
+    plain_outputs,
+)
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 from bpu_host.compiler.frontend.resizes import resolve_resize_scales
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure
@@ -66,7 +71,7 @@ def _damage(file: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError,
             MemoryError) as error:  # fmt: skip
-        logger.info("the model cannot be read: %s: %s", type(error).__name__, error)
+        logger.debug("the model cannot be read: %s: %s", type(error).__name__, error)
         raise ModelFormatError(
             "the model cannot be read (the log has the details)",
             where=file,
@@ -164,6 +169,8 @@ def prepare(
         if output_nodes:
             choose_outputs(proto.graph, output_nodes, output_nodes_at or file)
         plain_outputs(proto)
+        forget_shapes(proto.graph)  # stored ones may belong to another input size
+        drop_unneeded_nodes(proto.graph)
         drop_unread_inputs(proto.graph)
         fix_inputs(proto, file, shapes, pictures)
         return _prepare(proto, file)
@@ -181,13 +188,13 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
     name_nodes(model.graph)
     model.ir_version = max(model.ir_version, 4)
-    del model.graph.value_info[:]  # stored shapes may belong to another input size
     _fill_empty_roi(model.graph)
     check_nodes(model, file)
     check_has_input(model.graph, file)
     widen_halves(model)
     resolve_ceil_mode(model)
     model = to_target_opset(model, file)
+    forget_shapes(model.graph)  # what the conversion left is of before
     resolve_resize_scales(model)
     name_nodes(model.graph)
     model = _with_shapes(model, file)
@@ -203,7 +210,7 @@ def _with_shapes(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except (onnx.shape_inference.InferenceError, ValueError) as error:
-        logger.info("shape inference says: %s", error)
+        logger.debug("shape inference says: %s", error)
         found = re.search(r"node name: (.*?)\)", str(error))
         node = next((each for each in model.graph.node if found and each.name == found[1]), None)
         raise ModelUnsupported(

@@ -33,12 +33,11 @@ def choose_outputs(graph: onnx.GraphProto, names: Sequence[str], where: str) -> 
             )
         chosen += by_node.get(name, [name])
     del graph.output[:]
-    graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(chosen))
-    drop_unneeded_nodes(graph)
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in chosen)
 
 
 def drop_unneeded_nodes(graph: onnx.GraphProto) -> None:
-    """Only what the outputs depend on stays; the nodes are sorted."""
+    """Only what the outputs depend on stays (in place); the nodes are sorted."""
     needed, kept = {value.name for value in graph.output}, []
     for node in reversed(graph.node):
         if needed & set(node.output):
@@ -71,3 +70,10 @@ def plain_outputs(model: onnx.ModelProto) -> None:
         if source != output:
             graph.node.append(helper.make_node("Identity", [source], [output], name=output))
         graph.output.append(onnx.ValueInfoProto(name=output))
+
+
+def forget_shapes(graph: onnx.GraphProto) -> None:
+    """Drop stored shapes and types of all but the inputs (in place)."""
+    del graph.value_info[:]
+    for value in graph.output:
+        value.ClearField("type")

@@ -171,9 +171,9 @@ def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
         onnx.checker.check_model(probe)
     except onnx.checker.ValidationError as error:
         text = str(error)
-        logger.info("the ONNX checker says: %s", text)
+        logger.debug("the ONNX checker says: %s", text)
         node = re.search(r"node.*?[Nn]ame: (\S+) OpType: (\S+)", text, re.DOTALL)
-        tensor = re.search(r"tensor.*?name: (\S+)", text, re.DOTALL)
+        tensor = re.search(r"tensor.*?name: ([^\s)]+)", text, re.DOTALL)
         if node:
             place, what = f"{file}: node {node[1]} ({node[2]})", "the node"
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,8 @@ import onnxruntime as ort
 
 from bpu_common.errors import DeviceFault, ModelFormatError
 from bpu_common.tensor import AnyArray
+
+logger = logging.getLogger(__name__)
 
 
 class Session:
@@ -36,7 +40,7 @@ class Session:
     ) -> None:
         self._name = name
         self._outputs = list(outputs)
-        self._externals = {key: np.ascontiguousarray(value) for key, value in externals.items()}
+        self._externals = {key: np.asarray(value, order="C") for key, value in externals.items()}
         options = session_options(threads)
         if self._externals:
             values = [ort.OrtValue.ortvalue_from_numpy(each) for each in self._externals.values()]
@@ -52,7 +56,8 @@ class Session:
         try:
             made = self._session.run(self._outputs, feeds)
         except Exception as error:
-            raise DeviceFault(f"{self._name} failed: {first_line(error)}") from error
+            sentence, node = explain(error)
+            raise DeviceFault(f"{self._name} failed: {sentence}", where=node) from error
         return dict(zip(self._outputs, made, strict=True))
 
 
@@ -75,12 +80,30 @@ def make_session(graph: bytes | memoryview, options: Any, name: str) -> Any:  # 
     try:
         return ort.InferenceSession(bytes(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        sentence, node = explain(error)
         raise ModelFormatError(
-            f"{name} cannot be run: {first_line(error)}",
+            f"{name} cannot be run: {sentence}",
+            where=node,
             hint="convert the model again with this version",
         ) from error
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an onnxruntime message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+_NOT_IMPLEMENTED = re.compile(r"implementation for (\w+)\(\d+\) node with name '(.*?)'")
+_RUNNING = re.compile(r"running (\w+) node. Name:'(.*?)'")
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What an onnxruntime error means, and the node it names, as `node X (Op)`; empty if none.
+
+    Its own words, which are about its own code, go to the log.
+    """
+    text = str(error)
+    logger.debug("onnxruntime says: %s", text)
+    for pattern, sentence in (
+        (_NOT_IMPLEMENTED, "onnxruntime does not compute this operator for these element types"),
+        (_RUNNING, "the operator cannot be computed with these values"),
+    ):
+        found = pattern.search(text)
+        if found:
+            return sentence, f"node {found[2]} ({found[1]})"
+    return "onnxruntime refuses the graph (the log has its words)", ""
