@@ -83,7 +83,7 @@ def a_circle(net: Net) -> str:
         (whole_numbers, ModelUnsupported, "is int64; Conv takes double, float, float16"),
         (two_types, ModelUnsupported, "is int64, 'data' is float; both must be the same"),
         (text, ModelUnsupported, "is a tensor of string; a board has tensors of numbers"),
-        (sequence, ModelUnsupported, "is no tensor but a sequence or an optional; a board has tensors of numbers"),
+        (sequence, ModelUnsupported, "is no tensor but a sequence"),
         (enlarged, ModelUnsupported, r"\[1, 4, 24000, 24000\] is too large"),
         (huge_constant, ModelUnsupported, r"\[1, 4, 100000, 100000\] is too large"),
         (larger_window_than_picture, ModelUnsupported, "is empty"),

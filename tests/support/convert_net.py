@@ -82,9 +82,7 @@ def convert(
     if not samples:
         shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
         random = np.random.default_rng(seed)
-        samples = [
-            {"data": random.normal(0, 1, shape).astype(np.float32)} for _ in range(count)
-        ]
+        samples = [{"data": random.normal(0, 1, shape).astype(np.float32)} for _ in range(count)]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())

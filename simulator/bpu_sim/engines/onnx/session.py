@@ -88,22 +88,41 @@ def make_session(graph: bytes | memoryview, options: Any, name: str) -> Any:  # 
         ) from error
 
 
-_NOT_IMPLEMENTED = re.compile(r"implementation for (\w+)\(\d+\) node with name '(.*?)'")
-_RUNNING = re.compile(r"running (\w+) node. Name:'(.*?)'")
+_CAUSES = (
+    (
+        re.compile(r"implementation for (?P<op>\w+)\(\d+\) node with name '(?P<node>.*?)'"),
+        "onnxruntime does not compute this operator for these element types",
+    ),
+    (
+        re.compile(r"running (?P<op>\w+) node. Name:'(?P<node>.*?)'"),
+        "the operator cannot be computed with these values",
+    ),
+    (
+        re.compile(r"of operator \((?P<op>\w+)\) in node \((?P<node>.*?)\)"),
+        "the operator does not take an input of this type",
+    ),
+    (
+        re.compile(r"Node \((?P<node>.*?)\) Op \((?P<op>\w+)\)"),
+        "the shapes of its inputs do not fit",
+    ),
+    (
+        re.compile(r"Got invalid dimensions for input: (?P<input>\S+)"),
+        "an input has other dimensions than the model declares",
+    ),
+)
+"""What onnxruntime's messages look like, and what they mean."""
 
 
 def explain(error: Exception) -> tuple[str, str]:
-    """What an onnxruntime error means, and the node it names, as `node X (Op)`; empty if none.
+    """What an onnxruntime error means, and the place it names: a node, an input or none.
 
     Its own words, which are about its own code, go to the log.
     """
     text = str(error)
     logger.debug("onnxruntime says: %s", text)
-    for pattern, sentence in (
-        (_NOT_IMPLEMENTED, "onnxruntime does not compute this operator for these element types"),
-        (_RUNNING, "the operator cannot be computed with these values"),
-    ):
-        found = pattern.search(text)
-        if found:
-            return sentence, f"node {found[2]} ({found[1]})"
+    for pattern, sentence in _CAUSES:
+        if found := pattern.search(text):
+            named = found.groupdict()
+            place = f"input '{named['input']}'" if "input" in named else ""
+            return sentence, place or f"node {named['node']} ({named['op']})"
     return "onnxruntime refuses the graph (the log has its words)", ""
