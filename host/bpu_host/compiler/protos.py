@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 import onnx.shape_inference
@@ -36,9 +36,9 @@ def names_read(node: onnx.NodeProto) -> Iterator[str]:
                 yield name
 
 
-def rename_reads(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Let all nodes, those inside of nodes too, read other tensors (old name -> new name)."""
-    for node in graph.node:
+def rename_reads(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> None:
+    """Let nodes, and those inside of them, read other tensors (old name -> new name; in place)."""
+    for node in nodes:
         for each in (node, *(inner for body in bodies(node) for inner in body.node)):
             each.input[:] = [names.get(name, name) for name in each.input]
 

@@ -64,7 +64,7 @@ def _widen_inputs(model: onnx.ModelProto) -> None:
             kind.elem_type = TensorProto.FLOAT
         if kind.elem_type == TensorProto.FLOAT16:
             wide = free_name(model, f"{value.name}_float")
-            rename_reads(graph, {value.name: wide})
+            rename_reads(graph.node, {value.name: wide})
             cast = helper.make_node("Cast", [value.name], [wide], name=wide, to=TensorProto.FLOAT)
             graph.node.insert(0, cast)
 
@@ -76,7 +76,7 @@ def _narrow_outputs(model: onnx.ModelProto, names: list[str]) -> None:
         wide = free_name(model, f"{name}_float")
         for node in graph.node:
             node.output[:] = [wide if made == name else made for made in node.output]
-        rename_reads(graph, {name: wide})
+        rename_reads(graph.node, {name: wide})
         graph.node.append(
             helper.make_node("Cast", [wide], [name], name=f"{name}_cast", to=TensorProto.FLOAT16)
         )

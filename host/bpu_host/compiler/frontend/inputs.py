@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import DType
 from bpu_host.compiler.config.values import DeclaredShape
-from bpu_host.compiler.protos import free_name, names_read, rename_reads
+from bpu_host.compiler.protos import names_read
 
 Shape = tuple[int, ...]
 
@@ -131,25 +131,20 @@ def check_names(graph: onnx.GraphProto, file: str, names: Collection[str]) -> No
             )
 
 
-def fix_inputs(
-    model: onnx.ModelProto, file: str, shapes: Mapping[str, Shape], pictures: Collection[str]
-) -> None:
-    """Give every input its shape, and pictures the type float (in place).
+def fix_shapes(graph: onnx.GraphProto, file: str, shapes: Mapping[str, Shape]) -> None:
+    """Give every input its shape (in place).
 
     Raises:
         ModelUnsupported: a shape with another number of axes than the model's; or none where the
             model leaves it open.
     """
-    for value in model.graph.input:
+    for value in graph.input:
         wanted = _wanted_shape(value, file, shapes.get(value.name))
         shape = value.type.tensor_type.shape
         del shape.dim[:]
         shape.SetInParent()
         for size in wanted:
             shape.dim.add().dim_value = size
-    for value in model.graph.input:
-        if value.name in pictures and value.type.tensor_type.elem_type != TensorProto.FLOAT:
-            _take_as_float(model, value)
 
 
 def _wanted_shape(value: onnx.ValueInfoProto, file: str, given: Shape | None) -> Shape:
@@ -172,19 +167,3 @@ def _wanted_shape(value: onnx.ValueInfoProto, file: str, given: Shape | None) ->
             hint=f"give one with --input-shape {value.name} 1x3x224x224 (input_shape in the YAML)",
         )
     return tuple(sizes)
-
-
-def _take_as_float(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> None:
-    """Pixels come in float32; whole numbers are rounded, as a picture's bytes are."""
-    graph, kind, source = model.graph, value.type.tensor_type.elem_type, value.name
-    value.type.tensor_type.elem_type = TensorProto.FLOAT
-    typed = free_name(model, f"{source}_{type_name(kind)}")
-    rename_reads(graph, {source: typed})
-    nodes = []
-    if ELEMENT_TYPES[kind].numpy.kind in "iu":
-        rounded = free_name(model, f"{source}_rounded")
-        nodes.append(helper.make_node("Round", [source], [rounded], name=rounded))
-        source = rounded
-    nodes.append(helper.make_node("Cast", [source], [typed], name=typed, to=kind))
-    for node in reversed(nodes):
-        graph.node.insert(0, node)

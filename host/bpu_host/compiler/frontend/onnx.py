@@ -31,7 +31,7 @@ from bpu_host.compiler.frontend.inputs import (
     declared_shape,
     drop_constant_inputs,
     drop_unread_inputs,
-    fix_inputs,
+    fix_shapes,
     input_types,
 )
 from bpu_host.compiler.frontend.model import FloatModel
@@ -42,6 +42,7 @@ from bpu_host.compiler.frontend.outputs import (
     forget_shapes,
     plain_outputs,
 )
+from bpu_host.compiler.frontend.pixels import take_as_float
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 from bpu_host.compiler.frontend.resizes import resolve_resize_scales
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure
@@ -172,7 +173,10 @@ def prepare(
         forget_shapes(proto.graph)  # stored ones may belong to another input size
         drop_unneeded_nodes(proto.graph)
         drop_unread_inputs(proto.graph)
-        fix_inputs(proto, file, shapes, pictures)
+        fix_shapes(proto.graph, file, shapes)
+        for value in proto.graph.input:
+            if value.name in pictures:
+                take_as_float(proto, value)
         return _prepare(proto, file)
 
 

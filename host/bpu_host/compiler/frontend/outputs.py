@@ -64,7 +64,7 @@ def plain_outputs(model: onnx.ModelProto) -> None:
         if name in constants:
             source = free_name(model, f"{name}_constant")
             constants[name].name = source
-            rename_reads(graph, {name: source})
+            rename_reads(graph.node, {name: source})
         elif name in inputs:
             output = free_name(model, f"{name}_output")
         if source != output:
