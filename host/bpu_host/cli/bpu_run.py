@@ -16,6 +16,7 @@ from bpu_host.cli.bpu_options import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import SupportsFloat
 
     from bpu_common.perf import InferResult
 
@@ -129,15 +130,20 @@ def _show(name: str, result: InferResult, saved: list[str]) -> None:
     late = ", late" if result.late else ""
     click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on the device{late}")
     for output, array in result.outputs.items():
-        shape = "x".join(map(str, array.shape))
-        text = f"  {output} {array.dtype} {shape}: {array.min():g} to {array.max():g}"
+        shape = "x".join(map(str, array.shape)) or "scalar"
+        text = f"  {output} {array.dtype} {shape}: {_number(array.min())} to {_number(array.max())}"
         if _is_vector(array.shape):
             values = array.reshape(-1)
             best = values.argsort()[::-1][:_BEST]
-            text += ", largest " + ", ".join(f"[{i}] {values[i]:g}" for i in best)
+            text += ", largest " + ", ".join(f"[{i}] {_number(values[i])}" for i in best)
         click.echo(text)
     for path in saved:
         click.echo(f"  written {path}")
+
+
+def _number(value: SupportsFloat) -> str:
+    """A value of any element type, bools as 0 and 1."""
+    return f"{float(value):g}"
 
 
 def _to_json(name: str, result: InferResult, saved: list[str]) -> dict[str, object]:
