@@ -70,6 +70,7 @@ def convert(
     seed: int = 0,
     samples: Sequence[Mapping[str, Array]] = (),
     measure: bool = False,
+    reference: onnx.ModelProto | None = None,
     **settings: Any,
 ) -> Converted:
     """Convert a model whose inputs are all featuremaps.
@@ -77,6 +78,7 @@ def convert(
     Args:
         samples: to calibrate with, by input; without them `count` of normal numbers for the one
             input `data`.
+        reference: what the results are held against; the model itself if it is not given.
         settings: of the `CompileConfig`.
     """
     if not samples:
@@ -96,7 +98,7 @@ def convert(
         **settings,
     )
     compiled = compile_model(config, measure=measure)
-    return Converted(compiled, folder / "out", samples[0], run(model, samples[0]))
+    return Converted(compiled, folder / "out", samples[0], run(reference or model, samples[0]))
 
 
 def _featuremap(folder: Path, name: str, samples: Sequence[Mapping[str, Array]]) -> InputConfig:
