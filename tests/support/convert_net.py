@@ -88,17 +88,18 @@ def convert(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
-    feeds = [_featuremap(folder, name, samples) for name in samples[0]]
+    inputs = tuple(_featuremap(folder, name, samples) for name in samples[0])
     config = CompileConfig(
         path,
         PREFIX,
         folder / "out",
-        tuple(feeds),
+        inputs,
         calibration_method=CalibrationMethod.MAX,
         **settings,
     )
     compiled = compile_model(config, measure=measure)
-    return Converted(compiled, folder / "out", samples[0], run(reference or model, samples[0]))
+    feeds = {item.tensor.name: samples[0][item.tensor.name] for item in compiled.model.inputs}
+    return Converted(compiled, folder / "out", feeds, run(reference or model, feeds))
 
 
 def _featuremap(folder: Path, name: str, samples: Sequence[Mapping[str, Array]]) -> InputConfig:

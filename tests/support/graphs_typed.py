@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 Array = np.ndarray
-SHAPE = (1, 4, 8, 8)
+SHAPE = (1, 4, 10, 10)
 """Of the maps between the two convolutions."""
 
 ELEMENT_TYPES = {
@@ -40,7 +40,7 @@ class Graph:
         self.sample: dict[str, Array] = {}
         self.constants: dict[str, Array] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
-        self.feed("x", self.normal(1, 3, 8, 8) * 10)
+        self.feed("x", self.normal(1, 3, 10, 10) * 10)
         self.first, self.last = self._conv("x", "a", 3), self._conv("r", "y", 4)
 
     def normal(self, *shape: int) -> Array:

@@ -33,7 +33,7 @@ def between(g: Graph, dtype: str, kind: int) -> onnx.ModelProto:
 
 def island(g: Graph, dtype: str, kind: int) -> onnx.ModelProto:
     """Moved about in the type, with a constant of it."""
-    g.constant("k", g.small(dtype, 1, 4, 8, 1))
+    g.constant("k", g.small(dtype, 1, 4, 10, 1))
     nodes = [
         g.first,
         node("Abs", "a", "b"),
