@@ -35,12 +35,12 @@ class Graph:
         sample: arrays for the inputs.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, x: Array | None = None) -> None:
         self.random = np.random.default_rng(seed)
         self.sample: dict[str, Array] = {}
         self.constants: dict[str, Array] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
-        self.feed("x", self.normal(1, 3, 10, 10) * 10)
+        self.feed("x", self.normal(1, 3, 10, 10) * 10 if x is None else x)
         self.first, self.last = self._conv("x", "a", 3), self._conv("r", "y", 4)
 
     def normal(self, *shape: int) -> Array:
