@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bpu_common.errors import InputError
-from bpu_common.tensor import AnyArray, ModelInput
+from bpu_common.tensor import AnyArray, DType, ModelInput
 
 
 def canonical(array: AnyArray, target: ModelInput) -> AnyArray:
@@ -58,6 +58,20 @@ def size_hint(target: ModelInput) -> str:
     if target.input_type.is_image:
         return "the picture must have the size of the model's input, without a file header"
     return "the array must have the shape of the model's input"
+
+
+def random_values(random: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> AnyArray:
+    """What stands in for a featuremap that nobody gives.
+
+    Normal numbers, or either bool; integers are 1, which is valid as an index, a length, a count
+    and a divisor in nearly every network.
+    """
+    kind = dtype.numpy
+    if kind.kind == "f":
+        return random.standard_normal(shape, np.float32).astype(kind, copy=False)
+    if kind.kind == "b":
+        return random.integers(0, 2, shape, np.uint8).astype(kind)
+    return np.ones(shape, kind)
 
 
 def _counting(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ from bpu_common.tensor import U8, AnyArray, InputType, ModelInput
 RAW_SUFFIXES = frozenset({".bin", ".raw", ".yuv"}) | {
     f".{each.value}" for each in InputType if each.is_image
 }
-FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {".npy"}
+NUMPY_SUFFIX = ".npy"
+FOLDER_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES | {NUMPY_SUFFIX}
 """Endings of files that are taken out of a folder; a .txt there is rather a note."""
 
 _OTHER_PICTURES = frozenset({".avif", ".gif", ".heic", ".heif", ".jp2", ".svg", ".tif", ".tiff"})
@@ -44,7 +45,7 @@ def read_input(path: Path, target: ModelInput, *, fit: Fit = "stretch") -> AnyAr
     try:
         if suffix in PICTURE_SUFFIXES:
             return encode_picture(read_picture(path), target, fit)
-        if suffix == ".npy":
+        if suffix == NUMPY_SUFFIX:
             return canonical(_npy(path), target)
         if suffix == ".txt":
             return _numbers(path, target)
@@ -81,7 +82,7 @@ def encode_picture(rgb: U8, target: ModelInput, fit: Fit = "stretch") -> U8:
     if not target.input_type.is_image:
         raise InputError(
             f"input {target.tensor.name!r} is a featuremap ({describe(target)}), not a picture",
-            hint="give a .npy or .bin file of float32 values or a .txt file of numbers",
+            hint=f"give a .npy or .bin file of {target.caller_dtype.value} values or a .txt file",
         )
     return encode_rgb(fitted(rgb, (target.height, target.width), fit), target)
 

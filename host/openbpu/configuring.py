@@ -66,6 +66,11 @@ def _guessed(inputs: Sequence[Input], known: tuple[GraphInput, ...]) -> list[Inp
     for name, declared in known:
         item = given.get(name, Input())
         shape = item.shape or declared
+        if shape is None:
+            raise ConfigError(
+                f"the model gives input {name!r} no shape",
+                hint=f"say it: Input({name!r}, shape=(1, 3, 224, 224))",
+            )
         layout = item.layout.upper() or _layout(shape)
         kind = item.type or _runtime_type(item, shape, layout)
         train = item.train_type or ("rgb" if kind not in ("featuremap", "gray") else kind)

@@ -149,6 +149,17 @@ def test_featuremap_is_taken_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, values)
 
 
+@pytest.mark.parametrize("ending", ["bin", "npy"])
+def test_featuremaps_of_other_types(ending: str, tmp_path: Path) -> None:
+    values = np.arange(3 * H * W).reshape(1, 3, H, W)
+    values.tofile(tmp_path / "f.bin") if ending == "bin" else np.save(tmp_path / "f.npy", values)
+    config = config_of(tmp_path, InputType.FEATUREMAP, InputType.FEATUREMAP)
+    item = replace(config.inputs[0], dtype=DType.INT64)
+    [found] = samples_of(replace(config, inputs=(item,)))
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, values)
+
+
 def test_noise_without_folder_is_always_the_same() -> None:
     for kind in (InputType.RGB, InputType.FEATUREMAP):
         rt = InputType.NV12 if kind is InputType.RGB else kind

@@ -141,6 +141,7 @@ OTHER_INPUT: dict[str, Any] = {
     "source": InputSource.PYRAMID,
     "cal_data_dir": Path("cal"),
     "cal_data_type": DType.UINT8,
+    "dtype": DType.INT64,
 }
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bpu_common.errors import BpuError, ConfigError, ModelFormatError
 from bpu_host.compiler.config import CompileConfig, load_config, resolve
+from bpu_host.compiler.config.model_inputs import ModelInputs
 from bpu_host.compiler.config.schema import GROUPS
 from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.config.writing import numbers, shape, texts
@@ -31,7 +32,7 @@ FEATUREMAP = {
 
 def failure(folder: Path, changes: dict[str, Any], *graph: GraphInput) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_config(write(folder, changes), lambda _: graph)
+        load_config(write(folder, changes), lambda _: ModelInputs(graph))
     return str(caught.value)
 
 

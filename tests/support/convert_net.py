@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,9 +26,10 @@ PREFIX = "net"
 
 @dataclass(frozen=True)
 class Converted:
-    """A conversion with featuremap input `data` and the samples it was calibrated with.
+    """A conversion with featuremap inputs and the samples it was calibrated with.
 
     Attributes:
+        feeds: the first sample.
         reals: outputs of the float model for the first sample.
     """
 
@@ -60,29 +62,52 @@ class Converted:
         return min(sqnr_db(a, b) for a, b in zip(self.reals, self.run(), strict=True))
 
 
-def convert(folder: Path, model: onnx.ModelProto, *, count: int = 2, seed: int = 0) -> Converted:
-    """Convert a model whose one input is `data`, calibrated with normal numbers."""
-    shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
-    samples = folder / "samples"
-    samples.mkdir(parents=True)
-    random = np.random.default_rng(seed)
-    arrays = [random.normal(0, 1, shape).astype(np.float32) for _ in range(count)]
-    for index, array in enumerate(arrays):
-        (samples / f"{index}.bin").write_bytes(array.tobytes())
+def convert(
+    folder: Path,
+    model: onnx.ModelProto,
+    *,
+    count: int = 2,
+    seed: int = 0,
+    samples: Sequence[Mapping[str, Array]] = (),
+    measure: bool = False,
+    reference: onnx.ModelProto | None = None,
+    **settings: Any,
+) -> Converted:
+    """Convert a model whose inputs are all featuremaps.
+
+    Args:
+        samples: to calibrate with, by input; without them `count` of normal numbers for the one
+            input `data`.
+        reference: what the results are held against; the model itself if it is not given.
+        settings: of the `CompileConfig`.
+    """
+    if not samples:
+        shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
+        random = np.random.default_rng(seed)
+        samples = [{"data": random.normal(0, 1, shape).astype(np.float32)} for _ in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
-    feed = InputConfig(
-        "data",
-        shape,
-        InputType.FEATUREMAP,
-        Layout.NCHW,
-        InputType.FEATUREMAP,
-        Layout.NCHW,
-        cal_data_dir=samples,
-    )
+    inputs = tuple(_featuremap(folder, name, samples) for name in samples[0])
     config = CompileConfig(
-        path, PREFIX, folder / "out", (feed,), calibration_method=CalibrationMethod.MAX
+        path,
+        PREFIX,
+        folder / "out",
+        inputs,
+        calibration_method=CalibrationMethod.MAX,
+        **settings,
     )
-    compiled = compile_model(config, measure=False)
-    feeds = {"data": arrays[0]}
-    return Converted(compiled, folder / "out", feeds, run(model, feeds))
+    compiled = compile_model(config, measure=measure)
+    feeds = {item.tensor.name: samples[0][item.tensor.name] for item in compiled.model.inputs}
+    return Converted(compiled, folder / "out", feeds, run(reference or model, feeds))
+
+
+def _featuremap(folder: Path, name: str, samples: Sequence[Mapping[str, Array]]) -> InputConfig:
+    """An input with a folder of raw sample files."""
+    place = folder / f"samples_{name}"
+    place.mkdir()
+    for index, sample in enumerate(samples):
+        (place / f"{index}.bin").write_bytes(sample[name].tobytes())
+    kind, layout = InputType.FEATUREMAP, Layout.NCHW
+    shape = samples[0][name].shape
+    return InputConfig(name, shape, kind, layout, kind, layout, cal_data_dir=place)

@@ -151,6 +151,7 @@ def max_thresholds(model: ir.Model, samples: Sequence[dict[str, np.ndarray]]) ->
 
 def sqnr_db(real: np.ndarray, other: np.ndarray) -> float:
     """Signal to quantization noise in dB."""
+    real, other = real.astype(np.float64), other.astype(np.float64)
     noise = float(((real - other) ** 2).sum())
     return float("inf") if noise == 0 else 10 * np.log10(float((real**2).sum()) / noise)
 

@@ -95,7 +95,7 @@ class ModelNumbers:
         """The outputs among all values, now in the cache; an input handed through is copied."""
         made: Arrays = {}
         for output in self._model.network.outputs:
-            array = np.ascontiguousarray(values[output.tensor])
+            array = np.asarray(values[output.tensor], order="C")
             if any(np.may_share_memory(array, each.array) for each in inputs.values()):
                 array = array.copy()
             made[output.name] = _frozen(array)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bpu_common.board import ModelInfo
-from bpu_common.caller import canonical
+from bpu_common.caller import canonical, random_values
 from bpu_common.errors import InputError
 from bpu_common.frame import FrameInput, Given, as_frame_inputs, check_roi
 from bpu_common.tensor import AnyArray
@@ -50,5 +50,5 @@ def random_inputs(model: ModelInfo, seed: int = 0) -> dict[str, AnyArray]:
         if each.input_type.is_image:
             made[each.tensor.name] = generator.integers(0, 256, each.caller_shape, np.uint8)
         else:
-            made[each.tensor.name] = generator.standard_normal(each.caller_shape, np.float32)
+            made[each.tensor.name] = random_values(generator, each.caller_shape, each.caller_dtype)
     return made

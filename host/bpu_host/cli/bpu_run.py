@@ -17,6 +17,7 @@ from bpu_host.cli.bpu_options import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import SupportsFloat
 
     from bpu_common.board import BoardInfo
     from bpu_common.perf import InferResult
@@ -162,16 +163,21 @@ def _show(
     device = device_words(board.device, board.clock)
     click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on {board.machine} ({device}){late}")
     for output, array in result.outputs.items():
-        shape = "x".join(map(str, array.shape))
-        text = f"  {output} {array.dtype} {shape}: {array.min():g} to {array.max():g}"
+        shape = "x".join(map(str, array.shape)) or "scalar"
+        text = f"  {output} {array.dtype} {shape}: {_number(array.min())} to {_number(array.max())}"
         if _is_vector(array.shape):
             values = array.reshape(-1)
             best = values.argsort()[::-1][:_BEST]
             named = labels if len(labels) == values.size else [f"[{i}]" for i in range(values.size)]
-            text += ", largest " + ", ".join(f"{named[i]} {values[i]:g}" for i in best)
+            text += ", largest " + ", ".join(f"{named[i]} {_number(values[i])}" for i in best)
         click.echo(text)
     for path in saved:
         click.echo(f"  written {path}")
+
+
+def _number(value: SupportsFloat) -> str:
+    """A value of any element type, bools as 0 and 1."""
+    return f"{float(value):g}"
 
 
 def _to_json(

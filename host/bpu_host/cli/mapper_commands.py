@@ -17,7 +17,7 @@ from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
-from bpu_host.compiler.config.values import GraphInput
+from bpu_host.compiler.config.model_inputs import ModelInputs
 from bpu_host.compiler.findings import Finding, counted
 
 if TYPE_CHECKING:
@@ -121,11 +121,12 @@ def _log_reasons(reasons: str) -> None:
         logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
-def _inputs_of(config: CompileConfig) -> tuple[GraphInput, ...]:
+def _inputs_of(config: CompileConfig) -> ModelInputs:
     """Those of the model that a configuration names."""
     from bpu_host.compiler.frontend import read
 
-    return read(config).inputs
+    source = read(config)
+    return ModelInputs(source.inputs, source.dtypes, source.unread)
 
 
 def make(config_file: Path, machine: str | None, strict: bool, progress: Progress) -> Compiled:

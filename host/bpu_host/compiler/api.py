@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -28,6 +28,7 @@ from bpu_host.compiler.calibrate import (
 )
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.doubts import doubts
+from bpu_host.compiler.config.model_inputs import fit_to_model
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.estimate import ModelEstimate, estimate
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
@@ -175,14 +176,22 @@ class _Job:
     def load(self, source: FloatModel) -> None:
         """The float model with the board's input in front of it."""
         self.source, proto = source, source.proto
-        self.config = settle_sample_types(resolve(self.config, source.inputs), self.tell)
+        known = fit_to_model(self.config, source.dtypes, source.unread)
+        self.config = settle_sample_types(resolve(known, source.inputs), self.tell)
         self.note("Input ONNX model information:")
         versions = ", ".join(f"{i.domain or 'ai.onnx'} {i.version}" for i in proto.opset_import)
         self.note(f"ONNX IR version:          {proto.ir_version}")
         self.note(f"Opset version:            {versions}")
         self.note(f"Producer:                 {proto.producer_name} {proto.producer_version}")
-        shapes = {item.name: item.shape for item in self.config.inputs}
-        model = prepare(proto, source.file, shapes, self.config.output_nodes)
+        model = prepare(
+            proto,
+            source.file,
+            {item.name: item.shape for item in self.config.inputs},
+            self.config.output_nodes,
+            output_nodes_at=self.config.locations.get("model_parameters.output_nodes", ""),
+            pictures=[item.name for item in self.config.inputs if item.rt_type.is_image],
+        )
+        self._leave_out_unread({value.name or "" for value in model.graph.inputs})
         for item in self.config.inputs:
             self.note(f"Input name:               {item.name}, {list(item.shape)}")
         self.model = passes.original_float(model, self.config.inputs)
@@ -194,6 +203,17 @@ class _Job:
                     f"{item.intermediate_type} to {item.train_type.value}, "
                     f"means={list(item.mean) or None}, scales={list(item.scale) or None}"
                 )
+
+    def _leave_out_unread(self, needed: Collection[str]) -> None:
+        """The compiled model has only the inputs that its outputs depend on."""
+        unread = [
+            *self.source.unread,
+            *(i.name for i in self.config.inputs if i.name not in needed),
+        ]
+        for name in unread:
+            self.note(f"Input {name} is left out: no output depends on it")
+        inputs = tuple(item for item in self.config.inputs if item.name in needed)
+        self.config = replace(self.config, inputs=inputs)
 
     def optimize(self) -> None:
         """The optimization pipeline, then BPU or CPU for each node."""

@@ -73,6 +73,7 @@ def _input(item: InputConfig) -> dict[str, str]:
         "scale_value": _numbers(item.scale),
         "cal_data_dir": _text(item.cal_data_dir.name) if item.cal_data_dir else "None",
         "cal_data_type": item.cal_data_type.value,
+        "element_type": item.dtype.value,
     }
 
 

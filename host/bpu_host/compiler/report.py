@@ -15,7 +15,7 @@ from bpu_common.network import (
     tensors_made,
     tensors_read,
 )
-from bpu_common.tensor import DType, TensorSpec
+from bpu_common.tensor import DType
 from bpu_host.compiler.causes import Cause
 from bpu_host.compiler.quantize.metrics import OutputMetrics
 
@@ -64,24 +64,20 @@ def node_infos(
 
 def _info(op: Operation, network: Network, subgraph: int, cosines: Mapping[str, float]) -> NodeInfo:
     cosine = cosines.get(op.name, math.nan)
+    result = _type_name(tensors_made(op)[0], network)
+    first = next(iter(tensors_read(op)), "")
+    source = _type_name(first, network) if first else result  # an operator without inputs
     if subgraph < 0:
-        return NodeInfo(op.name, "CPU", -1, op.op_type, cosine, math.nan, "float", "float")
-    source = network.tensors[tensors_read(op)[0]]
-    result = network.tensors[tensors_made(op)[0]]
-    return NodeInfo(
-        op.name,
-        "BPU",
-        subgraph,
-        op.op_type,
-        cosine,
-        source.scale.threshold,
-        _dtype(source),
-        _dtype(result),
-    )
+        return NodeInfo(op.name, "CPU", -1, op.op_type, cosine, math.nan, source, result)
+    threshold = network.tensors[first].scale.threshold
+    return NodeInfo(op.name, "BPU", subgraph, op.op_type, cosine, threshold, source, result)
 
 
-def _dtype(tensor: TensorSpec) -> str:
-    return "float" if tensor.dtype is DType.FLOAT32 else tensor.dtype.value
+def _type_name(name: str, network: Network) -> str:
+    """Element type of a tensor or constant, as the tables call it."""
+    found = network.tensors.get(name)
+    dtype = DType(network.constants[name].dtype.name) if found is None else found.dtype
+    return "float" if dtype is DType.FLOAT32 else dtype.value
 
 
 def checker_table(nodes: Sequence[NodeInfo]) -> str:

@@ -360,9 +360,9 @@ class Board:
 
 def _contiguous(given: object, where: str) -> FrameInput:
     if isinstance(given, FrameInput):
-        return FrameInput(np.ascontiguousarray(given.array), given.roi)
+        return FrameInput(np.asarray(given.array, order="C"), given.roi)
     if isinstance(given, np.ndarray):
-        return FrameInput(np.ascontiguousarray(given))
+        return FrameInput(np.asarray(given, order="C"))
     raise InputError(
         f"an input is {'None' if given is None else f'a {type(given).__name__}'}, not an array",
         where=where,

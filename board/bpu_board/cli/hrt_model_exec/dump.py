@@ -40,7 +40,7 @@ def dequantize(array: AnyArray, spec: TensorSpec) -> F32:
 
 
 def as_text(array: AnyArray, axis: int, precision: int) -> str:
-    """The values in order; the axes from `axis` on share a line.
+    """The values in order, bools as 0 and 1; the axes from `axis` on share a line.
 
     Args:
         axis: number of axes or more: one value per line; 0: all values on one line.
@@ -48,7 +48,8 @@ def as_text(array: AnyArray, axis: int, precision: int) -> str:
     """
     floating = np.issubdtype(array.dtype, np.floating)
     pattern = f"{{:.{precision}f}}" if floating else "{}"
-    flat = [pattern.format(value) for value in array.reshape(-1).tolist()]
+    numbers = array.view(np.uint8) if array.dtype == np.bool_ else array
+    flat = [pattern.format(value) for value in numbers.reshape(-1).tolist()]
     per_line = max(1, math.prod(array.shape[axis:]))
     lines = (" ".join(flat[at : at + per_line]) for at in range(0, len(flat), per_line))
     return "\n".join(lines) + "\n"

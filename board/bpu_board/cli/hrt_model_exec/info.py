@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from bpu_board.cli.hrt_model_exec.models import RELEASED, choose, load_models
 from bpu_board.cli.hrt_model_exec.options import Options
@@ -100,7 +100,7 @@ def input_properties(source: ModelInput) -> TensorProperties:
     """Properties of an input as the caller fills it."""
     if not source.input_type.is_image:
         return _properties(
-            TensorSpec(source.tensor.name, source.tensor.shape, DType.FLOAT32, source.layout),
+            replace(source.tensor, layout=source.layout),
             input_source=_SOURCES[source.source],
         )
     _, height, width, channels = source.tensor.shape

@@ -36,9 +36,14 @@ _DATATYPES = {
     DType.INT8: "INT8",
     DType.UINT8: "UINT8",
     DType.INT16: "INT16",
+    DType.UINT16: "UINT16",
     DType.INT32: "INT32",
+    DType.UINT32: "UINT32",
     DType.INT64: "INT64",
+    DType.UINT64: "UINT64",
+    DType.FLOAT16: "FP16",
     DType.FLOAT32: "FP32",
+    DType.FLOAT64: "FP64",
     DType.BOOL: "BOOL",
 }
 _DTYPES = {text: dtype for dtype, text in _DATATYPES.items()}
@@ -49,8 +54,13 @@ _CONTENTS = {
     "INT32": "int_contents",
     "INT64": "int64_contents",
     "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
     "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
 }
+"""The typed field of each datatype; FP16 has none in the protocol."""
 _MAX_DIMENSIONS = 8
 _REFUSED = ("shared_memory_region", "classification")
 
@@ -247,6 +257,8 @@ def _array(tensor: Any, raw: bytes | None) -> AnyArray:  # noqa: ANN401
     if raw is not None:
         flat: AnyArray = np.frombuffer(raw, np.uint8)
         count, wanted = len(raw), math.prod(shape) * dtype.size_bytes
+    elif tensor.datatype not in _CONTENTS:
+        raise InputError(f"{tensor.datatype} values come as raw contents only", where=where)
     else:
         values = getattr(tensor.contents, _CONTENTS[tensor.datatype])
         count, wanted = len(values), math.prod(shape)
@@ -257,16 +269,16 @@ def _array(tensor: Any, raw: bytes | None) -> AnyArray:  # noqa: ANN401
     if raw is not None:
         return flat.view(dtype.numpy).reshape(shape)
     narrow = flat.astype(dtype.numpy)
-    if not np.array_equal(narrow, flat, equal_nan=dtype is DType.FLOAT32):
+    if not np.array_equal(narrow, flat, equal_nan=narrow.dtype.kind == "f"):
         raise InputError(f"a value does not fit {tensor.datatype}", where=where)
     return narrow.reshape(shape)
 
 
 def _wide(dtype: DType) -> type[np.generic]:
     """What the values of a typed field are held in before they are narrowed."""
-    if dtype is DType.FLOAT32:
-        return np.float32
-    return np.bool_ if dtype is DType.BOOL else np.int64
+    if dtype in (DType.FLOAT32, DType.FLOAT64, DType.BOOL):
+        return dtype.numpy.type
+    return np.uint64 if dtype.numpy.kind == "u" else np.int64
 
 
 def _config_type(dtype: DType) -> int:

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import numpy as np
 
+from bpu_common.caller import random_values
 from bpu_common.errors import CalibrationError
 from bpu_common.image import encode_rgb, network_input
+from bpu_common.input_files import NUMPY_SUFFIX, read_input
 from bpu_common.tensor import F32, I8, U8, AnyArray, DType, InputType, Layout, ModelInput
 from bpu_host.compiler.calibrate.watch import Watch, sample_findings
 from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
@@ -30,8 +32,8 @@ RANDOM_SEED = 20210421
 _HALF = 0.5
 """Float pixels may be off by what rounding forgives."""
 
-Sample = dict[str, F32]
-"""Input name -> float32 array in the shape of the optimized graph's input."""
+Sample = dict[str, AnyArray]
+"""Input name -> array as the optimized graph takes it: pictures float32, others of their type."""
 
 
 class SampleSet(Protocol):
@@ -53,14 +55,17 @@ class _Folder:
     pictures: bool
     watch: Watch
 
-    def read(self, index: int) -> F32:
+    def read(self, index: int) -> AnyArray:
         path = self.files[index]
+        if path.suffix.lower() == NUMPY_SUFFIX and not self.config.rt_type.is_image:
+            return _finite(read_input(path, self.target), path)
         pixels = self._read_picture(path) if self.pictures else self._read_raw(path)
         if not np.isfinite(pixels).all():
             raise CalibrationError("holds values that are not finite", where=str(path))
         if not self.config.rt_type.is_image:
+            pixels = _finite(pixels, path)
             self.watch.look(index, pixels, None)
-            return pixels.astype(np.float32)
+            return pixels
         codes = _to_bytes(pixels, path)
         self.watch.look(index, pixels, 3 if self.config.train_layout is Layout.NHWC else 1)
         return to_network(codes, self.config, self.target)
@@ -121,7 +126,7 @@ class RandomSample:
                 pixels = random.integers(0, 256, config.shape, dtype=np.uint8)
                 sample[config.name] = to_network(pixels, config, target)
             else:
-                sample[config.name] = random.standard_normal(config.shape, dtype=np.float32)
+                sample[config.name] = random_values(random, config.shape, config.dtype)
         yield sample
 
     def findings(self) -> tuple[Finding, ...]:
@@ -239,7 +244,8 @@ def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Fo
             where=str(folder),
             hint="set preprocess_on: False and give float32 files",
         )
-    return _Folder(config, target, files, config.cal_data_type, pictures, Watch(files))
+    dtype = config.cal_data_type if config.rt_type.is_image else config.dtype
+    return _Folder(config, target, files, dtype, pictures, Watch(files))
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
@@ -280,9 +286,7 @@ def _to_bytes(pixels: AnyArray, path: Path) -> U8:
     """Training pixels as bytes; float files hold 0..255 too."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    values = pixels.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise CalibrationError("holds values that are not finite", where=str(path))
+    values = _finite(pixels.astype(np.float32), path)
     if values.min() < -_HALF or values.max() > 255 + _HALF:
         raise CalibrationError(
             f"holds pixels from {values.min():.4g} to {values.max():.4g}, not 0 to 255",
@@ -290,6 +294,12 @@ def _to_bytes(pixels: AnyArray, path: Path) -> U8:
             hint="samples are pixels before mean and scale; those are part of the model",
         )
     return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def _finite(values: AnyArray, path: Path) -> AnyArray:
+    if not np.isfinite(values).all():
+        raise CalibrationError("holds values that are not finite", where=str(path))
+    return values
 
 
 def to_network(pixels: U8, config: InputConfig, target: ModelInput) -> F32:

@@ -10,10 +10,11 @@ from bpu_host.compiler.config.build import build, outline
 from bpu_host.compiler.config.conditions import InputRow, check
 from bpu_host.compiler.config.document import Problem, read_document
 from bpu_host.compiler.config.form import Groups, validate
+from bpu_host.compiler.config.model_inputs import ModelInputs, fit_to_model
 from bpu_host.compiler.config.report import Report
-from bpu_host.compiler.config.values import CompileConfig, GraphInput, compare
+from bpu_host.compiler.config.values import CompileConfig, compare
 
-InputsOf = Callable[[CompileConfig], tuple[GraphInput, ...]]
+InputsOf = Callable[[CompileConfig], ModelInputs]
 """The inputs of the model that a configuration names; may raise BpuError."""
 
 _OF_THE_INPUTS = frozenset(
@@ -51,7 +52,9 @@ def _compare_with_model(
     """Add what does not fit the model, if it can be read, at places without another problem."""
     config = outline(groups, rows, report)
     try:
-        _, errors = compare(config, inputs_of(config))
+        model = inputs_of(config)
+        known = fit_to_model(config, model.dtypes, model.unread)
+        _, errors = compare(known, model.inputs)
     except BpuError:  # told when the file itself is right
         return
     told = {problem.where for problem in report.problems}

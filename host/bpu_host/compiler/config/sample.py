@@ -14,10 +14,7 @@ from dataclasses import dataclass
 
 from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
 from bpu_host.compiler.config.keys import Key, keys
-from bpu_host.compiler.config.values import filled_shape
-
-OpenShape = tuple[int | str | None, ...]
-"""A shape as a model declares it; a size that is left open is its symbol or None."""
+from bpu_host.compiler.config.values import DeclaredShape, filled_shape
 
 _MARK = "CHECK: "
 _PLAIN = re.compile(r"[\w./ -]+", re.ASCII)
@@ -61,17 +58,16 @@ class Guess:
         return self.shape[first], self.shape[first + 1]
 
 
-def guess(name: str, declared: OpenShape) -> Guess:
-    """What an input probably is, from its shape alone."""
+def guess(name: str, declared: DeclaredShape) -> Guess:
+    """What an input probably is, from its shape alone; without any it is taken for a picture."""
     reasons = []
+    declared = (None, _PICTURE_CHANNELS, None, None) if declared is None else declared
     shape = filled_shape(declared)
     is_open = shape != declared
     if is_open:
         text = "x".join(str(size) if isinstance(size, int) else size or "?" for size in declared)
         known = "" if shape[1:] == declared[1:] else _MARK
         reasons.append(f"{known}the model leaves sizes open ({_line(text)}); all must be fixed")
-    if shape and shape[0] != 1:
-        reasons.append(f"{_MARK}the first size is {shape[0]}; export the model with a batch of 1")
     first = len(shape) == 4 and shape[1] == _PICTURE_CHANNELS
     last = len(shape) == 4 and shape[3] == _PICTURE_CHANNELS
     layout = "NHWC" if last and not first else "NCHW"
@@ -80,6 +76,8 @@ def guess(name: str, declared: OpenShape) -> Guess:
         if len(shape) == 4 and 1 in (shape[1], shape[3]):
             reasons.append("for grey pictures write gray in both types (input_layout_train fits?)")
         return Guess(name, shape, is_open, layout, "featuremap", "featuremap", tuple(reasons))
+    if shape[0] != 1:
+        reasons.append(f"{_MARK}the first size is {shape[0]}; export the model with a batch of 1")
     reasons += [
         f"3 channels at the {'end: NHWC' if layout == 'NHWC' else 'second place: NCHW'}",
         _PICTURES,

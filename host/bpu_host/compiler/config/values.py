@@ -42,9 +42,10 @@ class InputConfig:
         mean: subtracted first; empty, one value for all channels, or one a channel.
         scale: multiplied then; empty, one value for all channels, or one a channel.
         cal_data_dir: folder of calibration samples, None for the checker's own sample.
-        cal_data_type: element type of raw sample files, FLOAT32 or UINT8.
+        cal_data_type: element type of raw sample files of pixels, FLOAT32 or UINT8.
         dtype_by_suffix: nobody chose `cal_data_type`: it follows from the folder's name, and the
             size of the files may correct it.
+        dtype: element type of a featuremap, in the model, on the board and in sample files.
     """
 
     name: str
@@ -60,6 +61,7 @@ class InputConfig:
     cal_data_dir: Path | None = None
     cal_data_type: DType = DType.FLOAT32
     dtype_by_suffix: bool = False
+    dtype: DType = DType.FLOAT32
 
     @property
     def shape_hwc(self) -> tuple[int, int, int]:
@@ -84,11 +86,11 @@ class InputConfig:
     def model_input(self) -> ModelInput:
         """The input as the compiled model declares it.
 
-        Images: int8 NHWC, scale 1 (value - 128). Featuremaps: float32 in the float model's shape.
+        Images: int8 NHWC, scale 1 (value - 128). Featuremaps: the float model's tensor.
         """
         if not self.rt_type.is_image:
             layout = self.rt_layout if len(self.shape) == 4 else Layout.NONE
-            tensor = TensorSpec(self.name, self.shape, DType.FLOAT32, layout)
+            tensor = TensorSpec(self.name, self.shape, self.dtype, layout)
             return ModelInput(tensor, self.rt_type, layout, self.source)
         tensor = TensorSpec(
             self.name, (1, *self.shape_hwc), DType.INT8, Layout.NHWC, scale=IMAGE_SCALE
@@ -144,9 +146,11 @@ class CompileConfig:
 _OPTIONS = {"input_parameters.input_shape": "--input-shape"}
 """What says the same as a key where there is no file: options of `hb_mapper checker`."""
 
+DeclaredShape = tuple[int | str | None, ...] | None
+"""Shape of an input as a model file declares it; a size may be unknown, or the whole of it."""
 
-GraphInput = tuple[str, tuple[int | str | None, ...]]
-"""Name and shape of an input of the float model; a dimension may be unknown."""
+GraphInput = tuple[str, DeclaredShape]
+"""Name and shape of an input of the float model."""
 
 
 def resolve(config: CompileConfig, graph_inputs: tuple[GraphInput, ...]) -> CompileConfig:
@@ -154,8 +158,8 @@ def resolve(config: CompileConfig, graph_inputs: tuple[GraphInput, ...]) -> Comp
 
     Raises:
         ConfigError: another number of inputs, a name the model does not have, a dimension that
-            nobody knows, a batch other than 1, a shape its pixel type cannot have; the problems of
-            all inputs at once.
+            nobody knows, several pictures in one input, a shape its pixel type cannot have; the
+            problems of all inputs at once.
     """
     resolved, errors = compare(config, graph_inputs)
     if errors:
@@ -213,9 +217,13 @@ def _check_name(config: CompileConfig, key: str, name: str, known: Iterable[str]
         )
 
 
-def _static_shape(
-    config: CompileConfig, name: str, shape: tuple[int | str | None, ...]
-) -> tuple[int, ...]:
+def _static_shape(config: CompileConfig, name: str, shape: DeclaredShape) -> tuple[int, ...]:
+    if shape is None:
+        raise config.error(
+            "input_parameters.input_shape",
+            f"the model gives input '{name}' no shape",
+            "write it, for example input_shape: '1x3x224x224' (checker: --input-shape)",
+        )
     fixed = [
         1 if position == 0 and not (isinstance(size, int) and size > 0) else size
         for position, size in enumerate(shape)
@@ -240,9 +248,7 @@ def filled_shape(shape: tuple[int | str | None, ...]) -> tuple[int, ...]:
     )
 
 
-def _check_shape(
-    config: CompileConfig, item: InputConfig, declared: tuple[int | str | None, ...]
-) -> None:
+def _check_shape(config: CompileConfig, item: InputConfig, declared: DeclaredShape) -> None:
     key = "input_parameters.input_shape"
     text = "x".join(str(size) for size in item.shape)
     if declared and len(declared) != len(item.shape):
@@ -250,10 +256,6 @@ def _check_shape(
             key,
             f"input shape [{text}] has length: {len(item.shape)}, "
             f"input '{item.name}' of the model has {len(declared)} dimensions",
-        )
-    if item.shape[0] != 1:
-        raise config.error(
-            key, f"input '{item.name}' is {text}: the first dimension (batch) must be 1"
         )
     if not item.rt_type.is_image:
         _check_featuremap(config, item)
@@ -263,6 +265,10 @@ def _check_shape(
             key,
             f"input shape [{text}] has length: {len(item.shape)}, an image input needs 4",
             "use input_type_rt and input_type_train 'featuremap' for other data",
+        )
+    if item.shape[0] != 1:
+        raise config.error(
+            key, f"input '{item.name}' is {text}: the first dimension (batch) must be 1"
         )
     height, width, channels = item.shape_hwc
     if channels != item.rt_type.channels:
@@ -290,6 +296,12 @@ def _check_shape(
 def _check_featuremap(config: CompileConfig, item: InputConfig) -> None:
     if not item.mean and not item.scale:
         return
+    if item.dtype is not DType.FLOAT32:
+        raise config.error(
+            "input_parameters.norm_type",
+            f"featuremap '{item.name}' is {item.dtype.value}: mean and scale need a float32 input",
+            "use norm_type 'no_preprocess'",
+        )
     if len(item.shape) != 4:
         raise config.error(
             "input_parameters.norm_type",

@@ -1,7 +1,7 @@
 """The quantized model: `horizon` operators as model-local functions with standard bodies.
 
-int8 tensors between the nodes, NCHW inside, images int8 NHWC and feature maps float32 outside. It
-runs in stock onnxruntime with default options and gives the bits of `bpu_sim.arith`.
+int8 tensors between the nodes, NCHW inside, images int8 NHWC and feature maps as they are outside.
+It runs in stock onnxruntime with default options and gives the bits of `bpu_sim.arith`.
 """
 
 from __future__ import annotations
@@ -120,10 +120,10 @@ class _Writer:
         }
 
     def read_input(self, model_input: ModelInput) -> None:
-        """Images enter as int8 NHWC and are transposed; feature maps as float32."""
+        """Images enter as int8 NHWC and are transposed; feature maps as they are."""
         spec = model_input.tensor
         if not model_input.input_type.is_image:
-            self.inputs.append(value_info(spec.name, "float32", spec.shape))
+            self.inputs.append(value_info(spec.name, spec.dtype.value, spec.shape))
             return
         self.inputs.append(value_info(spec.name, "int8", spec.shape))
         name = f"{spec.name}_NHWC2NCHW_LayoutConvert_Input0"

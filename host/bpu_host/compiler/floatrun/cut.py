@@ -8,7 +8,7 @@ nodes that depend on each other through other nodes, plus one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import AnyArray
+from bpu_host.compiler.protos import bodies, names_read
 
 PythonOp: TypeAlias = Callable[
     [Sequence["AnyArray | None"], Mapping[str, object]], Sequence["AnyArray"]
@@ -74,7 +75,7 @@ def cut(model: onnx.ModelProto, keep: Sequence[str], ops: PythonOps) -> list[Sta
     for node in model.graph.node:
         python = (node.domain, node.op_type) in ops
         _refuse_inside(node, ops)
-        read = [name for name in _reads(node) if name in levels]
+        read = [name for name in names_read(node) if name in levels]
         level = max((levels[name] + (name in by_python and not python) for name in read), default=0)
         (calls if python else sessions).setdefault(level, []).append(node)
         for name in node.output:
@@ -91,7 +92,7 @@ def cut(model: onnx.ModelProto, keep: Sequence[str], ops: PythonOps) -> list[Sta
                 name
                 for node in model.graph.node
                 if inside.isdisjoint(node.output)
-                for name in _reads(node)
+                for name in names_read(node)
             }
             stages.append(_session(model, nodes, (wanted | elsewhere) & inside))
         stages += [_call(node, ops, constants) for node in calls.get(level, ())]
@@ -99,7 +100,7 @@ def cut(model: onnx.ModelProto, keep: Sequence[str], ops: PythonOps) -> list[Sta
 
 
 def _refuse_inside(node: onnx.NodeProto, ops: PythonOps) -> None:
-    for inner in _inner(node):
+    for inner in (each for body in bodies(node) for each in body.node):
         if (inner.domain, inner.op_type) in ops:
             raise ModelUnsupported(
                 f"{inner.op_type} inside the body of a {node.op_type} cannot be run by Python",
@@ -107,31 +108,11 @@ def _refuse_inside(node: onnx.NodeProto, ops: PythonOps) -> None:
             )
 
 
-def _inner(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """The nodes in the bodies of a node, at any depth."""
-    for attribute in node.attribute:
-        graphs = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-        for graph in graphs:
-            for each in graph.node:
-                yield each
-                yield from _inner(each)
-
-
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """Names a node reads, those of its bodies too (with names that mean something only there)."""
-    yield from (name for name in node.input if name)
-    for inner in _inner(node):
-        yield from (name for name in inner.input if name)
-    for attribute in node.attribute:
-        for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-            yield from (value.name for value in graph.output)
-
-
 def _session(
     model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], given: set[str]
 ) -> SessionStage:
     inside = {name for node in nodes for name in node.output}
-    read = {name for node in nodes for name in _reads(node)} - inside
+    read = {name for node in nodes for name in names_read(node)} - inside
     made = {name for node in model.graph.node for name in node.output}
     constants = [item for item in model.graph.initializer if item.name in read]
     own = [

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage, cut
+from bpu_sim.engines.onnx.session import explain
 
 _ERRORS_ONLY = 3
 
@@ -90,7 +91,8 @@ class _Session:
                 self._model = onnx.ModelProto()  # the session has a copy of all weights
             outputs: list[AnyArray] = self._session.run(self._gives, inputs)
         except Exception as error:  # onnxruntime's exceptions have no common class of their own
-            raise FloatRunFailed(_line(error)) from error
+            sentence, node = explain(error)
+            raise FloatRunFailed(sentence, where=node) from error
         return dict(zip(self._gives, outputs, strict=True))
 
     def _open(self, model: onnx.ModelProto, inputs: Mapping[str, AnyArray]) -> ort.InferenceSession:

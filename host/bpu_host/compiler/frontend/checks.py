@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.network.check_tensor import MAX_DIMENSION, MAX_TENSOR_BYTES
+from bpu_host.compiler.frontend.inputs import ELEMENT_TYPES
 
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _WITH_WEIGHTS = _LINEAR | {"BatchNormalization", "PRelu"}
+_RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
 _VARIANCE = 4  # input of BatchNormalization
-_OTHER_FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 _SHAPE_HINT = "check input_shape (checker: --input-shape) against the model"
 
 
@@ -23,16 +24,6 @@ def check_graph(graph: ir.Graph, file: str) -> None:
     Raises:
         ModelUnsupported: `where` is the node, or the input or output by name.
     """
-    names = [value.name for value in graph.outputs]
-    for value in graph.outputs:
-        if names.count(value.name) > 1:
-            raise ModelUnsupported(f"output '{value.name}' is listed twice", where=file)
-        if value.is_graph_input():
-            raise ModelUnsupported(
-                f"output '{value.name}' is an input of the model",
-                where=file,
-                hint="name the nodes whose results you need in output_nodes",
-            )
     for value in graph.inputs:
         place = f"{file}: input '{value.name}'"
         _check_size(value, place)
@@ -40,16 +31,36 @@ def check_graph(graph: ir.Graph, file: str) -> None:
     for node in graph:
         place = f"{file}: node {node.name} ({node.op_type})"
         for value in node.outputs:
+            _check_kind(value, place)
             _check_size(value, place)
         if node.domain:
             continue
         if node.op_type in _LINEAR:
-            _check_type(node, place)
             _check_content(node.outputs[0], place)
         if node.op_type in ("Conv", "ConvTranspose"):
+            _check_precision(node, place)
             _check_channels(node, place)
         if node.op_type in _WITH_WEIGHTS:
             _check_weights(node, place)
+        if node.op_type in _RECURRENT:
+            _check_layout(node, place)
+    for value in graph.outputs:
+        _check_content(value, file, "leave this output out: name the others in output_nodes")
+
+
+def _check_kind(value: ir.Value, place: str) -> None:
+    """Only what a `.bin` can describe: tensors of the types that a board has."""
+    if not value.name or value.type is None:
+        return
+    tensor = isinstance(value.type, ir.TensorType)
+    if not tensor or value.dtype not in ELEMENT_TYPES:
+        kind = value.dtype.name.lower() if value.dtype is not None else "unknown"
+        what = f"a tensor of {kind}" if tensor else "no tensor but a sequence or an optional"
+        raise ModelUnsupported(
+            f"its output '{value.name}' is {what}; a board has tensors of numbers and bools",
+            where=place,
+            hint="cut the model before this node with output_nodes, or export it without",
+        )
 
 
 def _check_size(value: ir.Value, place: str) -> None:
@@ -65,24 +76,31 @@ def _check_size(value: ir.Value, place: str) -> None:
         )
 
 
-def _check_content(value: ir.Value, place: str) -> None:
+def _check_content(value: ir.Value, place: str, hint: str = _SHAPE_HINT) -> None:
     """Empty tensors are legal among shapes and indices, not here."""
     shape = _known(value)
     if any(size < 1 for size in shape):
-        raise ModelUnsupported(
-            f"'{value.name}' of shape {shape} is empty", where=place, hint=_SHAPE_HINT
-        )
+        raise ModelUnsupported(f"'{value.name}' of shape {shape} is empty", where=place, hint=hint)
 
 
 def _known(value: ir.Value) -> list[int]:
     return [size for size in value.shape or () if isinstance(size, int)]
 
 
-def _check_type(node: ir.Node, place: str) -> None:
-    for value in (*node.inputs, *node.outputs):
-        if value is not None and value.dtype in _OTHER_FLOATS:
+def _check_layout(node: ir.Node, place: str) -> None:
+    if node.attributes.get_int("layout", 0) != 0:
+        raise ModelUnsupported(
+            "its layout is 1, which onnxruntime does not compute",
+            where=place,
+            hint="export the model with layout 0: the sequence first, then the batch",
+        )
+
+
+def _check_precision(node: ir.Node, place: str) -> None:
+    for value in node.outputs:
+        if value.dtype is ir.DataType.DOUBLE:
             raise ModelUnsupported(
-                f"'{value.name}' is {str(value.dtype).lower()}; only float (32 bit) is converted",
+                f"'{value.name}' is double; convolutions are computed in float (32 bit)",
                 where=place,
                 hint="export the model in single precision",
             )

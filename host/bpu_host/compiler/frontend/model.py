@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from bpu_common.tensor import DType
 from bpu_host.compiler.config.values import GraphInput
 
 
@@ -16,7 +17,9 @@ class FloatModel:
     Attributes:
         file: name of the model file, without folders.
         proto: with all weights inside; inputs that are really constants are dropped.
-        inputs: what the model expects.
+        inputs: what the model expects, without the inputs that no node reads.
+        dtypes: what a caller gives for each of them, if it is no picture.
+        unread: names of the inputs that no node reads.
         files: SHA-256 of every file it was read from, by name relative to the model's folder: the
             model file first, then its data files by name.
         digest: SHA-256 of all these files one after the other, as `cat FILES | sha256sum` says.
@@ -25,5 +28,7 @@ class FloatModel:
     file: str
     proto: onnx.ModelProto
     inputs: tuple[GraphInput, ...]
+    dtypes: dict[str, DType]
+    unread: tuple[str, ...]
     files: dict[str, str]
     digest: str

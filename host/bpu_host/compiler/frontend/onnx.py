@@ -6,35 +6,54 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-import onnx.checker
 import onnx.inliner
 import onnx.shape_inference
-import onnx.version_converter
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
-from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.frontend.branches import fold_branches
+from bpu_host.compiler.frontend.canonical import make_canonical, name_nodes
 from bpu_host.compiler.frontend.checks import check_graph
 from bpu_host.compiler.frontend.external import load_external_data
-from bpu_host.compiler.frontend.functions import MAX_NODES, expand_functions
+from bpu_host.compiler.frontend.functions import expand_functions
+from bpu_host.compiler.frontend.halves import widen_halves
+from bpu_host.compiler.frontend.inputs import (
+    Shape,
+    check_has_input,
+    check_names,
+    declared_shape,
+    drop_constant_inputs,
+    drop_unread_inputs,
+    fix_shapes,
+    input_types,
+)
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
+from bpu_host.compiler.frontend.outputs import (
+    choose_outputs,
+    drop_unneeded_nodes,
+    forget_shapes,
+    plain_outputs,
+)
+from bpu_host.compiler.frontend.pixels import take_as_float
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
+from bpu_host.compiler.frontend.resizes import resolve_resize_scales
+from bpu_host.compiler.frontend.structure import check_nodes, check_structure
+from bpu_host.compiler.frontend.types import check_types
+from bpu_host.compiler.protos import inferred_shapes, names_read
 
-MIN_OPSET = 7
+logger = logging.getLogger(__name__)
+
 MAX_BYTES = (1 << 31) - 1
-_ONNX_DOMAINS = ("", "ai.onnx")
-
-Shape = tuple[int, ...]
 
 
 def read_onnx(path: Path) -> FloatModel:
@@ -55,8 +74,9 @@ def _damage(file: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError,
             MemoryError) as error:  # fmt: skip
+        logger.debug("the model cannot be read: %s: %s", type(error).__name__, error)
         raise ModelFormatError(
-            f"the model cannot be read: {type(error).__name__}: {_first_line(error)}",
+            "the model cannot be read (the log has the details)",
             where=file,
             hint="the file may be damaged; download or export it again",
         ) from error
@@ -66,14 +86,24 @@ def _read(path: Path) -> FloatModel:
     data = _read_bytes(path)
     model = _parse(data, path)
     contents = load_external_data(model, path, MAX_BYTES)
-    _check_structure(model, path.name)
-    _drop_constant_inputs(model.graph)
+    make_canonical(model)
+    check_structure(model, path.name)
+    drop_constant_inputs(model.graph)
     whole = hashlib.sha256(data)
     files = {path.name: whole.hexdigest()}
     for name, content in contents.items():
         whole.update(content)
         files[name] = hashlib.sha256(content).hexdigest()
-    return FloatModel(path.name, model, _graph_inputs(model.graph), files, whole.hexdigest())
+    dtypes = input_types(model.graph, path.name)
+    return FloatModel(
+        path.name,
+        model,
+        tuple((v.name, declared_shape(v)) for v in model.graph.input if v.name in dtypes),
+        dtypes,
+        tuple(v.name for v in model.graph.input if v.name not in dtypes),
+        files,
+        whole.hexdigest(),
+    )
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -109,222 +139,109 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     return model
 
 
-def _graph_inputs(graph: onnx.GraphProto) -> tuple[GraphInput, ...]:
-    """Names and declared shapes of the inputs; an unknown size is its symbol or None."""
-    found = []
-    for value in graph.input:
-        dims = value.type.tensor_type.shape.dim
-        shape = tuple(
-            dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in dims
-        )
-        found.append((value.name, shape))
-    return tuple(found)
-
-
 def prepare(
     model: onnx.ModelProto,
     file: str,
     shapes: Mapping[str, Shape],
     output_nodes: Sequence[str] = (),
+    *,
+    output_nodes_at: str = "",
+    pictures: Collection[str] = (),
 ) -> ir.Model:
-    """Fix input shapes, name nodes, convert to the target opset, infer shapes.
+    """Fix inputs and outputs, name nodes, convert to the target opset, infer shapes.
+
+    Inputs that the outputs do not depend on are dropped. 16-bit floats become float32.
 
     Args:
         model: stays as it is.
         file: its name, for messages.
         shapes: override the input shapes of the model, by name.
+        output_nodes: where the model is to end; none: where the file says.
+        output_nodes_at: place of that list, for messages.
+        pictures: inputs whose pixels come in float32, whatever the model declares.
 
     Raises:
+        ModelFormatError: it breaks a rule of ONNX; names the node.
         ModelUnsupported: names the input or node.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
     with _damage(file):
-        return _prepare(proto, file, shapes, output_nodes)
+        check_names(proto.graph, file, shapes)
+        proto = _inlined(proto)
+        if output_nodes:
+            choose_outputs(proto.graph, output_nodes, output_nodes_at or file)
+        plain_outputs(proto)
+        forget_shapes(proto.graph)  # stored ones may belong to another input size
+        drop_unneeded_nodes(proto.graph)
+        drop_unread_inputs(proto.graph)
+        fix_shapes(proto.graph, file, shapes)
+        for value in proto.graph.input:
+            if value.name in pictures:
+                take_as_float(proto, value)
+        return _prepare(proto, file)
 
 
-def _prepare(
-    model: onnx.ModelProto, file: str, shapes: Mapping[str, Shape], output_nodes: Sequence[str]
-) -> ir.Model:
-    _fix_inputs(model.graph, file, shapes)
-    _name_nodes(model.graph)
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without functions of its own, and with a name for every node."""
+    name_nodes(model.graph)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-        _name_nodes(model.graph)
-    if output_nodes:
-        _choose_outputs(model, file, output_nodes)
+        name_nodes(model.graph)
+    return model
+
+
+def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
+    name_nodes(model.graph)
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
-    _forget_shapes(model.graph)
     fold_branches(model, file)
     expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
-    _check_by_onnx(model, file)
+    check_nodes(model, file)
+    check_has_input(model.graph, file)
+    widen_halves(model)
     resolve_ceil_mode(model)
     model = to_target_opset(model, file)
+    forget_shapes(model.graph)  # what the conversion left is of before
     expand_functions(model, file)  # those that became functions since the model's opset
-    _name_nodes(model.graph)
-    try:
-        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError) as error:
-        raise ModelUnsupported(
-            f"the shapes do not fit: {_first_line(error)}",
-            where=file,
-            hint="check input_shape (checker: --input-shape) against the model",
-        ) from error
+    resolve_resize_scales(model)
+    name_nodes(model.graph)
+    model = _with_shapes(model, file)
     _drop_unread_constants(model.graph)
     model.ir_version = 10
     prepared = ir.from_proto(model)
+    check_types(prepared.graph, prepared.opset_imports[""], file)
     check_graph(prepared.graph, file)
-    if not prepared.graph.name:
-        prepared.graph.name = "main_graph"
     return prepared
 
 
-def _check_structure(model: onnx.ModelProto, file: str) -> None:
-    graph = model.graph
-    if not graph.node or not graph.output:
-        raise ModelFormatError("the graph has no nodes or no outputs", where=file)
-    if len(graph.node) > MAX_NODES:
+def _with_shapes(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    try:
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError) as error:
+        logger.debug("shape inference says: %s", error)
+        found = re.search(r"node name: (.*?)\)", str(error))
+        node = next((each for each in model.graph.node if found and each.name == found[1]), None)
         raise ModelUnsupported(
-            f"{len(graph.node)} nodes; at most {MAX_NODES} are converted", where=file
-        )
-    versions = {item.domain: item.version for item in model.opset_import}
-    version = versions.get("", versions.get("ai.onnx", 0))
-    if version < MIN_OPSET or version > onnx.defs.onnx_opset_version():
-        raise ModelUnsupported(
-            f"opset {version} of the ONNX operators; {MIN_OPSET} to "
-            f"{onnx.defs.onnx_opset_version()} can be read",
-            where=file,
-            hint="export the model with opset 11 to 19",
-        )
-    known = {(item.domain, item.name) for item in model.functions}
-    foreign = [
-        f"{node.name or node.output[0]} ({node.domain}::{node.op_type})"
-        for node in graph.node
-        if node.domain not in _ONNX_DOMAINS and (node.domain, node.op_type) not in known
-    ]
-    if foreign:
-        raise ModelUnsupported(
-            "nodes outside the ONNX operator set: " + ", ".join(foreign[:5]),
-            where=file,
-            hint="custom operators are not available yet; export with standard operators",
-        )
-    for tensor in graph.sparse_initializer:
-        raise ModelUnsupported(f"sparse initializer '{tensor.values.name}'", where=file)
-    if graph.input and all(
-        item.name in {tensor.name for tensor in graph.initializer} for item in graph.input
-    ):
-        raise ModelUnsupported("the model has no inputs", where=file)
+            "the shapes do not fit" + (f": it reads {_operands(model, node)}" if node else ""),
+            where=f"{file}: node {node.name} ({node.op_type})" if node else file,
+            hint="check input_shape (checker: --input-shape) against the model",
+        ) from error
 
 
-def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
-    """Older exporters list weights as inputs; inputs that no node reads are dropped as well."""
-    constants = {tensor.name for tensor in graph.initializer}
-    read = {name for node in graph.node for name in node.input}
-    read |= {item.name for item in graph.output}
-    read |= {
-        name
-        for node in graph.node
-        for attribute in node.attribute
-        if attribute.HasField("g")
-        for inner in attribute.g.node
-        for name in inner.input
-    }
-    kept = [item for item in graph.input if item.name not in constants and item.name in read]
-    del graph.input[:]
-    graph.input.extend(kept)
+def _operands(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
+    """What a node reads, in words."""
+    constants = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    shapes = {**inferred_shapes(model), **constants}
+    return ", ".join(f"'{name}' of shape {shapes.get(name, '?')}" for name in node.input if name)
 
 
 def _drop_unread_constants(graph: onnx.GraphProto) -> None:
     """Left-overs of training, such as `num_batches_tracked`."""
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return  # a sub-graph may read them
-    read = {name for node in graph.node for name in node.input}
-    read |= {item.name for item in graph.output}
+    read = {name for node in graph.node for name in names_read(node)}
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in read:
             del graph.initializer[index]
-
-
-def _fix_inputs(graph: onnx.GraphProto, file: str, shapes: Mapping[str, Shape]) -> None:
-    names = [item.name for item in graph.input]
-    for name in shapes:
-        if name not in names:
-            raise ModelUnsupported(
-                f"the model has no input '{name}'; its inputs are {', '.join(names)}", where=file
-            )
-    for value in graph.input:
-        if not value.type.HasField("tensor_type"):
-            raise ModelUnsupported(f"input '{value.name}' is not a tensor", where=file)
-        shape = value.type.tensor_type.shape
-        wanted = shapes.get(value.name)
-        if wanted is None:
-            wanted = tuple(dim.dim_value for dim in shape.dim)
-            if wanted and wanted[0] == 0:
-                wanted = (1, *wanted[1:])
-            if not wanted or 0 in wanted:
-                raise ModelUnsupported(
-                    f"input '{value.name}' has a dynamic shape",
-                    where=file,
-                    hint=f"give one with --input-shape {value.name} 1x3x224x224 "
-                    "(input_shape in the YAML)",
-                )
-        elif shape.dim and len(shape.dim) != len(wanted):
-            raise ModelUnsupported(
-                f"input '{value.name}' has {len(shape.dim)} dimensions, "
-                f"the given shape has {len(wanted)}",
-                where=file,
-            )
-        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-            raise ModelUnsupported(
-                f"input '{value.name}' is {kind}; inputs must be float (32 bit)", where=file
-            )
-        del shape.dim[:]
-        for size in wanted:
-            shape.dim.add().dim_value = size
-
-
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a unique name, `<OpType>_<index>` where it has none."""
-    seen: set[str] = set()
-    taken = {node.name for node in graph.node}
-    for index, node in enumerate(graph.node):
-        name = node.name
-        if not name or name in seen:
-            base = name or f"{node.op_type}_{index}"
-            name, count = base, 1
-            while name in seen or (name != node.name and name in taken):
-                name, count = f"{base}_{count}", count + 1
-        seen.add(name)
-        node.name = name
-
-
-def _choose_outputs(model: onnx.ModelProto, file: str, output_nodes: Sequence[str]) -> None:
-    graph = model.graph
-    nodes = {node.name: node for node in graph.node}
-    chosen: list[str] = []
-    for name in output_nodes:
-        if name not in nodes:
-            raise ModelUnsupported(
-                f"output_nodes names '{name}', which is no node of the model", where=file
-            )
-        chosen += [output for output in nodes[name].output if output]
-    needed, keep = set(chosen), []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            keep.append(node)
-            needed |= set(node.input)
-    keep.reverse()
-    nodes_kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in keep]
-    del graph.node[:]
-    graph.node.extend(nodes_kept)
-    del graph.output[:]
-    for name in dict.fromkeys(chosen):
-        graph.output.add().CopyFrom(
-            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        )
-    _drop_constant_inputs(graph)
 
 
 def _fill_empty_roi(graph: onnx.GraphProto) -> None:
@@ -339,44 +256,3 @@ def _fill_empty_roi(graph: onnx.GraphProto) -> None:
         graph.initializer.append(
             onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=[0])
         )
-
-
-def _forget_shapes(graph: onnx.GraphProto) -> None:
-    """Stored shapes may belong to another input size: infer them again."""
-    del graph.value_info[:]
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-
-
-def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    for value in probe.graph.output:  # the checker wants shapes; they come with inference
-        value.type.tensor_type.shape.SetInParent()
-    try:
-        onnx.checker.check_model(probe)
-    except onnx.checker.ValidationError as error:
-        text = str(error)
-        node = re.search(r"node.*?[Nn]ame: (\S+) OpType: (\S+)", text, re.DOTALL)
-        place = f"{file}: node {node[1]} ({node[2]})" if node else file
-        unknown = re.search(r"No Op registered for (\S+)", text)
-        if unknown:
-            raise ModelUnsupported(
-                f"Unsupported op: {unknown[1]} is no operator of the model's opset", where=place
-            ) from error
-        unmade = re.search(r"topologically sorted, however input '(.*)' of node", text)
-        if unmade:
-            raise ModelFormatError(
-                f"no node before it makes its input '{unmade[1]}': the graph lacks a node or runs "
-                "in a circle",
-                where=place,
-                hint="export the model again",
-            ) from error
-        raise ModelFormatError(f"the ONNX checker says: {_first_line(error)}", where=place) from (
-            error
-        )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

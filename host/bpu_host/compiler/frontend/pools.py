@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from onnx import helper, numpy_helper
 
 from bpu_host.compiler.frontend.functions import opset_of
+from bpu_host.compiler.protos import inferred_shapes
 
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 _SLICE_BY_INPUTS = 10  # the opset
@@ -72,7 +72,7 @@ def resolve_ceil_mode(model: onnx.ModelProto) -> None:
     pools = [node for node in model.graph.node if _has_ceil_mode(node)]
     while pools:
         # A rewritten pool changes the shapes behind it, so only the first is certain each time.
-        shapes = _shapes(model)
+        shapes = inferred_shapes(model)
         found = next((node for node in pools if _differs(_axes(node, shapes))), None)
         if found is None:
             return
@@ -87,14 +87,6 @@ def _has_ceil_mode(node: onnx.NodeProto) -> bool:
         and given.get("ceil_mode", 0) != 0
         and given.get("auto_pad", b"NOTSET") not in _FIXED
     )
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    values = (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)
-    return {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values
-    }
 
 
 def _axes(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[PoolAxis]:

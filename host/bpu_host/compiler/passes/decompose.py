@@ -19,7 +19,7 @@ def decompose(model: ir.Model, context: PassContext) -> int:
     del context
     count = 0
     for node in list(model.graph):
-        if node.domain:
+        if node.domain or not node.inputs or not g.is_float(node.inputs[0]):
             continue
         if node.op_type in ("Sum", "Mean") and len(node.inputs) > 1:
             g.replace(model.graph, node, _sum(model.graph, node))

@@ -21,7 +21,7 @@ def fold_batchnorm(model: ir.Model, context: PassContext) -> int:
         x = node.inputs[0]
         shape = g.shape_of(x)
         factors = _factors(node)
-        if x is None or shape is None or factors is None:
+        if x is None or shape is None or factors is None or not g.is_float(x):
             continue
         conv = g.producer(x, "Conv", "ConvTranspose")
         if conv is not None and g.sole_user(x) is node and scale_conv(model.graph, conv, *factors):

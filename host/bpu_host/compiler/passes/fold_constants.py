@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from bpu_common.errors import CompilerBug
+from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.passes import graph as g
@@ -110,6 +110,12 @@ def _small(node: ir.Node) -> bool:
     return all(shape is None or math.prod(shape) <= _MAX_ELEMENTS for shape in shapes)
 
 
+def _initializer(name: str, tensor: ir.TensorProtocol) -> onnx.TensorProto:
+    proto = ir.serde.serialize_tensor(tensor)
+    proto.name = name
+    return proto
+
+
 def _evaluate(model: ir.Model, nodes: list[ir.Node]) -> None:
     graph = model.graph
     inside = set(nodes)
@@ -133,9 +139,9 @@ def _evaluate(model: ir.Model, nodes: list[ir.Node]) -> None:
                 [],
                 [onnx.ValueInfoProto(name=value.name or "") for value in outputs],
                 [
-                    onnx.numpy_helper.from_array(np.asarray(g.constant(item)), name)
+                    _initializer(name, item.const_value)
                     for name, item in inputs.items()
-                    if name
+                    if name and item.const_value is not None
                 ],
             ),
             opset_imports=[onnx.helper.make_opsetid("", model.opset_imports[""])],
@@ -144,8 +150,11 @@ def _evaluate(model: ir.Model, nodes: list[ir.Node]) -> None:
         try:
             arrays = FloatRunner(proto, optimize=False).run({})
         except FloatRunFailed as error:
-            names = ", ".join(str(node.name) for node in nodes[:3])
-            raise CompilerBug(f"constant folding of {names} failed: {error.message}") from error
+            raise ModelUnsupported(
+                f"its constants cannot be computed: {error.message}",
+                where=error.where or f"node {nodes[0].name} ({nodes[0].op_type})",
+                hint="export the model again",
+            ) from error
         for value in outputs:
             array = np.asarray(arrays[value.name or ""])
             constant = g.add_constant(graph, f"{value.name}_folded", array)

@@ -24,7 +24,7 @@ def gemm_to_conv(model: ir.Model, context: PassContext) -> int:
     del context
     count = 0
     for node in list(model.graph):
-        if node.domain or node.op_type not in ("Gemm", "MatMul"):
+        if node.domain or node.op_type not in ("Gemm", "MatMul") or not g.is_float(node.inputs[0]):
             continue
         parts = _gemm(node) if node.op_type == "Gemm" else _matmul(node)
         if parts is not None:

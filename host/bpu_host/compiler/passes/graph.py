@@ -52,6 +52,11 @@ def text(node: ir.Node, name: str, default: str) -> str:
     return str(attribute(node, name, default))
 
 
+def is_float(value: ir.Value | None) -> bool:
+    """Whether it is a tensor of float32, the one type that the BPU computes with."""
+    return value is not None and value.dtype is ir.DataType.FLOAT
+
+
 def sole_user(value: ir.Value) -> ir.Node | None:
     """The only node that reads `value`, if it is read once and is no graph output."""
     uses = tuple(value.uses())
@@ -91,11 +96,11 @@ def new_node(
     shape: Sequence[int] | None,
     attributes: Mapping[str, Any] | None = None,
 ) -> ir.Node:
-    """A node with one float output `output`, not yet in a graph."""
+    """A node with one output `output` of the type of its first input, not yet in a graph."""
     value = ir.Value(
         name=output,
         shape=None if shape is None else ir.Shape(shape),
-        type=ir.TensorType(ir.DataType.FLOAT),
+        type=next((each.type for each in inputs if each is not None and each.type), None),
     )
     return ir.node(op_type, inputs, attributes or {}, outputs=[value], name=name)
 

@@ -15,7 +15,7 @@ def normalize_pools(model: ir.Model, context: PassContext) -> int:
     count = 0
     for node in list(model.graph):
         shape = g.shape_of(node.inputs[0]) if node.inputs else None
-        if node.domain or shape is None or len(shape) != 4:
+        if node.domain or shape is None or len(shape) != 4 or not g.is_float(node.inputs[0]):
             continue
         match node.op_type:
             case "ReduceMean":

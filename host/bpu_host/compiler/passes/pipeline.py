@@ -25,12 +25,14 @@ from bpu_host.compiler.passes.merge_transposes import merge_transposes
 from bpu_host.compiler.passes.normalize_pools import normalize_pools
 from bpu_host.compiler.passes.normalize_shapes import normalize_shapes
 from bpu_host.compiler.passes.normalize_windows import normalize_windows
+from bpu_host.compiler.passes.remove_empties import remove_empties
 from bpu_host.compiler.passes.remove_identities import remove_identities
 from bpu_host.compiler.passes.remove_unused import remove_unused
 
 FIRST: tuple[Pass, ...] = (lower_preprocess, remove_unused)
 REPEATED: tuple[Pass, ...] = (
     fold_constants,
+    remove_empties,
     remove_identities,
     decompose,
     normalize_shapes,

@@ -10,6 +10,8 @@ from bpu_host.compiler.passes.context import PassContext
 
 _ALWAYS = frozenset({"Identity", "Dropout"})
 _SAME_SHAPE = frozenset({"Reshape", "Expand", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
+_TRAINING = 2
+"""Input of Dropout."""
 _SINGLE = frozenset({"Concat", "Sum", "Mean", "Max", "Min"})
 
 
@@ -22,12 +24,25 @@ def remove_identities(model: ir.Model, context: PassContext) -> int:
         if source is None or node.domain or not _changes_nothing(node, source):
             continue
         if any(output.uses() or output.is_graph_output() for output in node.outputs[1:]):
+            count += _read_source(node, source)
             continue
         count += g.bypass(model.graph, node, source)
     return count
 
 
+def _read_source(node: ir.Node, source: ir.Value) -> bool:
+    """Let the readers of the first output read `source`; the node stays for its other outputs."""
+    output = node.outputs[0]
+    if not output.uses():
+        return False
+    ir.convenience.replace_all_uses_with(output, source)
+    return True
+
+
 def _changes_nothing(node: ir.Node, source: ir.Value) -> bool:
+    if node.op_type == "Dropout" and len(node.inputs) > _TRAINING and node.inputs[_TRAINING]:
+        training = g.constant(node.inputs[_TRAINING])
+        return training is not None and not training.any()
     if node.op_type in _ALWAYS:
         return True
     shape, result = g.shape_of(source), g.shape_of(node.outputs[0])

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from bpu_common.errors import CompilerBug
-from bpu_common.tensor import F32, AnyArray
+from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
 
@@ -37,7 +37,7 @@ class Similarity:
     outputs: dict[str, OutputMetrics] = field(default_factory=dict)
 
 
-def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> Similarity:
+def similarity(model: ir.Model, quantized: bytes, sample: Feeds) -> Similarity:
     """Run both models and compare their tensors.
 
     Args:
@@ -67,12 +67,12 @@ def similarity(model: ir.Model, quantized: bytes, sample: Mapping[str, F32]) -> 
     return result
 
 
-def quantized_feeds(quantized: onnx.ModelProto, sample: Mapping[str, F32]) -> dict[str, AnyArray]:
+def quantized_feeds(quantized: onnx.ModelProto, sample: Feeds) -> dict[str, AnyArray]:
     """A float sample as the quantized model's inputs: images int8 NHWC, featuremaps as they are."""
     feeds: dict[str, AnyArray] = {}
     for value in quantized.graph.input:
         array = sample[value.name]
-        if value.type.tensor_type.elem_type != onnx.TensorProto.INT8:
+        if value.type.tensor_type.elem_type != onnx.TensorProto.INT8 or array.dtype == np.int8:
             feeds[value.name] = array
             continue
         shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)

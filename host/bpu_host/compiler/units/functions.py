@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
+from math import inf, isnan
 from types import MappingProxyType
 
 import numpy as np
@@ -77,7 +77,9 @@ def _bounds(node: ir.Node) -> Bounds:
     if node.op_type == "Relu":
         return 0.0, inf
     lowest, highest = scalar(node, 1, "lower bound"), scalar(node, 2, "upper bound")
-    return (-inf if lowest is None else lowest, inf if highest is None else highest)
+    low, high = -inf if lowest is None else lowest, inf if highest is None else highest
+    require(not (isnan(low) or isnan(high)), "its bounds hold no numbers")
+    return min(low, high), high  # with reversed bounds all becomes the upper one
 
 
 def clamp(node: ir.Node) -> ClampWork:

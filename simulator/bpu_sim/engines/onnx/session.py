@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,8 @@ import onnxruntime as ort
 
 from bpu_common.errors import DeviceFault, ModelFormatError
 from bpu_common.tensor import AnyArray
+
+logger = logging.getLogger(__name__)
 
 
 class Session:
@@ -36,7 +40,7 @@ class Session:
     ) -> None:
         self._name = name
         self._outputs = list(outputs)
-        self._externals = {key: np.ascontiguousarray(value) for key, value in externals.items()}
+        self._externals = {key: np.asarray(value, order="C") for key, value in externals.items()}
         options = session_options(threads)
         if self._externals:
             values = [ort.OrtValue.ortvalue_from_numpy(each) for each in self._externals.values()]
@@ -52,7 +56,8 @@ class Session:
         try:
             made = self._session.run(self._outputs, feeds)
         except Exception as error:
-            raise DeviceFault(f"{self._name} failed: {first_line(error)}") from error
+            sentence, node = explain(error)
+            raise DeviceFault(f"{self._name} failed: {sentence}", where=node) from error
         return dict(zip(self._outputs, made, strict=True))
 
 
@@ -75,12 +80,49 @@ def make_session(graph: bytes | memoryview, options: Any, name: str) -> Any:  # 
     try:
         return ort.InferenceSession(bytes(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        sentence, node = explain(error)
         raise ModelFormatError(
-            f"{name} cannot be run: {first_line(error)}",
+            f"{name} cannot be run: {sentence}",
+            where=node,
             hint="convert the model again with this version",
         ) from error
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an onnxruntime message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+_CAUSES = (
+    (
+        re.compile(r"implementation for (?P<op>\w+)\(\d+\) node with name '(?P<node>.*?)'"),
+        "onnxruntime does not compute this operator for these element types",
+    ),
+    (
+        re.compile(r"running (?P<op>\w+) node. Name:'(?P<node>.*?)'"),
+        "the operator cannot be computed with these values",
+    ),
+    (
+        re.compile(r"of operator \((?P<op>\w+)\) in node \((?P<node>.*?)\)"),
+        "the operator does not take an input of this type",
+    ),
+    (
+        re.compile(r"Node \((?P<node>.*?)\) Op \((?P<op>\w+)\)"),
+        "the shapes of its inputs do not fit",
+    ),
+    (
+        re.compile(r"Got invalid dimensions for input: (?P<input>\S+)"),
+        "an input has other dimensions than the model declares",
+    ),
+)
+"""What onnxruntime's messages look like, and what they mean."""
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What an onnxruntime error means, and the place it names: a node, an input or none.
+
+    Its own words, which are about its own code, go to the log.
+    """
+    text = str(error)
+    logger.debug("onnxruntime says: %s", text)
+    for pattern, sentence in _CAUSES:
+        if found := pattern.search(text):
+            named = found.groupdict()
+            place = f"input '{named['input']}'" if "input" in named else ""
+            return sentence, place or f"node {named['node']} ({named['op']})"
+    return "onnxruntime refuses the graph (the log has its words)", ""

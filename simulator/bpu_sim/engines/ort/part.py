@@ -58,7 +58,7 @@ class OrtPart:
         Raises:
             DeviceFault: onnxruntime failed.
         """
-        feeds = {name: np.ascontiguousarray(values[name]) for name in self._inputs}
+        feeds = {name: np.asarray(values[name], order="C") for name in self._inputs}
         made = self._session.run(feeds)
         inner = tuple(sorted(self._made.intersection(keep).difference(self._outputs)))
         if inner:
