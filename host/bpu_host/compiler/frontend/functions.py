@@ -17,18 +17,11 @@ from onnx import helper
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.frontend.normalizations import OWN_BODIES
 from bpu_host.compiler.frontend.splice import names_of, put, spliced
+from bpu_host.compiler.frontend.structure import MAX_NODES, opset_of
 from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
-MAX_NODES = 50_000
-"""Nodes of a graph, its functions written out."""
 ONNX_DOMAINS = ("", "ai.onnx")
 Types = Mapping[str, onnx.TypeProto]
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Version of the ONNX operators of a model; 0 when it does not say."""
-    versions = [item.version for item in model.opset_import if item.domain in ONNX_DOMAINS]
-    return versions[0] if versions else 0
 
 
 def is_function(schema: onnx.defs.OpSchema) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from bpu_host.compiler.frontend.functions import opset_of
+from bpu_host.compiler.frontend.structure import opset_of
 from bpu_host.compiler.protos import inferred_shapes
 
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
