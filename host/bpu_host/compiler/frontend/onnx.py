@@ -27,6 +27,7 @@ from bpu_host.compiler.frontend.external import load_external_data
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
+from bpu_host.compiler.frontend.transposed import resolve_transposed_pads
 
 MIN_OPSET = 7
 MAX_BYTES = (1 << 31) - 1
@@ -157,6 +158,7 @@ def _prepare(
     _forget_shapes(model.graph)
     _check_by_onnx(model, file)
     resolve_ceil_mode(model)
+    resolve_transposed_pads(model)
     model = to_target_opset(model, file)
     _name_nodes(model.graph)
     try:

@@ -65,7 +65,7 @@ def resolve_ceil_mode(model: onnx.ModelProto) -> None:
     pools = [node for node in model.graph.node if _has_ceil_mode(node)]
     while pools:
         # A rewritten pool changes the shapes behind it, so only the first is certain each time.
-        shapes = _shapes(model)
+        shapes = inferred_shapes(model)
         found = next((node for node in pools if _differs(_axes(node, shapes))), None)
         if found is None:
             return
@@ -82,7 +82,8 @@ def _has_ceil_mode(node: onnx.NodeProto) -> bool:
     )
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+def inferred_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """What ONNX infers, by tensor name; an unknown size is 0, an unknown shape empty."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     values = (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)
     return {
