@@ -52,6 +52,7 @@ def test_a_part_that_cannot_be_opened_names_its_node(
     net = resize_between_convolutions(mode="cubic")
     with pytest.raises(ModelUnsupported, match="a board cannot run") as caught:
         convert(tmp_path, net.model(net.nodes[-1].output[0], opset=19))
+    assert caught.value.where == "node cubic (Resize)"
     assert "output_nodes" in caught.value.hint
     assert not (tmp_path / "out" / f"{PREFIX}.bin").exists()
 

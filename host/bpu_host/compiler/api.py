@@ -237,13 +237,14 @@ class _Job:
 
         The optimized float model is held against the file on the way.
         """
-        own = self._check.outputs if self._check else {}
+        model = ir.to_proto(self.model)
         if measure:
+            own = self._check.outputs if self._check else {}
             near = similarity(self.model, quantized, self.sample, own)
         else:
-            near = Similarity(floats=verify.run_floats(ir.to_proto(self.model), self.sample))
+            near = Similarity(floats=verify.run_floats(model, self.sample))
         if self._check:
-            self._check.product(ir.to_proto(self.model), "optimized float model", near.floats)
+            self._check.product(model, "optimized float model", near.floats)
         return near
 
     def check_file(self, data: bytes, quantized: bytes, near: Similarity) -> None:

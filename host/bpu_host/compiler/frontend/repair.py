@@ -14,9 +14,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from bpu_common.tensor import F32, AnyArray
+from bpu_host.compiler.frontend.attributes import attributes_of
 
 Rewrite = Callable[[onnx.NodeProto], list[onnx.NodeProto]]
-"""From a node to those that replace it; the last one keeps its name."""
+"""From a node to those that replace it; one of them keeps its name."""
 
 _RESIZE_WITH_RULES = 11
 """The first opset whose Resize says how positions are found."""
@@ -52,7 +53,7 @@ def _replace(graph: onnx.GraphProto, rewrites: Mapping[str, Rewrite]) -> None:
 def _float_constants(graph: onnx.GraphProto) -> dict[str, F32]:
     tensors = {item.name: item for item in graph.initializer}
     for node in graph.node:
-        given = _attributes(node)
+        given = attributes_of(node)
         if node.op_type == "Constant" and "value" in given:
             tensors[node.output[0]] = given["value"]
     return {
@@ -60,10 +61,6 @@ def _float_constants(graph: onnx.GraphProto) -> dict[str, F32]:
         for name, tensor in tensors.items()
         if tensor.data_type == onnx.TensorProto.FLOAT
     }
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 class _Chain:
@@ -93,7 +90,7 @@ class _Chain:
 
 def _batchnorm(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """`spatial=0`: statistics for every position; the converter ends at it."""
-    given = _attributes(node)
+    given = attributes_of(node)
     if given.get("spatial", 1):
         return [node]
     x, scale, bias, mean, variance = node.input
@@ -109,13 +106,15 @@ def _hardmax(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """It flattened its input until opset 12; the converter forgets that for it alone."""
     chain = _Chain(node)
     shape = chain.add("Shape", node.input[0])
-    rows = chain.add("Flatten", node.input[0], axis=_attributes(node).get("axis", 1))
-    return chain.end("Reshape", chain.add("Hardmax", rows, axis=1), shape)
+    rows = chain.add("Flatten", node.input[0], axis=attributes_of(node).get("axis", 1))
+    nodes = chain.end("Reshape", chain.add("Hardmax", rows, axis=1), shape)
+    nodes[-1].name, nodes[-2].name = nodes[-2].name, nodes[-1].name  # messages name the Hardmax
+    return nodes
 
 
 def _pad(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """The converter leaves the value where no mode but `constant` reads it: an invalid node."""
-    given = _attributes(node)
+    given = attributes_of(node)
     if given.get("mode", b"constant") != b"constant":
         given.pop("value", None)
     return [helper.make_node("Pad", node.input, node.output, name=node.name, **given)]
@@ -128,7 +127,7 @@ BEFORE: Mapping[str, tuple[int, Rewrite]] = MappingProxyType(
 
 
 def _asymmetric(node: onnx.NodeProto, scales: F32 | None) -> list[onnx.NodeProto]:
-    given = _attributes(node) | {"coordinate_transformation_mode": "asymmetric"}
+    given = attributes_of(node) | {"coordinate_transformation_mode": "asymmetric"}
     x, roi, factors = node.input
     chain = _Chain(node)
     if given.get("mode", b"nearest") != b"nearest":

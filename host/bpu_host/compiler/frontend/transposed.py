@@ -8,11 +8,11 @@ written out before any shape is inferred from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import onnx
 from onnx import helper
 
+from bpu_host.compiler.frontend.attributes import attributes_of
 from bpu_host.compiler.frontend.pools import inferred_shapes
 
 _SAME = ("SAME_UPPER", "SAME_LOWER")
@@ -35,19 +35,15 @@ def resolve_transposed_pads(model: onnx.ModelProto) -> None:
 
 
 def _is_open(node: onnx.NodeProto) -> bool:
-    given = _attributes(node)
+    given = attributes_of(node)
     return node.op_type == "ConvTranspose" and (
         given.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in given
     )
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
-
-
 def _rewrite(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
     """The sizes of its output; none where it stays as it is."""
-    given = _attributes(node)
+    given = attributes_of(node)
     sizes = shapes.get(node.input[0], [])[2:]
     kernel = list(given.get("kernel_shape") or shapes.get(node.input[1], [])[2:])
     rank = len(sizes)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from bpu_common import container
-from bpu_common.errors import BpuError, CompilerBug, ModelUnsupported
+from bpu_common.errors import (
+    BpuError,
+    CompilerBug,
+    DeviceFault,
+    ModelFormatError,
+    ModelUnsupported,
+)
 from bpu_common.network import (
     CustomOp,
     Network,
     OnnxOp,
     Operation,
+    Part,
     Place,
     tensors_made,
 )
@@ -52,7 +59,7 @@ def check_file(
     try:
         engine, _ = open_engine(model.network, hints=model.hints)
         made = engine.run(feeds)
-    except BpuError as error:
+    except (ModelFormatError, ModelUnsupported, DeviceFault) as error:
         raise _refusal(model.network, feeds, error) from error
     floats = any(isinstance(op, OnnxOp | CustomOp) for op in model.network.ops)
     ends = [value.name for value in proto.graph.output]
@@ -100,22 +107,20 @@ def _refusal(network: Network, feeds: Mapping[str, AnyArray], error: BpuError) -
     )
 
 
-def _first_broken(network: Network, feeds: Mapping[str, AnyArray]) -> Operation | None:
-    """The first operation of a CPU part with which the part cannot be opened or run."""
+def _first_broken(network: Network, feeds: Mapping[str, AnyArray]) -> OnnxOp | None:
+    """The float operator with which the first broken part cannot be opened or run any more."""
     values, plans = dict(feeds), Plans.of(network)
+
+    def run(part: Part, ops: Sequence[Operation], outputs: Sequence[str]) -> dict[str, AnyArray]:
+        return OrtPart(part.name, ops, network, plans, part.inputs, outputs, 1).run(values)
+
     for part in network.parts:
-        if part.place is Place.CPU:
-            for count, op in enumerate(part.ops, 1):
-                ends = list(tensors_made(op))
-                try:
-                    OrtPart(part.name, part.ops[:count], network, plans, part.inputs, ends, 1).run(
-                        values
-                    )
-                except BpuError:
-                    return op
+        last = None
         try:
-            ends = list(part.outputs)
-            values |= OrtPart(part.name, part.ops, network, plans, part.inputs, ends, 1).run(values)
+            for count, op in enumerate(part.ops if part.place is Place.CPU else (), 1):
+                last = op if isinstance(op, OnnxOp) else last
+                run(part, part.ops[:count], tensors_made(op))
+            values |= run(part, part.ops, part.outputs)
         except BpuError:
-            return None
+            return last
     return None
