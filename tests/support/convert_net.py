@@ -60,7 +60,9 @@ class Converted:
         return min(sqnr_db(a, b) for a, b in zip(self.reals, self.run(), strict=True))
 
 
-def convert(folder: Path, model: onnx.ModelProto, *, count: int = 2, seed: int = 0) -> Converted:
+def convert(
+    folder: Path, model: onnx.ModelProto, *, count: int = 2, seed: int = 0, measure: bool = False
+) -> Converted:
     """Convert a model whose one input is `data`, calibrated with normal numbers."""
     shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
     samples = folder / "samples"
@@ -83,6 +85,6 @@ def convert(folder: Path, model: onnx.ModelProto, *, count: int = 2, seed: int =
     config = CompileConfig(
         path, PREFIX, folder / "out", (feed,), calibration_method=CalibrationMethod.MAX
     )
-    compiled = compile_model(config, measure=False)
+    compiled = compile_model(config, measure=measure)
     feeds = {"data": arrays[0]}
     return Converted(compiled, folder / "out", feeds, run(model, feeds))

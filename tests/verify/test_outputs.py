@@ -56,10 +56,11 @@ def test_the_node_where_the_error_grows_is_named(tmp_path: Path) -> None:
     x = net.conv("data", (3, 4), name="first")
     x = net.conv(net.conv(x, (4, 4), name="second"), (4, 4), name="third")
     network = convert(tmp_path, net.model(x)).compiled.network
+    (end,) = (output.name for output in network.outputs)
     metrics = OutputMetrics(0.9, 0.1, 0.1, 0.1, 0.1)
-    near = Similarity(errors={"first": 0.05, "second": 0.5, "third": 0.6}, outputs={"y": metrics})
+    near = Similarity(errors={"first": 0.05, "second": 0.5, "third": 0.6}, outputs={end: metrics})
     assert output_findings(near, network, "kl") == ()
-    bad = replace(near, outputs={"y": replace(metrics, relative_error=0.6)})
+    bad = replace(near, outputs={end: replace(metrics, relative_error=0.6)})
     (finding,) = output_findings(bad, network, "kl")
     assert "node second" in finding.sentence
     assert "60%" in finding.sentence
@@ -67,3 +68,14 @@ def test_the_node_where_the_error_grows_is_named(tmp_path: Path) -> None:
     assert "run_on_cpu: second" in finding.hint
     (finding,) = output_findings(bad, network, "default")
     assert "calibration_type" not in finding.hint
+
+
+def test_outputs_are_known_by_the_same_names(tmp_path: Path) -> None:
+    """Between values near 500 and 0 the steps of int8 are wider than all that the output says."""
+    net = Net([1, 3, 8, 8])
+    x = net.add("Add", net.conv("data", (3, 4), name="first"), net.constant(500.0))
+    x = net.add("Add", net.add("Relu", x, name="far"), net.constant(-500.0))
+    done = convert(tmp_path, net.model(net.conv(x, (4, 4), 1, name="end")), measure=True)
+    (finding,) = done.compiled.findings
+    assert finding.subject == f"output '{done.compiled.model.outputs[0].name}'"
+    assert "grows most at node first" in finding.sentence

@@ -23,8 +23,9 @@ def output_findings(near: Similarity, network: Network, method: str) -> tuple[Fi
         method: the calibration method in effect.
     """
     found = []
-    for output, (name, metrics) in zip(network.outputs, near.outputs.items(), strict=False):
-        if metrics.relative_error <= MAX_ERROR:
+    for output in network.outputs:
+        metrics = near.outputs.get(output.name)
+        if metrics is None or metrics.relative_error <= MAX_ERROR:
             continue
         worst = _jump(near.errors, network, output.tensor)
         advice = ["more and more typical samples"]
@@ -36,7 +37,7 @@ def output_findings(near: Similarity, network: Network, method: str) -> tuple[Fi
             advice.append(f"run_on_cpu: {(*worst.sources, worst.name)[0]}")
         found.append(
             Finding(
-                f"output '{name}'",
+                f"output '{output.name}'",
                 f"quantization changes it by {metrics.relative_error:.0%} of its spread on the "
                 f"first sample (cosine {metrics.cosine:.6f}){where}",
                 f"try {', '.join(advice)}",
