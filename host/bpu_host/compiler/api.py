@@ -115,7 +115,9 @@ def compile_model(
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
             near = job.similarity(quantized, measure=measure)
-            job.findings += verify.output_findings(near, network, calibration.method)
+            job.findings += verify.output_findings(
+                near, network, job.config.calibration_method.value
+            )
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)

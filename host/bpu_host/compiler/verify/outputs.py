@@ -20,7 +20,7 @@ def output_findings(near: Similarity, network: Network, method: str) -> tuple[Fi
 
     Args:
         near: distances on one sample.
-        method: the calibration method in effect.
+        method: the configured calibration method.
     """
     found = []
     for output in network.outputs:
