@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from bpu_common import container
@@ -18,14 +19,14 @@ from bpu_common.model import BpuModel, NodeInfo
 from bpu_common.network import BPU_OPS, Network, Place
 from bpu_common.provenance import Provenance
 from bpu_common.tensor import ModelInput
-from bpu_host.compiler import emit, export, passes, report, rules, units
+from bpu_host.compiler import emit, export, passes, report, rules, units, verify
 from bpu_host.compiler.calibrate import (
     Calibration,
-    SampleSet,
     calibrate,
     open_samples,
     settle_sample_types,
 )
+from bpu_host.compiler.calibrate.samples import FolderSamples, RandomSample, Sample
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.model_inputs import fit_to_model
@@ -103,21 +104,26 @@ def compile_model(
             job.optimize()
             products.add(names.optimized_float, _serialize(job.model))
         with job.stage("calibrate the model"):
-            calibration, samples = job.calibrate()
+            samples = job.open_samples()
+            job.check_original()
+            calibration = job.calibrate(samples)
             products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
             network = job.quantize(calibration)
             plans = Plans.of(network)  # the constants of its float forms, searched once
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
-            near = Similarity()
-            if measure:
-                near = similarity(job.model, quantized, next(iter(samples)))
+            near = job.similarity(quantized, measure=measure)
+            job.findings += verify.output_findings(
+                near, network, job.config.calibration_method.value
+            )
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)
             model = job.emit(network, plans, nodes, facts)
-            products.add(names.board, container.dump((model,)))
+            data = container.dump((model,))
+            job.check_file(data, quantized, near)
+            products.add(names.board, data)
             cost = job.estimate(model)
         if strict:
             refuse(job.findings)
@@ -142,6 +148,8 @@ class _Job:
 
     source: FloatModel
     model: ir.Model
+    original: onnx.ModelProto
+    sample: Sample
     inputs: tuple[ModelInput, ...]
     placement: rules.Placement
 
@@ -150,6 +158,7 @@ class _Job:
         self._on_event = on_event
         self._warned: set[str] = set()
         self.findings: list[Finding] = []
+        self._check: verify.FileCheck | None = None
         self._spec = MACHINES[config.machine]
 
     @contextmanager
@@ -195,6 +204,7 @@ class _Job:
         for item in self.config.inputs:
             self.note(f"Input name:               {item.name}, {list(item.shape)}")
         self.model = passes.original_float(model, self.config.inputs)
+        self.original = ir.to_proto(self.model)
         self.inputs = tuple(item.model_input() for item in self.config.inputs)
         for item in self.config.inputs:
             if item.rt_type.is_image:
@@ -232,10 +242,44 @@ class _Job:
         if (finding := rules.beyond_the_vendor(self.model)) is not None:
             self.findings.append(finding)
 
-    def calibrate(self) -> tuple[Calibration, SampleSet]:
-        """Thresholds from the configured samples."""
+    def open_samples(self) -> FolderSamples | RandomSample:
+        """The configured samples; the first one serves every comparison."""
         samples = open_samples(self.config, self.inputs)
         self.note(f"There are {len(samples)} samples in the calibration data set.")
+        self.sample = next(iter(samples))
+        return samples
+
+    def check_original(self) -> None:
+        """The original float model against the file as it was given."""
+        own = passes.own_inputs(self.config.inputs)
+        self._check, findings = verify.check_original(
+            self.source.proto, self.original, self.sample, own
+        )
+        self.findings += findings
+        del self.original  # it has done its work, and holds all weights
+
+    def similarity(self, quantized: bytes, *, measure: bool) -> Similarity:
+        """The quantized model against the file on the first sample; empty without `measure`.
+
+        The optimized float model is held against the file on the way.
+        """
+        model = ir.to_proto(self.model)
+        if measure:
+            own = self._check.outputs if self._check else {}
+            near = similarity(self.model, quantized, self.sample, own)
+        else:
+            near = Similarity(floats=verify.run_floats(model, self.sample))
+        if self._check:
+            self._check.product(model, "optimized float model", near.floats)
+        return near
+
+    def check_file(self, data: bytes, quantized: bytes, near: Similarity) -> None:
+        """The bytes of the `.bin` run the first sample as on a board."""
+        for sentence in verify.check_file(data, quantized, self.sample, near.codes):
+            self.note(sentence)
+
+    def calibrate(self, samples: FolderSamples | RandomSample) -> Calibration:
+        """Thresholds from the configured samples."""
         method = self.config.calibration_method.value
         self.note(f"Run calibration model with {method} calibration method.")
         calibration = calibrate(
@@ -248,7 +292,7 @@ class _Job:
         if method == "default":
             self.note(f"Select {calibration.method} method.")
         self.findings += (*doubts(self.config), *samples.findings(), *calibration.findings)
-        return calibration, samples
+        return calibration
 
     def quantize(self, calibration: Calibration) -> Network:
         """The quantized network.

@@ -107,12 +107,22 @@ def node_table(nodes: Sequence[NodeInfo]) -> str:
 
 
 def output_table(outputs: Mapping[str, OutputMetrics]) -> str:
-    """The table of the model outputs: cosine, L1, L2 and Chebyshev distance."""
+    """The table of the model outputs: the vendor's columns, then the relative error."""
     rows = [
-        (name, *(_number(value) for value in (item.cosine, item.l1, item.l2, item.chebyshev)))
+        (
+            name,
+            _number(item.cosine),
+            _number(item.l1),
+            _number(item.l2),
+            _number(item.chebyshev),
+            _number(item.relative_error),
+        )
         for name, item in outputs.items()
     ]
-    headers = ("Node", "Cosine Similarity", "L1 Distance", "L2 Distance", "Chebyshev Distance")
+    headers = (
+        "Node", "Cosine Similarity", "L1 Distance", "L2 Distance", "Chebyshev Distance",
+        "Relative Error",
+    )  # fmt: skip
     return format_table(headers, rows)
 
 

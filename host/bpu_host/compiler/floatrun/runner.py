@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage, cut
+from bpu_sim.engines.onnx import UNSOUND_OPTIMIZERS
 from bpu_sim.engines.onnx.session import explain
 
 _ERRORS_ONLY = 3
@@ -104,7 +105,10 @@ class _Session:
             if name not in known
         )
         return ort.InferenceSession(
-            model.SerializeToString(), self._options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(),
+            self._options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(UNSOUND_OPTIMIZERS),
         )
 
 

@@ -48,6 +48,7 @@ from bpu_host.compiler.frontend.pixels import take_as_float
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode
 from bpu_host.compiler.frontend.resizes import resolve_resize_scales
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure
+from bpu_host.compiler.frontend.transposed import resolve_transposed_pads
 from bpu_host.compiler.frontend.types import check_types
 from bpu_host.compiler.protos import inferred_shapes, names_read
 
@@ -201,6 +202,7 @@ def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
     check_has_input(model.graph, file)
     widen_halves(model)
     resolve_ceil_mode(model)
+    resolve_transposed_pads(model)
     model = to_target_opset(model, file)
     forget_shapes(model.graph)  # what the conversion left is of before
     expand_functions(model, file)  # those that became functions since the model's opset

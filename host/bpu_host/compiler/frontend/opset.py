@@ -1,18 +1,28 @@
-"""Bring a model to the one opset that the compiler works on."""
+"""Bring a model to the one opset that the compiler works on, and keep what it computes.
+
+ONNX's converter is not trusted: what it gets wrong is written in another way before it comes
+(`repair.BEFORE`) or completed after it (`repair.complete_resizes`). Every form of every operator is
+held against onnxruntime on the file as it was (tests/frontend/test_opset_forms.py).
+"""
 
 from __future__ import annotations
 
 import onnx
 import onnx.defs
 import onnx.version_converter
+from onnx import helper
 
 from bpu_common.errors import ModelUnsupported
+from bpu_host.compiler.frontend.repair import complete_resizes, rewrite_old_forms
 
 TARGET_OPSET = 19
 
 
 def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     """Convert upwards with ONNX's converter; take newer models as they are where that is the same.
+
+    Args:
+        model: may be changed.
 
     Raises:
         ModelUnsupported: an operator (named) cannot be expressed at the target opset.
@@ -23,8 +33,9 @@ def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
         return model
     if version == TARGET_OPSET:
         return model
+    rewrite_old_forms(model.graph, version)
     try:
-        return onnx.version_converter.convert_version(model, TARGET_OPSET)
+        converted = onnx.version_converter.convert_version(model, TARGET_OPSET)
     except RuntimeError as error:
         text = str(error).strip().splitlines()[-1]
         raise ModelUnsupported(
@@ -32,6 +43,8 @@ def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
             where=file,
             hint="export the model with opset 11 to 19",
         ) from error
+    complete_resizes(converted.graph, version)
+    return converted
 
 
 def _relabel(model: onnx.ModelProto, file: str, version: int) -> None:
@@ -46,6 +59,7 @@ def _relabel(model: onnx.ModelProto, file: str, version: int) -> None:
                 where=place,
                 hint="export the model with opset 11 to 19",
             ) from error
+        _drop_defaults(node, schema, version)
         extra = [item.name for item in node.attribute if item.name not in schema.attributes]
         if extra or len(node.input) > schema.max_input:
             detail = f"attribute {extra[0]}" if extra else f"{len(node.input)} inputs"
@@ -57,3 +71,15 @@ def _relabel(model: onnx.ModelProto, file: str, version: int) -> None:
     for item in model.opset_import:
         if item.domain in ("", "ai.onnx"):
             item.version = TARGET_OPSET
+
+
+def _drop_defaults(node: onnx.NodeProto, old: onnx.defs.OpSchema, version: int) -> None:
+    """Attributes that came later say nothing where they hold their default."""
+    known = onnx.defs.get_schema(node.op_type, version, "").attributes
+    for index in reversed(range(len(node.attribute))):
+        item = node.attribute[index]
+        if item.name in old.attributes or item.name not in known:
+            continue
+        default = known[item.name].default_value
+        if default.name and helper.get_attribute_value(item) == helper.get_attribute_value(default):
+            del node.attribute[index]

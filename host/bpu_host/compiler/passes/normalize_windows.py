@@ -31,10 +31,8 @@ def _normalize(node: ir.Node) -> int:
     auto = g.text(node, "auto_pad", "NOTSET")
     before = dict(node.attributes)
     if node.op_type == "ConvTranspose":
-        resolved = _transposed_pads(node, (x[2:], y[2:]), kernel, auto)
-        if resolved is None:
-            return 0
-        pads = resolved
+        if auto != "NOTSET" or "output_shape" in node.attributes:
+            return 0  # left open by the frontend: no padding expresses it
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
         for axis in range(2):
             extent = (kernel[axis] - 1) * dilations[axis] + 1
@@ -59,7 +57,6 @@ def _normalize(node: ir.Node) -> int:
             pads = [*pads[:2], *(pads[a + 2] + max(0, extra[a]) for a in range(2))]
             node.attributes.add(ir.AttrInt64("ceil_mode", 0))
     node.attributes.pop("auto_pad", None)
-    node.attributes.pop("output_shape", None)
     for name, values in (
         ("kernel_shape", kernel),
         ("strides", strides),
@@ -71,33 +68,6 @@ def _normalize(node: ir.Node) -> int:
         # onnxruntime makes a QLinearAveragePool of it in the calibrated model: without dilations.
         del node.attributes["dilations"]
     return int(_differs(before, node))
-
-
-def _transposed_pads(
-    node: ir.Node,
-    sizes: tuple[tuple[int, ...], tuple[int, ...]],
-    kernel: tuple[int, ...],
-    auto: str,
-) -> list[int] | None:
-    """Pads of a ConvTranspose from its inferred output size, output_padding kept."""
-    if auto == "NOTSET" and "output_shape" not in node.attributes:
-        return list(g.ints(node, "pads", (0, 0, 0, 0)))
-    strides = g.ints(node, "strides", (1, 1))
-    dilations = g.ints(node, "dilations", (1, 1))
-    extra = g.ints(node, "output_padding", (0, 0))
-    pads = [0, 0, 0, 0]
-    for axis in range(2):
-        full = (
-            strides[axis] * (sizes[0][axis] - 1)
-            + extra[axis] + (kernel[axis] - 1) * dilations[axis] + 1
-        )  # fmt: skip
-        total = full - sizes[1][axis]
-        if total < 0:
-            return None
-        small = total // 2
-        first = total - small if auto == "SAME_LOWER" or auto == "NOTSET" else small
-        pads[axis], pads[axis + 2] = first, total - first
-    return pads
 
 
 def _differs(before: dict[str, ir.Attr], node: ir.Node) -> bool:

@@ -38,10 +38,24 @@ _YUV_TO_RGB: F64 = np.array(
 def original_float(model: ir.Model, inputs: Sequence[InputConfig]) -> ir.Model:
     """Insert the preprocessing nodes (in place) and return the model."""
     for config in inputs:
-        needed = config.rt_type.is_image or config.mean or config.scale
-        if needed:
+        if _is_needed(config):
             _insert(model, config)
     return model
+
+
+def own_inputs(inputs: Sequence[InputConfig]) -> dict[str, str]:
+    """The tensor of the original float model that holds what the user's file reads, by input."""
+    return {
+        item.name: _output_name(item.name) if _is_needed(item) else item.name for item in inputs
+    }
+
+
+def _is_needed(config: InputConfig) -> bool:
+    return bool(config.rt_type.is_image or config.mean or config.scale)
+
+
+def _output_name(input_name: str) -> str:
+    return f"{NAME_PREFIX}{input_name}_output"
 
 
 def colour_matrix(config: InputConfig) -> tuple[F64, F64]:
@@ -89,7 +103,7 @@ def _insert(model: ir.Model, config: InputConfig) -> None:
         add_constant(graph, f"{name}_weight", weight.astype(np.float32)),
         add_constant(graph, f"{name}_bias", bias.astype(np.float32)),
     )
-    output = ir.Value(name=f"{name}_output", shape=old.shape, type=old.type)
+    output = ir.Value(name=_output_name(config.name), shape=old.shape, type=old.type)
     node = ir.node(op_type, [new, *parts], domain=DOMAIN, outputs=[output], name=name)
     graph.inputs[position] = new
     ir.convenience.replace_all_uses_with(old, output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -12,13 +13,16 @@ import onnx_ir as ir
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
-from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
+from bpu_host.compiler.quantize.metrics import OutputMetrics, closeness, output_metrics
 
 _SUFFIX = "_quantized"
 _FETCHED_BYTES = 192 << 20
 """Activations held at once, of each of the two models (counted as float32)."""
 
 Feeds = Mapping[str, AnyArray]
+
+
+_NONE: Mapping[str, AnyArray] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +34,33 @@ class Similarity:
             compared as they are (a cosine does not see a per-tensor scale); where the quantized
             model also holds the dequantized tensor, that is compared. Nodes without a float twin
             (scale fusion, quantize) are missing.
+        errors: `relative_error` of the same tensors.
         outputs: distances of the model's outputs, by output name; empty ones are missing.
+        floats: the outputs of the float graph, by name.
+        codes: the outputs of the quantized model, by name.
     """
 
     cosines: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, OutputMetrics] = field(default_factory=dict)
+    floats: dict[str, AnyArray] = field(default_factory=dict)
+    codes: dict[str, AnyArray] = field(default_factory=dict)
 
 
-def similarity(model: ir.Model, quantized: bytes, sample: Feeds) -> Similarity:
+def similarity(
+    model: ir.Model,
+    quantized: bytes,
+    sample: Feeds,
+    own: Mapping[str, AnyArray] = _NONE,
+) -> Similarity:
     """Run both models and compare their tensors.
 
     Args:
         model: the optimized float graph.
         quantized: `quantized_model.onnx`: image inputs int8 NHWC, inner tensors NCHW.
         sample: one calibration sample for the float graph's inputs.
+        own: what the user's own file computes of this sample, by output name; outputs are compared
+            with that instead of the optimized graph's.
 
     Raises:
         CompilerBug: the quantized model cannot be run.
@@ -59,11 +76,15 @@ def similarity(model: ir.Model, quantized: bytes, sample: Feeds) -> Similarity:
         left = _fetch(real, [name for _, name, _ in group], sample)
         right = _fetch(other, [twin for _, _, twin in group], feeds)
         for node, name, twin in group:
-            result.cosines[node] = cosine(left[name], _like(left[name], right[twin]))
+            like = _like(left[name], right[twin])
+            result.cosines[node], result.errors[node] = closeness(left[name], like)
         for name, twin in ends:
-            if left[name].size and name not in result.outputs:
-                like = _like(left[name], right[twin])
-                result.outputs[name] = output_metrics(left[name], like)
+            if name in result.floats:
+                continue
+            result.floats[name], result.codes[twin] = left[name], right[twin]
+            if left[name].size:
+                best = own.get(name, left[name])
+                result.outputs[name] = output_metrics(best, _like(best, right[twin]))
     return result
 
 

@@ -15,6 +15,10 @@ from bpu_common.tensor import AnyArray
 
 logger = logging.getLogger(__name__)
 
+UNSOUND_OPTIMIZERS = ("TransposeOptimizer_CPUExecutionProvider",)
+"""onnxruntime's rewrites that break float graphs: this one moves Transpose behind Resize, and then
+refuses its own result (cubic below 1, `axes`). Compiler and board go without them alike."""
+
 
 class Session:
     """An onnxruntime session of a graph; may be shared by threads.
@@ -25,6 +29,7 @@ class Session:
         outputs: the graph outputs it gives.
         externals: arrays of the external initializers, by name; used in place and kept alive.
         threads: onnxruntime's threads within an operator.
+        disabled: onnxruntime's optimizers that it goes without.
 
     Raises:
         ModelFormatError: onnxruntime does not take the graph.
@@ -37,6 +42,7 @@ class Session:
         outputs: Sequence[str],
         externals: Mapping[str, AnyArray],
         threads: int,
+        disabled: Sequence[str] = (),
     ) -> None:
         self._name = name
         self._outputs = list(outputs)
@@ -45,7 +51,7 @@ class Session:
         if self._externals:
             values = [ort.OrtValue.ortvalue_from_numpy(each) for each in self._externals.values()]
             options.add_external_initializers(list(self._externals), values)
-        self._session = make_session(graph, options, name)
+        self._session = make_session(graph, options, name, disabled)
 
     def run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """The outputs by name.
@@ -71,14 +77,24 @@ def session_options(threads: int) -> Any:  # noqa: ANN401 onnxruntime has no typ
     return options
 
 
-def make_session(graph: bytes | memoryview, options: Any, name: str) -> Any:  # noqa: ANN401
+def make_session(
+    graph: bytes | memoryview,
+    options: Any,  # noqa: ANN401
+    name: str,
+    disabled: Sequence[str],
+) -> Any:  # noqa: ANN401
     """An onnxruntime session of a checked graph.
 
     Raises:
         ModelFormatError: onnxruntime does not take it.
     """
     try:
-        return ort.InferenceSession(bytes(graph), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            bytes(graph),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(disabled),
+        )
     except Exception as error:
         sentence, node = explain(error)
         raise ModelFormatError(

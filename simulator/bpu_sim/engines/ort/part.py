@@ -10,7 +10,7 @@ import numpy as np
 from bpu_common.network import Network, OnnxOp, Operation, tensors_made
 from bpu_common.tensor import AnyArray
 from bpu_sim.engines.onnx.check import check_graph
-from bpu_sim.engines.onnx.session import Session
+from bpu_sim.engines.onnx.session import UNSOUND_OPTIMIZERS, Session
 from bpu_sim.engines.ort.caches import machine_sizes
 from bpu_sim.engines.ort.graph import write_graph
 from bpu_sim.engines.ort.plans import Plans
@@ -76,6 +76,8 @@ class OrtPart:
         graph = write_graph(
             self._ops, self._network, self._plans, self._inputs, outputs, machine_sizes()
         )
-        if any(isinstance(op, OnnxOp) for op in self._ops):  # the only bytes from elsewhere
+        foreign = any(isinstance(op, OnnxOp) for op in self._ops)  # the only bytes from elsewhere
+        if foreign:
             check_graph(graph.data, graph.externals)
-        return Session(graph.data, self._name, outputs, graph.externals, self._threads)
+        disabled = UNSOUND_OPTIMIZERS if foreign else ()
+        return Session(graph.data, self._name, outputs, graph.externals, self._threads, disabled)

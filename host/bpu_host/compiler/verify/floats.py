@@ -1,0 +1,143 @@
+"""The float products against the user's own file, on one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import onnx
+
+from bpu_common.errors import CompilerBug, ModelUnsupported
+from bpu_common.tensor import AnyArray
+from bpu_host.compiler.findings import Finding
+from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
+from bpu_host.compiler.quantize.metrics import relative_error
+from bpu_host.compiler.verify.own import OwnModel
+
+MAX_ERROR = 1e-3
+"""Float32 noise stays far below, 1e-4 in the worst of known networks; a wrong rule of one operator
+far above: a shifted map, another rounding, a wrong border of one row."""
+
+_CHUNK = 32
+"""Inner tensors fetched at once in the search for the first node that differs."""
+
+Feeds = Mapping[str, AnyArray]
+
+
+def check_original(
+    file: onnx.ModelProto,
+    original: onnx.ModelProto,
+    sample: Feeds,
+    own_inputs: Mapping[str, str],
+) -> tuple[FileCheck | None, tuple[Finding, ...]]:
+    """Run the file as it was given, and the original float product, on one sample.
+
+    Args:
+        file: as it was read.
+        own_inputs: the tensor of `original` that holds the file's input, by the input's name.
+
+    Returns:
+        What the next products are held against, None if nothing can run the file; and then a
+        finding that says so.
+
+    Raises:
+        ModelUnsupported: the product computes something else; names the node.
+        CompilerBug: the product cannot be run.
+    """
+    outputs = [value.name for value in original.graph.output]
+    first = run_floats(original, sample, [*own_inputs.values()])
+    feeds = {name: first[tensor] for name, tensor in own_inputs.items()}
+    try:
+        check = FileCheck(OwnModel(file, feeds, outputs), sample, outputs)
+    except FloatRunFailed as error:
+        finding = Finding(
+            "the model file",
+            f"cannot be run as it is, so no product was held against it: {error.message}",
+            "compare the original float model with the framework that the model comes from",
+        )
+        return None, (finding,)
+    check.product(original, "original float model", first)
+    return check, ()
+
+
+class FileCheck:
+    """Holds products against the file on one sample.
+
+    Args:
+        outputs: names of the file's tensors that all products give, in order.
+    """
+
+    def __init__(self, own: OwnModel, sample: Feeds, outputs: Sequence[str]) -> None:
+        self._own, self._sample, self._outputs = own, sample, outputs
+
+    @property
+    def outputs(self) -> Feeds:
+        """What the file gives, by name; outputs that it does not have are missing."""
+        return self._own.outputs
+
+    def product(self, model: onnx.ModelProto, title: str, made: Feeds) -> None:
+        """See that a product computes what the file does.
+
+        Args:
+            title: what it is called.
+            made: its outputs by its own names.
+
+        Raises:
+            ModelUnsupported: it does not; names the first node that differs.
+            CompilerBug: it cannot be run.
+        """
+        names = [value.name for value in model.graph.output]
+        twins = zip(self._outputs, names, strict=True)
+        wrong = self._wrong({name: made[twin] for name, twin in twins}, lambda _: self.outputs)
+        if not wrong:
+            return
+        inner = [name for node in model.graph.node for name in node.output]
+        inner = [name for name in inner if self._own.maker(name)]
+        for start in range(0, len(inner), _CHUNK):
+            chunk = inner[start : start + _CHUNK]
+            values = run_floats(model, self._sample, chunk)
+            found = self._wrong({name: values[name] for name in chunk}, self._own.fetch)
+            if found:
+                wrong = found
+                break
+        tensor, error = next(iter(wrong.items()))
+        raise self._refusal(title, tensor, error)
+
+    def _wrong(self, made: Feeds, own: Callable[[Sequence[str]], Feeds]) -> dict[str, float]:
+        """The tensors that differ by more than arithmetic explains, in order, and how much."""
+        real = own(list(made))
+        far = {
+            name: relative_error(real[name], array) if real[name].shape == array.shape else _INF
+            for name, array in made.items()
+            if name in real and (name in self._outputs or real[name].shape == array.shape)
+        }
+        far = {name: error for name, error in far.items() if error > MAX_ERROR}
+        noise = self._own.noise(list(far)) if far else {}
+        return {name: error for name, error in far.items() if error > noise[name]}
+
+    def _refusal(self, title: str, tensor: str, error: float) -> ModelUnsupported:
+        node = self._own.maker(tensor)
+        place = f"node {node.name or tensor} ({node.op_type})" if node else f"output '{tensor}'"
+        amount = "has another shape" if error == _INF else f"is off by {error:.2g} of its spread"
+        return ModelUnsupported(
+            f"the {title} computes something else than the file: '{tensor}' {amount}",
+            where=place,
+            hint="this is a fault of OpenBPU: report it with the model; exporting with opset 13 "
+            "or writing the operator in another way may help meanwhile",
+        )
+
+
+_INF = float("inf")
+
+
+def run_floats(
+    model: onnx.ModelProto, sample: Feeds, keep: Sequence[str] = ()
+) -> dict[str, AnyArray]:
+    """The outputs of a float product, and these inner tensors.
+
+    Raises:
+        CompilerBug: it cannot be run.
+    """
+    try:
+        return FloatRunner(model, keep, optimize=False).run(sample)
+    except FloatRunFailed as error:
+        raise CompilerBug(f"a float model cannot be run: {error.message}") from error
