@@ -43,3 +43,30 @@ def test_random_networks(set_name: str, made: tuple[NetBuilder, list[str]], thre
 @pytest.mark.parametrize("set_name", SETS)
 def test_every_kind_of_operation(set_name: str) -> None:
     compare(mixed_network(), LIBRARY, set_name, 2, 0)
+
+
+@pytest.mark.parametrize("set_name", SETS)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_groups(set_name: str, data: st.DataObject, seed: int) -> None:
+    """Channels of a group beside those of the next, in codes and in accumulators."""
+    draw = data.draw
+    net = NetBuilder(seed)
+    groups = draw(st.sampled_from([2, 3, 4, 7, 8, 21]))
+    x = net.input(
+        "x", (draw(st.integers(1, 5)), draw(st.integers(1, 5)), groups * draw(st.integers(1, 9)))
+    )
+    x = net.conv(
+        x, net.tensors[x].shape_hwc[2], clamp=draw(st.sampled_from([(0, 127), (-128, 127)]))
+    )
+    outputs = groups * draw(st.integers(1, 20))
+    wide = draw(st.booleans())
+    y = net.conv(
+        x,
+        outputs,
+        (1, draw(st.integers(1, 3))),
+        groups=groups,
+        int32=wide,
+        pad_code=draw(st.sampled_from([0, -9])),
+    )
+    compare(net.network([y]), LIBRARY, set_name, draw(st.integers(1, 2)), seed)

@@ -45,7 +45,7 @@ def write_conv(sheet: Sheet, op: QConv) -> None:
     spec = sheet.tensors[op.y]
     wide, direct = spec.dtype is DType.INT32, _direct(op)
     if wide and op.addend is None:
-        _any(sheet, op, sheet.result(op.y))
+        _any(sheet, op, sheet.result(op.y, pitch=4 * pitch_of(op)))
     elif direct and _mixes(sheet, op):
         _mix(sheet, op)
     elif direct and not wide:

@@ -42,24 +42,25 @@ DIGESTS: dict[str, str] = {
     "signed": "b9d72185a24e1846",
     "relu": "b11b29f89efd2e98",
     "wide": "8b758ec427dce18a",
-    "small_shift": "c131744326c46e8f",
-    "groups": "b70c6161f15e7541",
-    "depthwise_3": "b2c63bdaca6ce482",
-    "depthwise_3_half": "18b0fcec821273fd",
-    "depthwise_5": "17496c2af997ba1e",
-    "depthwise_7": "53a88ec0ae1b3bda",
-    "depthwise_far": "c6dc6ba398ab7040",
-    "up": "cbaf38f21f501a34",
-    "addend": "1bdf7afcf4c0a410",
-    "entries": "1e631db604613240",
+    "wide_groups": "427d3aa44859b5ad",
+    "small_shift": "a40422629d7561dc",
+    "groups": "17c35db70856405e",
+    "depthwise_3": "c270b56bc8f8a069",
+    "depthwise_3_half": "ecf39e2cdf0604b0",
+    "depthwise_5": "ffb26bb9206274b4",
+    "depthwise_7": "8cc9df28eebd4fd3",
+    "depthwise_far": "640453d027f5eec7",
+    "up": "0fd649980ae16132",
+    "addend": "41ee0565e751a73f",
+    "entries": "6fc1197614d11217",
     "sum": "01641835a256b9cb",
     "product": "bdaeec31edc130ea",
     "pool": "cf5fc61c553f9c56",
-    "tables": "9a5a8fd96a53ec13",
+    "tables": "6f235895048272f9",
     "nearest": "8fa028c7c1b49d60",
     "bilinear": "186cfb8f41a4283c",
-    "joined": "8e756a8aa0a69d3b",
-    "slice": "e00ecf34907c73c7",
+    "joined": "837e7007b5b5a381",
+    "slice": "b8577858a4fe35d7",
     "pad": "1a8a1084ff0f4b64",
     "space": "fbf5a34cdd9e4747",
 }
@@ -142,6 +143,7 @@ def network() -> tuple[list[BpuOp], dict[str, TensorSpec]]:
     x = net.conv("signed", "codes", 48)
     relu = net.conv("relu", x, 48, (3, 3), pads=same, clamp=(0, 119))
     net.conv("wide", relu, 21, wide=True)
+    net.conv("wide_groups", x, 36, (1, 2), groups=3, wide=True)
     net.conv("small_shift", relu, 20, out_shifts=(12, 17))
     net.conv("groups", x, 24, (3, 2), pads=same, groups=3, pad_code=-7)
     net.conv("depthwise_3", relu, 48, (3, 3), pads=same, groups=48)
