@@ -15,7 +15,8 @@ from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage,
 from bpu_sim.engines.onnx import UNSOUND_OPTIMIZERS
 from bpu_sim.engines.onnx.session import explain
 
-_ERRORS_ONLY = 3
+_SILENT = 4
+"""What fails raises an exception with the same text."""
 
 
 class FloatRunFailed(CompilerBug):
@@ -54,7 +55,7 @@ class FloatRunner:
         }
         options = ort.SessionOptions()
         options.enable_cpu_mem_arena = not lean
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _SILENT
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimize:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnx
 
-from bpu_common.errors import CompilerBug, ModelUnsupported
+from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
@@ -36,17 +36,16 @@ def check_original(
         own_inputs: the tensor of `original` that holds the file's input, by the input's name.
 
     Returns:
-        What the next products are held against, None if nothing can run the file; and then a
-        finding that says so.
+        What the next products are held against, None if the file or the product cannot be run;
+        and then a finding that says so. (Calibration names the tensor if its shape is the reason.)
 
     Raises:
         ModelUnsupported: the product computes something else; names the node.
-        CompilerBug: the product cannot be run.
     """
     outputs = [value.name for value in original.graph.output]
-    first = run_floats(original, sample, [*own_inputs.values()])
-    feeds = {name: first[tensor] for name, tensor in own_inputs.items()}
     try:
+        first = run_floats(original, sample, [*own_inputs.values()])
+        feeds = {name: first[tensor] for name, tensor in own_inputs.items()}
         check = FileCheck(OwnModel(file, feeds, outputs), sample, outputs)
     except FloatRunFailed as error:
         finding = Finding(
@@ -83,7 +82,7 @@ class FileCheck:
 
         Raises:
             ModelUnsupported: it does not; names the first node that differs.
-            CompilerBug: it cannot be run.
+            FloatRunFailed: it cannot be run.
         """
         names = [value.name for value in model.graph.output]
         twins = zip(self._outputs, names, strict=True)
@@ -135,9 +134,6 @@ def run_floats(
     """The outputs of a float product, and these inner tensors.
 
     Raises:
-        CompilerBug: it cannot be run.
+        FloatRunFailed: it cannot be run.
     """
-    try:
-        return FloatRunner(model, keep, optimize=False).run(sample)
-    except FloatRunFailed as error:
-        raise CompilerBug(f"a float model cannot be run: {error.message}") from error
+    return FloatRunner(model, keep, optimize=False).run(sample)

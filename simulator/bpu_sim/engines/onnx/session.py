@@ -72,7 +72,7 @@ def session_options(threads: int) -> Any:  # noqa: ANN401 onnxruntime has no typ
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails raises an exception with the same text
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
