@@ -70,12 +70,15 @@ RUNTIME_DIR = Variable(
 )
 NO_COLOR = Variable("NO_COLOR", "letters instead of colours", "anything", "colours", "the system")
 TERM = Variable("TERM", "the terminal; on a dumb one nothing moves", "dumb", "", "the system")
+COLORFGBG = Variable(
+    "COLORFGBG", "colours of the terminal, for `bpu top`", "text;background", "dark", "the system"
+)
 SSH_AGENT = Variable(
     "SSH_AUTH_SOCK", "the SSH agent whose keys may be used", "a socket", "no agent", "the system"
 )
 VARIABLES = (
     LOG, BOARD, KERNELS, PROFILE, CACHE_HOME, CONFIG_HOME, STATE_HOME, RUNTIME_DIR, NO_COLOR, TERM,
-    SSH_AGENT,
+    COLORFGBG, SSH_AGENT,
 )  # fmt: skip
 
 

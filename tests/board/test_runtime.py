@@ -30,7 +30,7 @@ from bpu_common.network import OnnxOp
 from bpu_common.task import TaskControl
 from bpu_common.tensor import InputType
 from bpu_sim.device import PacedClock
-from bpu_sim.engines import OrtEngine
+from bpu_sim.engines import PartsEngine
 from tests.support.models_board import (
     HEIGHT,
     WIDTH,
@@ -85,8 +85,8 @@ def test_times_are_consistent_and_repeat(runtime):
 
 def test_numbers_are_computed_once_per_input(runtime, monkeypatch):
     calls = []
-    original = OrtEngine.run
-    monkeypatch.setattr(OrtEngine, "run", lambda self, *a: calls.append(1) or original(self, *a))
+    original = PartsEngine.run
+    monkeypatch.setattr(PartsEngine, "run", lambda self, *a: calls.append(1) or original(self, *a))
     for seed in (0, 0, 1, 0, 1):
         runtime.infer("tiny", {"data": picture(seed)})
     assert len(calls) == 2

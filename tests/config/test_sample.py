@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_host.compiler.config import CompileConfig, load_config, resolve
-from bpu_host.compiler.config.sample import OpenShape, guess, sample_advice, write_sample
+from bpu_host.compiler.config.sample import guess, sample_advice, write_sample
+from bpu_host.compiler.config.values import DeclaredShape
 
 SIZES = st.integers(1, 1 << 16) | st.none() | st.text(min_size=1)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-def read_back(model: str, prefix: str, *inputs: tuple[str, OpenShape]) -> CompileConfig:
+def read_back(model: str, prefix: str, *inputs: tuple[str, DeclaredShape]) -> CompileConfig:
     text = write_sample(model, prefix, tuple(guess(*each) for each in inputs))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.yaml"
@@ -50,7 +51,7 @@ def test_any_model_gets_a_configuration_that_fits(
         ((1, 80), "NCHW", "featuremap", "featuremap", 0),
     ],
 )
-def test_guesses(shape: OpenShape, layout: str, train: str, rt: str, marks: int) -> None:
+def test_guesses(shape: DeclaredShape, layout: str, train: str, rt: str, marks: int) -> None:
     found = guess("x", shape)
     assert (found.layout, found.train_type, found.rt_type) == (layout, train, rt)
     assert sum("CHECK" in each for each in found.reasons) == marks

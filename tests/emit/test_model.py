@@ -102,7 +102,7 @@ def test_cpu_parts_count_their_elements(model: BpuModel) -> None:
 
 def test_parameters_gain_figures_with_debug(model: BpuModel, network: Network) -> None:
     assert model.facts["key"] == "value"
-    assert "function calls" in model.parameters["placement.net_subgraph_0"]
+    assert "function call" in model.parameters["placement.net_subgraph_0"]
     plain = build_model(network, X3M, EmitOptions())
     assert plain.parameters == plain.facts == {}
 

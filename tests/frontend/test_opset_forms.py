@@ -9,14 +9,15 @@ import onnx_ir as ir
 import pytest
 
 from bpu_host.compiler.frontend import prepare
-from bpu_host.compiler.frontend.onnx import MIN_OPSET
+from bpu_host.compiler.frontend.structure import MIN_OPSET
 from bpu_host.compiler.passes import optimize
 from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.forms_opset import NEWEST, forms, model_of
 from tests.support.nets_front import Net, run
 
 _WITHOUT_FORM = {"Constant", "ConstantOfShape", "DequantizeLinear", "EyeLike", "OneHot", "Range",
-                 "ReverseSequence", "And", "Or", "Not", "Where"}  # fmt: skip
+                 "ReverseSequence", "And", "Or", "Not", "Where", "Xor", "BitShift",
+                 "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}  # fmt: skip
 """No function of one float tensor."""
 
 

@@ -36,7 +36,8 @@ def board_pixels(rgb: np.ndarray, rt: InputType, train: InputType, video: bool) 
 @pytest.mark.parametrize("nhwc", [False, True])
 @pytest.mark.parametrize("video", [False, True])
 @pytest.mark.parametrize(
-    ("train", "rt"), [(train, rt) for train, rts in TRAIN_TO_RT.items() for rt in rts]
+    ("train", "rt"),
+    [(InputType(train), InputType(rt)) for train, rts in TRAIN_TO_RT.items() for rt in rts],
 )
 def test_every_type_pair(train: InputType, rt: InputType, nhwc: bool, video: bool) -> None:
     if video and rt is not InputType.NV12:

@@ -112,6 +112,18 @@ def _element_type(form: Form, schema: onnx.defs.OpSchema, index: int) -> int:
 
 def forms() -> Iterator[Form]:
     """All of them."""
+    grid = np.random.default_rng(6).uniform(-1.2, 1.2, (1, 5, 7, 2))
+    for mode, padding, corners in product(
+        ("bilinear", "nearest"), ("zeros", "border", "reflection"), (0, 1)
+    ):
+        said = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+        yield Form("GridSample", 16, 19, constants=[grid], attributes=said)
+    yield Form(
+        "Einsum", 12, 99, constants=[np.ones((8, 3))], attributes={"equation": "nchw,wk->nckh"}
+    )
+    yield Form("Mod", 10, 99, constants=[np.asarray(0.7)], attributes={"fmod": 1})
+    yield Form("Det", 11, 99, shape=(1, 4, 6, 6))
+    yield Form("IsInf", 10, 99)
     yield from _resizes()
     yield from _normalizations()
     yield from _axes()

@@ -67,7 +67,10 @@ def test_what_cannot_be_done_is_said(capsys, arguments: list[str], message: str)
     assert "Traceback" not in captured.err
 
 
-def test_once_prints_the_state_as_text(recording: Path, capsys) -> None:
+def test_once_prints_the_state_as_text(
+    recording: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert main(["top", "--replay", str(recording), "--once"]) == 0
     told = capsys.readouterr().out
     assert "\x1b" not in told

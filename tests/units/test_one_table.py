@@ -14,11 +14,14 @@ from tests.support.nets_front import Net, classifier
 def check_one_table(done: Converted) -> None:
     """Every node of the graph is placed where the table and the reasons say."""
     verdicts = done.compiled.verdicts
-    reasons = cpu_reasons(verdicts, done.compiled.network)
+    told = cpu_reasons(done.compiled.causes)
+    reasons = {name for each in done.compiled.causes for name in (each.node, *each.followers)}
+    for each in done.compiled.causes:
+        assert f"Layer {each.node}\n        {verdicts[each.node].reason}" in told
     for node in done.compiled.nodes:
         if node.on == "CPU":
             assert not verdicts[node.name].on_bpu
-            assert f"Layer {node.name}\n        {verdicts[node.name].reason}" in reasons
+            assert node.name in reasons
     listed = {node.name for node in done.compiled.nodes if node.on == "CPU"}
     assert {name for name, verdict in verdicts.items() if not verdict.on_bpu} == listed
 

@@ -113,17 +113,12 @@ def compile_model(
             plans = Plans.of(network)  # the constants of its float forms, searched once
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
-            near = job.similarity(quantized, measure=measure)
-            job.findings += verify.output_findings(
-                near, network, job.config.calibration_method.value
-            )
+            near = job.similarity(network, quantized, measure=measure)
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)
             model = job.emit(network, plans, nodes, facts)
-            data = container.dump((model,))
-            job.check_file(data, quantized, near)
-            products.add(names.board, data)
+            products.add(names.board, job.checked_file(model, quantized, near))
             cost = job.estimate(model)
         if strict:
             refuse(job.findings)
@@ -258,7 +253,7 @@ class _Job:
         self.findings += findings
         del self.original  # it has done its work, and holds all weights
 
-    def similarity(self, quantized: bytes, *, measure: bool) -> Similarity:
+    def similarity(self, network: Network, quantized: bytes, *, measure: bool) -> Similarity:
         """The quantized model against the file on the first sample; empty without `measure`.
 
         The optimized float model is held against the file on the way.
@@ -271,12 +266,16 @@ class _Job:
             near = Similarity(floats=verify.run_floats(model, self.sample))
         if self._check:
             self._check.product(model, "optimized float model", near.floats)
+        method = self.config.calibration_method.value
+        self.findings += verify.output_findings(near, network, method)
         return near
 
-    def check_file(self, data: bytes, quantized: bytes, near: Similarity) -> None:
-        """The bytes of the `.bin` run the first sample as on a board."""
+    def checked_file(self, model: BpuModel, quantized: bytes, near: Similarity) -> bytes:
+        """The bytes of the `.bin`, which have run the first sample as on a board."""
+        data = container.dump((model,))
         for sentence in verify.check_file(data, quantized, self.sample, near.codes):
             self.note(sentence)
+        return data
 
     def calibrate(self, samples: FolderSamples | RandomSample) -> Calibration:
         """Thresholds from the configured samples."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,6 +9,8 @@ from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color
 from textual.theme import Theme
+
+from bpu_common.environment import COLORFGBG
 
 _SHADE = 0.14
 
@@ -106,7 +107,7 @@ PALETTES = {"dark": DARK, "light": LIGHT, "terminal": TERMINAL}
 
 def default_palette() -> Palette:
     """Light where the terminal says so in COLORFGBG ("0;15": dark text on white), else dark."""
-    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    background = COLORFGBG.value.rpartition(";")[2]
     return LIGHT if background in {"7", "15"} else DARK
 
 

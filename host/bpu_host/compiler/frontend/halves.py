@@ -20,7 +20,7 @@ _TYPE_ATTRIBUTES = frozenset({"to", "dtype", "output_dtype", "stash_type"})
 
 def widen_halves(model: onnx.ModelProto) -> None:
     """Turn all 16-bit floats inside a graph into float32 (in place); outputs have no types yet."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph.output if _has_halves(model) else ()
+    inferred = onnx.shape_inference.infer_shapes(model).graph.output if half_types(model) else ()
     narrow = [
         value.name for value in inferred if value.type.tensor_type.elem_type == TensorProto.FLOAT16
     ]
@@ -39,7 +39,8 @@ def widen_halves(model: onnx.ModelProto) -> None:
     _narrow_outputs(model, narrow)
 
 
-def _has_halves(model: onnx.ModelProto) -> bool:
+def half_types(model: onnx.ModelProto) -> set[int]:
+    """The 16-bit floats that a model computes in, as ONNX numbers them."""
     kinds = {value.type.tensor_type.elem_type for value in model.graph.input}
     for graph in graphs(model):
         kinds.update(tensor.data_type for tensor in graph.initializer)
@@ -47,7 +48,7 @@ def _has_halves(model: onnx.ModelProto) -> bool:
             if attribute.name in _TYPE_ATTRIBUTES:
                 kinds.add(attribute.i)
             kinds.update(tensor.data_type for tensor in (attribute.t, *attribute.tensors))
-    return not kinds.isdisjoint(_HALVES)
+    return kinds.intersection(_HALVES)
 
 
 def _widen(tensor: onnx.TensorProto) -> None:
