@@ -33,11 +33,18 @@ GLIBC = "2.17"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One file and how it is compiled."""
+    """One file and how it is compiled.
+
+    Attributes:
+        flags: that say the instruction set to gcc and clang.
+        cpu: the same for zig, which has names of its own; empty: the oldest of the machine.
+    """
 
     source: str
     object: str
     flags: tuple[str, ...] = ()
+    cpu: str = ""
+    defines: tuple[str, ...] = ()
 
 
 _PLAIN = tuple(Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame"))
@@ -45,18 +52,21 @@ _VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 UNITS = {
     "x86_64": (
         *_PLAIN,
-        Unit("sets", "sets", ("-DKERNELS_AVXVNNI",)),
-        Unit("vnni", "vnni", _VNNI),
-        Unit("avx2", "avx2", ("-mavx2",)),
-        Unit("avx2", "avxvnni", ("-mavx2", "-mavxvnni")),
+        Unit("sets", "sets", defines=("-DKERNELS_AVXVNNI",)),
+        Unit("vnni", "vnni", _VNNI, "x86_64_v4+avx512vnni"),
+        Unit("avx2", "avx2", ("-mavx2",), "x86_64_v3"),
+        Unit("avx2", "avxvnni", ("-mavx2", "-mavxvnni"), "x86_64_v3+avxvnni"),
     ),
     "aarch64": (
         *_PLAIN,
         Unit("sets", "sets"),
         Unit("neon", "neon"),
-        Unit("neon", "dot", ("-march=armv8.2-a+dotprod",)),
+        Unit("neon", "dot", ("-march=armv8.2-a+dotprod",), "generic+dotprod"),
     ),
 }
+
+
+_OLDEST = {"x86_64": "x86_64", "aarch64": "generic"}
 
 
 class BuildError(Exception):
@@ -81,7 +91,8 @@ def build(machine: str, target: Path, *, cross: bool = False) -> None:
         def compile_unit(unit: Unit) -> str:
             made = str(Path(folder) / f"{unit.object}.o")
             source = str(SOURCES / f"{unit.source}.cpp")
-            _run([*compiler, *FLAGS, *unit.flags, "-c", source, "-o", made])
+            flags = (f"-mcpu={unit.cpu or _OLDEST[machine]}",) if cross else unit.flags
+            _run([*compiler, *FLAGS, *flags, *unit.defines, "-c", source, "-o", made])
             return made
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
