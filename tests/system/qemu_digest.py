@@ -57,6 +57,38 @@ def digests(folder: Path) -> dict[str, str]:
     return {"quantized model": _digest(stock), "engine": _digest(fast)}
 
 
+def kernel_digests(folder: Path) -> dict[str, str]:
+    """Run the network on every set of compiled kernels that runs here, and each set's own test.
+
+    The library lies in `folder`; needs numpy and protobuf.
+    """
+    import numpy as np
+
+    from bpu_common import container
+    from bpu_sim.kernels.library import library_file, load
+    from bpu_sim.kernels.part import KernelPart
+    from bpu_sim.kernels.selftest import failure
+
+    library, problem = load(folder / library_file().name)
+    assert library is not None, problem
+    (model,) = container.load(folder / "model.bin")
+    (part,) = model.network.parts
+    feeds = {name: np.load(folder / f"input_{name}.npy") for name in part.inputs}
+    found = {}
+    for name in library.runs:
+        runner = KernelPart(library, name, part, model.network, 2)
+        found[name] = failure(library, name) or _digest(runner.run(feeds))
+    return found
+
+
+def build_kernels(folder: Path, machine: str, compiler: str) -> None:
+    """Compile the kernels for a machine into `folder`."""
+    target = folder / f"libbpukernels-{machine}.so"
+    command = [sys.executable, "-m", "bpu_sim.kernels.build", "--machine", machine]
+    env = os.environ | {"CXX": compiler, "PYTHONPATH": _python_path()}
+    run([*command, "--output", str(target)], f"compiling the kernels with {compiler}", env)
+
+
 def _digest(arrays: dict) -> str:
     state = hashlib.sha256()
     for name in sorted(arrays):
@@ -199,12 +231,33 @@ def on_arm(folder: Path, cache: Path, cpu: str = "cortex-a72") -> dict[str, str]
     return _run_here(command, folder, env)
 
 
+def kernels_on_haswell(folder: Path) -> dict[str, str]:
+    """Digests of the kernels on an emulated AVX2-only x86 CPU."""
+    build_kernels(folder, "x86_64", "g++")
+    command = [emulator("qemu-x86_64-static"), "-cpu", "Haswell", sys.executable]
+    env = os.environ | {"PYTHONPATH": _python_path()}
+    return _run_here(command, folder, env, "--kernels")
+
+
+def kernels_on_arm(folder: Path, cache: Path, cpu: str) -> dict[str, str]:
+    """Digests of the kernels on an emulated ARM CPU."""
+    build_kernels(folder, "aarch64", "aarch64-linux-gnu-g++")
+    root, version = arm_root(cache)
+    python = str(root / f"usr/bin/python{version}")
+    command = [emulator("qemu-aarch64-static"), "-L", str(root), "-cpu", cpu, python]
+    path = f"{root / 'site'}:{_python_path()}"
+    env = {"PYTHONPATH": path, "PYTHONHOME": str(root / "usr"), "HOME": str(root)}
+    return _run_here(command, folder, env, "--kernels")
+
+
 def _python_path() -> str:
     return f"{ROOT / 'common'}:{ROOT / 'simulator'}"
 
 
-def _run_here(command: list[str], folder: Path, env: dict[str, str]) -> dict[str, str]:
-    said = run([*command, __file__, "--run", str(folder)], " ".join(command[:4]), env)
+def _run_here(
+    command: list[str], folder: Path, env: dict[str, str], what: str = "--run"
+) -> dict[str, str]:
+    said = run([*command, __file__, what, str(folder)], " ".join(command[:4]), env)
     found: dict[str, str] = json.loads(said.strip().splitlines()[-1])
     return found
 
@@ -219,10 +272,14 @@ def main() -> int:
     """Print the digests of all CPUs; 1 if they differ or something is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, help="only run the network in this folder, here")
+    parser.add_argument("--kernels", type=Path, help="the same on compiled kernels")
     parser.add_argument("--folder", type=Path, default=default_cache() / "network")
     arguments = parser.parse_args()
     if arguments.run is not None:
         print(json.dumps(digests(arguments.run)))
+        return 0
+    if arguments.kernels is not None:
+        print(json.dumps(kernel_digests(arguments.kernels)))
         return 0
     folder = arguments.folder
     try:

@@ -44,3 +44,17 @@ def test_haswell(network: tuple[Path, dict[str, str]]) -> None:
 def test_arm(network: tuple[Path, dict[str, str]]) -> None:
     folder, wanted = network
     assert script.on_arm(folder, script.default_cache()) == wanted
+
+
+def test_kernels_of_haswell(network: tuple[Path, dict[str, str]]) -> None:
+    folder, wanted = network
+    assert script.kernels_on_haswell(folder) == {"avx2": wanted["engine"]}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "sets"), [("cortex-a53", ["neon"]), ("cortex-a76", ["dot", "neon"])]
+)
+def test_kernels_of_arm(cpu: str, sets: list[str], network: tuple[Path, dict[str, str]]) -> None:
+    folder, wanted = network
+    found = script.kernels_on_arm(folder, script.default_cache(), cpu)
+    assert found == dict.fromkeys(sets, wanted["engine"])

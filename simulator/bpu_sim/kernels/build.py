@@ -107,9 +107,12 @@ def build(machine: str, target: Path, *, cross: bool = False) -> None:
 
 def _system(machine: str) -> tuple[list[str], list[str]]:
     """The compiler of this machine, and what links without a C++ library."""
-    if machine != platform.machine():
-        raise BuildError(f"the system's compiler builds for {platform.machine()}: use --cross")
     wanted = os.environ.get("CXX")
+    if machine != platform.machine() and not wanted:
+        here = platform.machine()
+        raise BuildError(
+            f"the system's compiler builds for {here}: use --cross, or name one in CXX"
+        )
     for compiler in (wanted,) if wanted else ("g++", "clang++", "c++"):
         found = shutil.which(compiler)
         if found:
