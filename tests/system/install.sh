@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the system packages that `make test-system` needs; where that is not allowed, name them.
 set -euo pipefail
-packages=(g++ g++-aarch64-linux-gnu libonnx-testdata openssh-client openssh-server qemu-user-static)
+packages=(g++ g++-aarch64-linux-gnu libonnx-testdata libsimde-dev openssh-client openssh-server qemu-user-static)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
