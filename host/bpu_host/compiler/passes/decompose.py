@@ -19,9 +19,10 @@ def decompose(model: ir.Model, context: PassContext) -> int:
     del context
     count = 0
     for node in list(model.graph):
-        if node.domain or not node.inputs or not g.is_float(node.inputs[0]):
+        if node.domain or not node.inputs:
             continue
-        if node.op_type in ("Sum", "Mean") and len(node.inputs) > 1:
+        several = len(node.inputs) > 1 and g.is_float(node.inputs[0])
+        if node.op_type in ("Sum", "Mean") and several:
             g.replace(model.graph, node, _sum(model.graph, node))
             count += 1
         elif node.op_type == "Trilu":
