@@ -100,7 +100,7 @@ class Model:
             }
         )
         outputs = {
-            output.name: np.ascontiguousarray(values[output.tensor])
+            output.name: np.asarray(values[output.tensor], order="C")
             for output in self._model.network.outputs
         }
         return Result(self.name, outputs, self.latency_us)

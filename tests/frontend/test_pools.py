@@ -1,4 +1,4 @@
-"""Pools with `ceil_mode`: what is inferred is what onnxruntime computes."""
+"""Pools with `ceil_mode` or SAME padding: what is inferred is what onnxruntime computes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.nets_front import Net, run
 def pool_model(op: str, sizes: list[int], **attributes: Any) -> onnx.ModelProto:
     """A pool and, behind it, arithmetic with its shape."""
     net = Net([1, 2, *sizes])
-    x = net.add(op, "data", name="pool", ceil_mode=1, **attributes)
+    x = net.add(op, "data", name="pool", **{"ceil_mode": 1, **attributes})
     return net.model(x, net.add("Cast", net.add("Shape", x), to=1), opset=19)
 
 
@@ -56,7 +56,39 @@ def normals(sizes: list[int]) -> dict[str, np.ndarray]:
 @settings(deadline=None, max_examples=200)
 @given(pools())
 def test_inferred_sizes_are_the_computed_ones(pool: tuple[str, list[int], dict[str, Any]]) -> None:
-    op, sizes, attributes = pool
+    assert_kept(*pool)
+
+
+@st.composite
+def padded_pools(draw: st.DrawFn) -> tuple[str, list[int], dict[str, Any]]:
+    rank = draw(st.sampled_from([1, 2, 2]))
+    kernels = [draw(st.integers(1, 4)) for _ in range(rank)]
+    attributes = {
+        "kernel_shape": kernels,
+        "strides": [draw(st.integers(1, kernel)) for kernel in kernels],
+        "dilations": [draw(st.integers(1, 3)) for _ in kernels],
+        "ceil_mode": 0,
+        "auto_pad": draw(st.sampled_from(["SAME_UPPER", "SAME_LOWER"])),
+    }
+    sizes = [draw(st.integers(9, 14)) for _ in kernels]
+    return draw(st.sampled_from(["MaxPool", "AveragePool", "LpPool"])), sizes, attributes
+
+
+@settings(deadline=None, max_examples=60)
+@given(padded_pools())
+def test_same_padding_is_that_of_onnxruntime(pool: tuple[str, list[int], dict[str, Any]]) -> None:
+    assert_kept(*pool)
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("op", ["AveragePool", "LpPool"])
+def test_strides_wider_than_the_kernel_leave_out_both_ends(op: str, auto_pad: str) -> None:
+    for kernel, sizes in ((1, [7, 8]), (2, [8, 12])):
+        assert_kept(op, sizes, {"kernel_shape": [kernel] * 2, "strides": [4, 4], "ceil_mode": 0,
+                                "auto_pad": auto_pad})  # fmt: skip
+
+
+def assert_kept(op: str, sizes: list[int], attributes: dict[str, Any]) -> None:
     original, feeds = pool_model(op, sizes, **attributes), normals(sizes)
     expected = run(original, feeds)
     prepared = prepare(original, "net.onnx", {})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bpu_host.compiler.quantize import OutputMetrics, Similarity
 from bpu_host.compiler.quantize.metrics import closeness, cosine, relative_error
 from bpu_host.compiler.verify import output_findings
+from openbpu.model import Model
 from tests.support.convert_net import convert
 from tests.support.nets_front import Net
 
@@ -40,6 +41,7 @@ def test_a_constant_scores_one_whatever_its_cosine() -> None:
 def test_special_arrays() -> None:
     one, codes = np.ones(4, np.float32), np.arange(4)
     assert relative_error(one, one) == 0.0
+    assert relative_error(np.array([8.0]), np.array([8.1])) == pytest.approx(0.0125)
     assert relative_error(np.zeros(4), one) == math.inf
     assert relative_error(one, np.ones(5)) == math.inf
     assert relative_error(one, np.full(4, np.nan)) == math.inf
@@ -68,6 +70,16 @@ def test_the_node_where_the_error_grows_is_named(tmp_path: Path) -> None:
     assert "run_on_cpu: second" in finding.hint
     (finding,) = output_findings(bad, network, "default")
     assert "calibration_type" not in finding.hint
+
+
+def test_an_output_of_one_value_may_be_good_and_keeps_its_shape(tmp_path: Path) -> None:
+    net = Net([1, 3, 8, 8])
+    x = net.add("Exp", net.conv("data", (3, 4)))
+    done = convert(tmp_path, net.model(net.add("ReduceMean", x, keepdims=0)), measure=True)
+    assert [each for each in done.compiled.findings if each.subject.startswith("output ")] == []
+    (binary,) = (file for file in done.compiled.files if file.suffix == ".bin")
+    feed = np.ones((1, 3, 8, 8), np.float32)
+    assert Model(binary)(feed)[0].shape == ()
 
 
 def test_outputs_are_known_by_the_same_names(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import platform
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def load(path: Path | None = None) -> tuple[Library | None, str]:
     path = path or library_file()
     if not path.exists():
         return None, "they were not compiled for this installation"
+    if _is_cut(path):  # to load it would end the process
+        return None, "they cannot be loaded: the file is cut off"
     try:
         functions = ctypes.CDLL(os.fspath(path))
         abi.declare(functions)
@@ -62,3 +65,18 @@ def load(path: Path | None = None) -> tuple[Library | None, str]:
     runs = tuple(name for name in built if functions.kernels_runs(name.encode()))
     library = Library(functions, built, runs)
     return library, "" if library.best else "this machine has none of their instruction sets"
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a 64-bit ELF file ends before its table of sections, which linkers write last."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(64)
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return False  # the loader says why
+    if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":
+        return False
+    (start,) = struct.unpack_from("<Q", header, 0x28)
+    length, count = struct.unpack_from("<HH", header, 0x3A)
+    return bool(size < start + length * count)

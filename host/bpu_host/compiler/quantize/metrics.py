@@ -43,9 +43,10 @@ def relative_error(real: AnyArray, made: AnyArray) -> float:
     """How far `made` is off, as a share of what `real` says: 0 is exact, a constant scores 1.
 
     The root mean square of the difference over the standard deviation of `real`; where that hardly
-    varies, over a thousandth of its magnitude. Of integers (indices, classes) the share of values
-    that differ. Integer codes of a float tensor get the scale that fits best. Equal values count as
-    equal even if they are not finite; infinite where another value is not, or the sizes differ.
+    varies, over a thousandth of its magnitude; of one value, over that value. Of integers (indices,
+    classes) the share of values that differ. Integer codes of a float tensor get the scale that
+    fits best. Equal values count as equal even if they are not finite; infinite where another value
+    is not, or the sizes differ.
     """
     if real.size != made.size:
         return float("inf")
@@ -105,7 +106,9 @@ class _Pair:
         square = self.xx - 2 * factor * self.xy + factor * factor * self.yy
         if square <= 0.0:  # by rounding
             return 0.0
-        spread = max(float(self.x.std()), _FLAT * math.sqrt(self.xx / self.x.size))
+        # A lone value has no spread: its error is a share of itself.
+        flat = _FLAT if self.x.size > 1 else 1.0
+        spread = max(float(self.x.std()), flat * math.sqrt(self.xx / self.x.size))
         return math.sqrt(square / self.x.size) / spread if spread else float("inf")
 
     def _error_beside_infinities(self, *, scaled: bool) -> float:
