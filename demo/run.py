@@ -167,7 +167,7 @@ def convert(subject: Subject, folder: Path) -> None:
         print(f"    {on_bpu} nodes on the BPU, {on_cpu} on the CPU")
     with step(f"Calibrate, quantize to int8 and compile for {subject.runtime_type} input"):
         command(["hb_mapper", "makertbin", "--model-type", "onnx", "--config", config.name],
-                folder, show=("Select", "FPS=", "successfully"))  # fmt: skip
+                folder, show=("Select", "Whole model", "one thread", "all cores", "successfully"))  # fmt: skip
     kept.remember(folder, subject.path, config)
 
 
