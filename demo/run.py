@@ -150,6 +150,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+SHOWN = ("Select", "Whole model", "one thread", "all cores", "successfully")
+"""In the lines of a conversion that are shown: the method, and the estimate, marked as one."""
+
+
 def convert(subject: Subject, folder: Path) -> None:
     """The `.bin` of the subject, made now or before."""
     config = write_config(subject, folder)
@@ -166,8 +170,11 @@ def convert(subject: Subject, folder: Path) -> None:
         on_cpu = len(re.findall(r" CPU +-- ", table))
         print(f"    {on_bpu} nodes on the BPU, {on_cpu} on the CPU")
     with step(f"Calibrate, quantize to int8 and compile for {subject.runtime_type} input"):
-        command(["hb_mapper", "makertbin", "--model-type", "onnx", "--config", config.name],
-                folder, show=("Select", "FPS=", "successfully"))  # fmt: skip
+        command(
+            ["hb_mapper", "makertbin", "--model-type", "onnx", "--config", config.name],
+            folder,
+            show=SHOWN,
+        )
     kept.remember(folder, subject.path, config)
 
 

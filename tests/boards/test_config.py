@@ -43,6 +43,12 @@ def test_targets_that_are_refused(text: str) -> None:
         parse_target(text)
 
 
+def test_the_address_of_an_agent_is_told_from_a_computer() -> None:
+    with pytest.raises(UsageError, match="address of an agent") as caught:
+        parse_target("unix:/tmp/bpu.sock")
+    assert "--board unix:/tmp/bpu.sock" in str(caught.value.hint)
+
+
 def test_defaults(home: Path) -> None:
     found = settings(home, "")
     assert (found.host, found.port, found.user) == ("board", 22, getpass.getuser())

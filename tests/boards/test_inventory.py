@@ -65,6 +65,12 @@ def test_names_are_no_addresses(name: str) -> None:
     assert is_name(BoardEntry(name, "host").name)
 
 
+def test_an_agent_is_no_board_to_add(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Inventory(tmp_path / "boards.json").get("unix:/tmp/bpu.sock")
+    assert "bpu top --once --board unix:/tmp/bpu.sock" in str(caught.value.hint)
+
+
 def test_unknown_names_get_a_hint() -> None:
     with pytest.raises(UsageError, match="no boards"):
         route_to("desk")

@@ -187,10 +187,11 @@ def test_ctrl_c_in_perf_tells_what_the_reports_told(
     if form:
         told = json.loads(done.out)
         assert (told["stopped"], told["frame_count"]) == (True, 600)
+        assert (told["device"], told["clock"]) == ("simulated", "virtual")
         assert (told["average_ns"], told["min_ns"], told["max_ns"]) == (30.0, 9, 50)
         assert told["fps"] == pytest.approx(1e9 / 30)
     else:
-        assert "stopped by the user, 600 frames until the last report" in done.out
+        assert "(simulated, virtual clock): stopped by the user, 600 frames until" in done.out
     monkeypatch.setattr(Board, "perf", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert bpu("perf", "tiny", *at, *form).out == ""
 

@@ -159,6 +159,8 @@ class Inventory:
             hint = f"there are {', '.join(sorted(found))}"
         else:
             hint = f"add it: `bpu boards add {name} USER@HOST`"
+        if name.startswith("unix:"):
+            hint = f"an agent needs no inventory: `bpu top --once --board {name}` shows its state"
         return UsageError(f"no board {name!r} in the inventory", hint=hint)
 
 

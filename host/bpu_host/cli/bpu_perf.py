@@ -19,6 +19,7 @@ from bpu_host.cli.bpu_options import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bpu_common.board import BoardInfo
     from bpu_common.daemon import Job
     from bpu_common.frame import FrameInput
     from bpu_common.perf import NodeProfile, PerfProgress, PerfRequest, PerfResult
@@ -99,6 +100,7 @@ def command(
             profile=profile,
             inputs=_read(board, model, inputs),
         )
+        info = board.info()
         try:
             result = _in_turn(address, request, report, job_priority, quiet=as_json)
             if result is None:
@@ -106,7 +108,7 @@ def command(
                 result = board.perf(request, report)
         except KeyboardInterrupt:
             line.close()
-            _show_stopped(model, seen, as_json)
+            _show_stopped(info, model, seen, as_json)
             raise
         finally:
             line.close()
@@ -178,7 +180,7 @@ def _show(result: PerfResult) -> None:
             click.echo(line)
 
 
-def _show_stopped(model: str, seen: Sequence[PerfProgress], as_json: bool) -> None:
+def _show_stopped(info: BoardInfo, model: str, seen: Sequence[PerfProgress], as_json: bool) -> None:
     """What the reports told until the user ended the run; nothing before the first one."""
     if not seen:
         return
@@ -195,11 +197,17 @@ def _show_stopped(model: str, seen: Sequence[PerfProgress], as_json: bool) -> No
     fps = frames * 1e9 / seen[-1].elapsed_ns
     if as_json:
         print_json({
-            "model": model, "stopped": True, "frame_count": frames, "average_ns": average_ns,
-            "min_ns": least_ns, "max_ns": most_ns, "fps": fps,
+            "model": model, "machine": info.machine, "device": info.device.value,
+            "clock": info.clock.value, "stopped": True, "frame_count": frames,
+            "average_ns": average_ns, "min_ns": least_ns, "max_ns": most_ns, "fps": fps,
         })  # fmt: skip
         return
-    click.echo(f"{model}: stopped by the user, {counted(frames, 'frame')} until the last report")
+    from bpu_common.device_kind import device_words
+
+    click.echo(
+        f"{model} on {info.machine} ({device_words(info.device, info.clock)}): "
+        f"stopped by the user, {counted(frames, 'frame')} until the last report"
+    )
     click.echo(f"  rate      {fps:.3f} frames/s")
     click.echo(f"  latency   {_latency(average_ns, least_ns, most_ns)}")
 

@@ -240,7 +240,8 @@ class _Job:
     def open_samples(self) -> FolderSamples | RandomSample:
         """The configured samples; the first one serves every comparison."""
         samples = open_samples(self.config, self.inputs)
-        self.note(f"There are {len(samples)} samples in the calibration data set.")
+        found = "is 1 sample" if len(samples) == 1 else f"are {len(samples)} samples"
+        self.note(f"There {found} in the calibration data set.")
         self.sample = next(iter(samples))
         return samples
 

@@ -78,7 +78,19 @@ def board_text(seen: View, width: int) -> str:
         )
     lines += ["", *_models(seen, width), "", *_computer(seen.gauges)]
     lines += [f"{event.time}  {event.level}  {event.text}" for event in seen.events[-_EVENTS:]]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(part for line in lines for part in folded(line.rstrip(), width))
+
+
+def folded(line: str, width: int) -> list[str]:
+    """A line in lines of at most `width` columns, broken where two blanks part its figures."""
+    lines: list[str] = []
+    while len(line) > width:
+        cut = line.rfind("  ", 1, width + 2)
+        if cut < 0 or not line[:cut].strip():
+            break
+        lines.append(line[:cut].rstrip())
+        line = "  " + line[cut:].strip()
+    return [*lines, line]
 
 
 def boards_text(rows: Sequence[BoardRow]) -> str:

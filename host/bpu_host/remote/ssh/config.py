@@ -75,6 +75,11 @@ def parse_target(text: str) -> SshTarget:
     port = int(match[2] or 0) if match else 0
     # A leading '-' would be an option of ssh.
     bad = match is None or port > 65535 or match[1].startswith("-") or user.startswith("-")
+    if text.startswith("unix:"):
+        raise UsageError(
+            f"{text!r} is the address of an agent, not of a computer to set up",
+            hint=f"it needs no adding: give `--board {text}` or set BPU_BOARD={text}",
+        )
     if bad or (at and not re.fullmatch(r"[\w.@\\-]+", user)):
         raise UsageError(
             f"{text!r} does not name a board",
