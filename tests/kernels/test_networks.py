@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bpu_common.network import Network, Place
+from bpu_common.network import Network, Place, QConcat
 from bpu_sim.engines import ReferenceEngine
 from bpu_sim.kernels.library import Library
 from bpu_sim.kernels.part import KernelPart
@@ -70,3 +70,21 @@ def test_groups(set_name: str, data: st.DataObject, seed: int) -> None:
         pad_code=draw(st.sampled_from([0, -9])),
     )
     compare(net.network([y]), LIBRARY, set_name, draw(st.integers(1, 2)), seed)
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_parts_that_are_read_before_their_neighbours_are_made(set_name: str) -> None:
+    """Both parts of a concatenation lie in one buffer, and each has readers of its own."""
+    net = NetBuilder(5)
+    x = net.input("x", (6, 7, 16))
+    first = net.conv(x, 32)
+    seen = net.conv(first, 16, (3, 3), pads=(1, 1, 1, 1))
+    second = net.conv(seen, 48)
+    name, y = net.names()
+    both = net.add(QConcat(name, (first, second), y, 2), (6, 7, 80))
+    ends = [
+        net.conv(both, 16, (3, 3), pads=(1, 1, 1, 1)),
+        net.conv(second, 16),
+        net.conv(first, 16),
+    ]
+    compare(net.network(ends), LIBRARY, set_name, 2, 0)

@@ -126,20 +126,18 @@ class Sheet:
         self.add(Step(Kind.COPY, x=x, y=y, values={"steps": steps}))
 
     def widened(self, x: View, edges: Quad, code: int) -> View:
-        """x as int16 with `code` around it."""
-        if not x.is_whole:
-            x = self._copied(x, 0)
-        buffer = x.buffer
-        key = (buffer.whole(), code, 2)
+        """x as int16 with `code` around it; of what x lies in nothing else may be there yet."""
+        key = (x, code, 2)
         if key not in self._copies:
-            wide = Buffer(buffer.height, buffer.width, buffer.channels, 2, 0, 2 * buffer.pitch)
-            wide.border_code = code
-            self.add(Step(Kind.WIDEN, x=buffer.whole(), y=wide.whole()))
+            alone = x.channels == x.buffer.channels
+            pitch = 2 * x.buffer.pitch if alone else 0
+            wide = Buffer(x.height, x.width, x.channels, 2, 0, pitch, border_code=code)
+            self.add(Step(Kind.WIDEN, x=x, y=wide.whole()))
             self.add(Step(Kind.BORDER, y=wide.whole(), values={"value": code}))
             self._copies[key] = wide.whole()
         whole = self._copies[key]
         whole.buffer.widen_border(edges)
-        return whole.take(x.first, x.channels)
+        return whole
 
 
 def overhang(op: QConv) -> int:

@@ -113,12 +113,13 @@ static void run_fill(const Op &op, uint8_t *arena, int part, int parts) {
 }
 
 static void run_widen(const Op &op, uint8_t *arena, int part, int parts) {
-    const int count = op.x.width * op.x.pitch, zero = op.x.zero;
-    for (int y = share(op.x.height, part, parts); y < share(op.x.height, part + 1, parts); y++) {
-        const uint8_t *a = pixel(op.x, arena, y);
-        int16_t *b = reinterpret_cast<int16_t *>(pixel(op.y, arena, y));
-        for (int i = 0; i < count; i++) b[i] = int16_t(int(a[i]) - zero);
-    }
+    const int zero = op.x.zero, channels = op.x.channels;
+    for (int y = share(op.x.height, part, parts); y < share(op.x.height, part + 1, parts); y++)
+        for (int x = 0; x < op.x.width; x++) {
+            const uint8_t *a = pixel(op.x, arena, y, x);
+            int16_t *b = reinterpret_cast<int16_t *>(pixel(op.y, arena, y, x));
+            for (int c = 0; c < channels; c++) b[c] = int16_t(int(a[c]) - zero);
+        }
 }
 
 }  // namespace
