@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import stat
 import subprocess
 import sys
@@ -322,9 +323,9 @@ def test_a_changed_host_key_is_refused(desk: SshBoard, bpu) -> None:
 
 def _with(monkeypatch: pytest.MonkeyPatch, name: str, data: bytes) -> None:
     """A version of the board's wheel with one file changed."""
-    files = {**dict(wheel._package_files()), name: data}
+    files = {**dict(wheel._package_files(platform.machine())), name: data}
     wheel.board_wheel.cache_clear()
-    monkeypatch.setattr(wheel, "_package_files", lambda: iter(files.items()))
+    monkeypatch.setattr(wheel, "_package_files", lambda _: iter(files.items()))
 
 
 def test_upgrade_and_one_that_does_not_start(
