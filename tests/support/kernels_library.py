@@ -9,7 +9,7 @@ from bpu_sim.kernels.library import Library, load
 
 def _loaded() -> Library:
     library, problem = load()
-    assert library is not None, f"{problem}: run `make kernels`"
+    assert library is not None, f"{problem}: run `python -m bpu_sim.kernels.build`"
     assert library.runs, "this machine has none of the instruction sets"
     return library
 
