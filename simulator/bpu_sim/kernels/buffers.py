@@ -81,6 +81,10 @@ class View:
     def zero(self) -> int:
         return self.buffer.zero
 
+    def zero_for(self, code: int) -> int:
+        """The zero of a copy that also holds `code`."""
+        return self.zero if code + self.zero >= 0 else 128
+
     @property
     def is_whole(self) -> bool:
         """All pixels of the buffer; perhaps not all channels."""

@@ -85,8 +85,13 @@ def _any(sheet: Sheet, op: QConv, y: View) -> None:
 def _spread(sheet: Sheet, op: QConv, x: View) -> View:
     """x with codes for nothing between its pixels."""
     down, across = op.upsample_hw
-    zero = x.zero if op.pad_code + x.zero >= 0 else 128
-    buffer = Buffer((x.height - 1) * down + 1, (x.width - 1) * across + 1, x.channels, 1, zero)
+    buffer = Buffer(
+        (x.height - 1) * down + 1,
+        (x.width - 1) * across + 1,
+        x.channels,
+        1,
+        x.zero_for(op.pad_code),
+    )
     made = buffer.whole()
     sheet.add(Step(Kind.FILL, y=made, values={"value": op.pad_code}))
     sheet.copy(x, made.box(0, 0, x.height, x.width, down, across))

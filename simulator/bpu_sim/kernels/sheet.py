@@ -116,8 +116,7 @@ class Sheet:
     def _copied(self, x: View, code: int) -> View:
         """A copy of its own for another border."""
         if (x, code, 1) not in self._copies:
-            zero = x.zero if code + x.zero >= 0 else 128
-            copy = Buffer(x.height, x.width, x.channels, 1, zero).whole()
+            copy = Buffer(x.height, x.width, x.channels, 1, x.zero_for(code)).whole()
             self.copy(x, copy)
             self._copies[x, code, 1] = copy
         return self._copies[x, code, 1]

@@ -73,7 +73,6 @@ Plan *plan_new(const char *set, const kernels::TensorSpec *tensors, int count, c
                int op_count, int64_t arena_bytes);
 void plan_free(Plan *);
 int64_t plan_bytes(const Plan *);  // of packed weights and constants
-int plan_ops(const Plan *);
 
 Frame *frame_new(const Plan *, int frames);  // room for `frames` at once; null: no memory
 void frame_free(Frame *);

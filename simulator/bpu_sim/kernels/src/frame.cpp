@@ -109,7 +109,6 @@ void plan_free(Plan *plan) {
     if (plan) drop(plan);
 }
 int64_t plan_bytes(const Plan *plan) { return int64_t(plan->pool.bytes()); }
-int plan_ops(const Plan *plan) { return plan->op_count; }
 
 Frame *frame_new(const Plan *plan, int frames) {
     Frame *f = make<Frame>(plan, frames);
