@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -42,8 +41,6 @@ TRAINED_ON: dict[str, tuple[str, str, str]] = {
 """Pixel type, mean and scale by file name; everything else is taken as `REBUILT`."""
 REBUILT = ("bgr", "103.94 116.78 123.68", "0.017")
 
-_FIGURES = re.compile(r"(\d+) function calls, \d+ instructions, (\d+) cycles")
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -53,15 +50,13 @@ class Found:
         outputs: sha256 of the dumped outputs of the `.bin`, all pictures in turn.
         quantized: sha256 of the outputs of the quantized ONNX.
         bin_size_bytes: size of the `.bin`.
-        cycles: predicted cycles of all BPU parts.
-        calls: function calls of all BPU parts.
+        bpu_ms: simulated BPU time of one frame.
     """
 
     outputs: str
     quantized: str
     bin_size_bytes: int
-    cycles: int
-    calls: int
+    bpu_ms: float
 
 
 def pixels(size_hw: tuple[int, int], seed: int) -> NDArray[np.uint8]:
@@ -163,14 +158,13 @@ def found(path: Path, folder: Path) -> Found:
     """Convert and run one ONNX file."""
     size_hw = convert(path, folder)
     pictures = [pixels(size_hw, seed) for seed in range(PICTURES)]
-    told = command(folder, "hrt_model_exec", "model_info", "--model_file=out/net.bin", "--json")
-    figures = _FIGURES.findall(told)
+    words = ("--model_file=out/net.bin", "--frame_count=1", "--thread_num=1", "--json")
+    told = json.loads(command(folder, "hrt_model_exec", "perf", *words))
     return Found(
         outputs_digest(folder, pictures),
         quantized_digest(folder, pictures),
         (folder / "out" / "net.bin").stat().st_size,
-        sum(int(cycles) for _, cycles in figures),
-        sum(int(calls) for calls, _ in figures),
+        sum(told["core_busy_ms"]),
     )
 
 
@@ -192,8 +186,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     rows: dict[str, Found] = {}
-    print("| network | outputs | quantized ONNX | .bin bytes | cycles | calls |")
-    print("|---|---|---|--:|--:|--:|")
+    print("| network | outputs | quantized ONNX | .bin bytes | BPU ms |")
+    print("|---|---|---|--:|--:|")
     with tempfile.TemporaryDirectory() as scratch:
         for path in files(arguments.models, Path(scratch)):
             if arguments.only and path.stem not in arguments.only:
@@ -202,7 +196,7 @@ def main() -> int:
                 row = rows[path.stem] = found(path.resolve(), Path(folder))
             print(
                 f"| {path.stem} | {row.outputs[:16]} | {row.quantized[:16]} | {row.bin_size_bytes} "
-                f"| {row.cycles} | {row.calls} |",
+                f"| {row.bpu_ms:.3f} |",
                 flush=True,
             )
             if arguments.json:
