@@ -17,7 +17,7 @@ Examples:
 @click.command("completion", epilog=_EXAMPLES)
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
-    """Print what a SHELL reads to complete bpu, bpud and hb_mapper.
+    """Print what a SHELL reads to complete all programs of OpenBPU.
 
     Commands, options and files are completed, boards by the inventory, models by asking the board.
     """
