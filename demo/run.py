@@ -150,7 +150,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-SHOWN = ("Select", "Whole model", "one thread", "all cores", "successfully")
+SHOWN = ("Select", "Whole model", "one thread", "all cores", "successfully", "WARNING")
 """In the lines of a conversion that are shown: the method, and the estimate, marked as one."""
 
 
