@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 
@@ -69,7 +70,8 @@ def once_boards(sources: Iterable[FrameSource], ui: UiState) -> str:
 def board_text(seen: View, width: int) -> str:
     """Header, cores, models, the board's computer and its last events."""
     sides = header_sides(seen.header, DARK, wide=True)  # a second line is no harm here
-    lines = ["  ".join(side.plain.strip() for side in sides), ""]
+    header = "  ".join(side.plain.strip() for side in sides)
+    lines = [re.sub(" {3,}", "  ", header), ""]
     for core in seen.timeline.cores:
         runs = f"{core.model} call {core.call}" if core.model else "idle"
         lines.append(
