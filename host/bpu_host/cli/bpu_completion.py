@@ -10,7 +10,7 @@ _EXAMPLES = """\b
 Examples:
   echo 'eval "$(bpu completion bash)"' >> ~/.bashrc
   echo 'eval "$(bpu completion zsh)"' >> ~/.zshrc
-  bpu completion fish > ~/.config/fish/completions/bpu.fish
+  bpu completion fish > ~/.config/fish/conf.d/openbpu.fish
 """
 
 
