@@ -229,6 +229,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     print(f"\nDone in {time.monotonic() - START_S:.0f} s. Files are in {options.output}/.")
+    print("Your own model, step by step: docs/your-model.md")
     return 0
 
 

@@ -62,7 +62,7 @@ def odd_conversion(folder: Path, *flags: str) -> tuple[int, list[str], set[str]]
     """Exit status, lines and products of a conversion with one flat sample."""
     net = Net([1, 3, 16, 16])
     onnx.save(net.model(net.conv("data", (3, 8), name="first")), folder / "net.onnx")
-    (folder / "cal_f32").mkdir()
+    (folder / "cal_f32").mkdir(exist_ok=True)
     (folder / "cal_f32" / "0.rgb").write_bytes(bytes(4 * 3 * 16 * 16))
     arguments = ["makertbin", "--model-type", "onnx", "-c", str(write(folder)), *flags]
     done = CliRunner().invoke(cli, arguments)
@@ -94,6 +94,17 @@ def test_strict_takes_findings_for_errors(tmp_path: Path, monkeypatch: pytest.Mo
     assert "nothing was written" in errors[0]
     assert any("have a single colour" in line for line in errors)
     assert lines[-1].endswith("exception in command: makertbin")
+
+
+def test_strict_leaves_an_earlier_conversion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert odd_conversion(tmp_path)[0] == 0
+    target = tmp_path / "model_output"
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    assert odd_conversion(tmp_path, "--strict")[0] == 1
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
 
 
 @pytest.mark.parametrize("strict", [False, True])
