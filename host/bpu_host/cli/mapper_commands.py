@@ -40,11 +40,7 @@ def check(
 
     Its findings are those that need no samples of the user's.
     """
-    from bpu_host.compiler.api import compile_model
-    from bpu_host.compiler.estimate_text import estimate_text
     from bpu_host.compiler.frontend import read
-    from bpu_host.compiler.products import ProductNames
-    from bpu_host.compiler.report import checker_table, cpu_reasons
 
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
@@ -63,6 +59,11 @@ def check(
     )
     source = read(config)
     config = replace(config, inputs=_featuremaps(source, shapes))
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.estimate_text import estimate_text
+    from bpu_host.compiler.products import ProductNames
+    from bpu_host.compiler.report import checker_table, cpu_reasons
+
     with EventLog(progress) as events:
         compiled = compile_model(
             config, events, ProductNames.of_checker(), source=source, measure=False
