@@ -11,17 +11,21 @@ _RECORD = "converted.sha256"
 _PRODUCT = Path("model_output") / "demo.bin"
 
 
-def is_current(folder: Path, model: Path, config: Path) -> bool:
-    """The product there was made of this model with this configuration and these photos."""
+def warnings(folder: Path, model: Path, config: Path) -> list[str] | None:
+    """What the conversion that made the product there warned of.
+
+    None: the product was not made of this model with this configuration and these photos.
+    """
     record = folder / _RECORD
     if not record.is_file() or not (folder / _PRODUCT).is_file():
-        return False
-    return record.read_text() == _key(folder, model, config)
+        return None
+    key, *lines = record.read_text().splitlines()
+    return lines if key == _key(folder, model, config) else None
 
 
-def remember(folder: Path, model: Path, config: Path) -> None:
-    """Note what the product there was made of."""
-    (folder / _RECORD).write_text(_key(folder, model, config))
+def remember(folder: Path, model: Path, config: Path, warned: list[str]) -> None:
+    """Note what the product there was made of, and the warnings about it."""
+    (folder / _RECORD).write_text("\n".join([_key(folder, model, config), *warned]))
 
 
 def _key(folder: Path, model: Path, config: Path) -> str:

@@ -150,15 +150,18 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-SHOWN = ("Select", "Whole model", "one thread", "all cores", "successfully")
+SHOWN = ("Select", "Whole model", "one thread", "all cores", "successfully", "WARNING")
 """In the lines of a conversion that are shown: the method, and the estimate, marked as one."""
 
 
 def convert(subject: Subject, folder: Path) -> None:
     """The `.bin` of the subject, made now or before."""
     config = write_config(subject, folder)
-    if kept.is_current(folder, subject.path, config):
+    warned = kept.warnings(folder, subject.path, config)
+    if warned is not None:
         print("\n  converted before: model_output/demo.bin is of this model and these choices")
+        for line in warned:
+            print(f"    {line}")
         return
     with step("Check which operators run on the BPU"):
         table = command(
@@ -170,12 +173,13 @@ def convert(subject: Subject, folder: Path) -> None:
         on_cpu = len(re.findall(r" CPU +-- ", table))
         print(f"    {on_bpu} nodes on the BPU, {on_cpu} on the CPU")
     with step(f"Calibrate, quantize to int8 and compile for {subject.runtime_type} input"):
-        command(
+        told = command(
             ["hb_mapper", "makertbin", "--model-type", "onnx", "--config", config.name],
             folder,
             show=SHOWN,
         )
-    kept.remember(folder, subject.path, config)
+    warned = [line for line in told.splitlines() if " WARNING " in line]
+    kept.remember(folder, subject.path, config, warned)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -225,6 +229,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     print(f"\nDone in {time.monotonic() - START_S:.0f} s. Files are in {options.output}/.")
+    print("Your own model, step by step: docs/your-model.md")
     return 0
 
 

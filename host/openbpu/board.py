@@ -78,6 +78,7 @@ class Board:
         self.name = board or default_board()
         self._board = connect(self.name, timeout_s=timeout_s)
         self._known: dict[str, ModelInfo] = {}
+        self._described: BoardInfo | None = None
         self._lock = Lock()
 
     @property
@@ -140,7 +141,9 @@ class Board:
             priority=options.get("priority", PRIORITY_LOWEST),
             timeout_s=options.get("timeout_s"),
         )
-        return Result(found.model, found.outputs, found.latency_ns / 1e3)
+        about = self._about()
+        latency_us = found.latency_ns / 1e3
+        return Result(found.model, found.outputs, latency_us, about.device, about.clock)
 
     def batch(
         self,
@@ -157,7 +160,7 @@ class Board:
         model: str,
         **options: Unpack[PerfOptions],
     ) -> Measured:
-        """Measure a model in a closed loop, in the time of the modelled chip.
+        """Measure a model in a closed loop, in device time.
 
         Args:
             options: see `PerfOptions`.
@@ -209,6 +212,17 @@ class Board:
                 self._known[name] = known
         return known
 
+    def _about(self) -> BoardInfo:
+        """What this board is, asked as seldom as `_known_model` asks."""
+        with self._lock:
+            known = self._described
+        if known is None:
+            known = self.info
+            with self._lock:
+                self._described = known
+        return known
+
     def _forget(self) -> None:
         with self._lock:
             self._known.clear()
+            self._described = None

@@ -15,6 +15,7 @@ import numpy as np
 from bpu_common import container
 from bpu_common.board import ModelInfo, describe_model
 from bpu_common.caller import describe
+from bpu_common.device_kind import DeviceKind
 from bpu_common.errors import UsageError
 from bpu_common.frame import check_roi
 from bpu_common.machine import MACHINES
@@ -103,7 +104,7 @@ class Model:
             output.name: np.asarray(values[output.tensor], order="C")
             for output in self._model.network.outputs
         }
-        return Result(self.name, outputs, self.latency_us)
+        return Result(self.name, outputs, self.latency_us, DeviceKind.SIMULATED)
 
     def batch(self, frames: Iterable[Frame]) -> list[Result]:
         """Run frames one after the other, each given as to `infer`."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bpu_common.device_kind import Clock, DeviceKind, device_words
 from bpu_common.errors import UsageError
 from bpu_common.perf import PerfResult
 from bpu_common.tensor import AnyArray
 from bpu_common.words import counted
-
-SIMULATED = "simulated"
 
 
 class Result(Mapping[str, AnyArray]):
@@ -21,8 +20,9 @@ class Result(Mapping[str, AnyArray]):
 
     Attributes:
         model: name of the model.
-        latency_us: from submit to done in the time of the modelled chip, waiting included.
-        simulated: the time is modelled, not measured on a chip.
+        latency_us: from submit to done in device time, waiting included.
+        device: what ran it; the time of a simulated device is modelled.
+        clock: how its time passes; UNKNOWN for a model in this process, which has none.
     """
 
     def __init__(
@@ -30,12 +30,19 @@ class Result(Mapping[str, AnyArray]):
         model: str,
         outputs: Mapping[str, AnyArray],
         latency_us: float,
-        simulated: bool = True,
+        device: DeviceKind,
+        clock: Clock = Clock.UNKNOWN,
     ) -> None:
         self.model = model
         self.latency_us = latency_us
-        self.simulated = simulated
+        self.device = device
+        self.clock = clock
         self._outputs = dict(outputs)
+
+    @property
+    def simulated(self) -> bool:
+        """The time is modelled, not measured on a chip."""
+        return self.device is DeviceKind.SIMULATED
 
     def __getitem__(self, key: str | int) -> AnyArray:
         if isinstance(key, int):
@@ -67,22 +74,24 @@ class Result(Mapping[str, AnyArray]):
 
     def __repr__(self) -> str:
         outputs = ", ".join(f"{name} {form(array)}" for name, array in self.items())
-        return f"{self.model}: {outputs}; {_time(self.latency_us, self.simulated)}"
+        return f"{self.model}: {outputs}; {self._time()}"
 
     def _repr_html_(self) -> str:
         rows = [[name, str(a.dtype), shape_text(a), span(a)] for name, a in self.items()]
-        title = f"{self.model}, {_time(self.latency_us, self.simulated)}"
+        title = f"{self.model}, {self._time()}"
         return html_table(title, ["output", "type", "shape", "values"], rows)
+
+    def _time(self) -> str:
+        return f"{self.latency_us / 1e3:.3f} ms ({device_words(self.device, self.clock)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measured run of many frames; all times are those of the modelled chip.
+    """A measured run of many frames; all times are device time.
 
     Attributes:
         threads: frames in flight.
         core_busy: by core, the share of the run in which it executed function calls.
-        simulated: the times are modelled, not measured on a chip.
         source: everything that was measured, the profile of nodes included.
     """
 
@@ -98,11 +107,10 @@ class Measured:
     p99_us: float
     max_us: float
     core_busy: tuple[float, ...]
-    simulated: bool
     source: PerfResult
 
     @classmethod
-    def of(cls, result: PerfResult, simulated: bool = True) -> Measured:
+    def of(cls, result: PerfResult) -> Measured:
         """The run that a board measured."""
         return cls(
             model=result.model,
@@ -117,16 +125,19 @@ class Measured:
             p99_us=result.p99_ns / 1e3,
             max_us=result.max_ns / 1e3,
             core_busy=tuple(busy / result.run_time_ns for busy in result.core_busy_ns),
-            simulated=simulated,
             source=result,
         )
 
+    @property
+    def simulated(self) -> bool:
+        """The times are modelled, not measured on a chip."""
+        return self.source.device is DeviceKind.SIMULATED
+
     def __repr__(self) -> str:
-        kind = f" ({SIMULATED})" if self.simulated else ""
         return (
             f"{self.model} on {self.machine}: {self.fps:.1f} frames/s, average "
             f"{self.average_us / 1e3:.3f} ms, p99 {self.p99_us / 1e3:.3f} ms, "
-            f"{counted(self.frames, 'frame')}, {counted(self.threads, 'thread')}{kind}"
+            f"{counted(self.frames, 'frame')}, {counted(self.threads, 'thread')} ({self._device()})"
         )
 
     def _repr_html_(self) -> str:
@@ -136,8 +147,11 @@ class Measured:
             [f"core {i} busy", f"{100 * share:.1f} %"] for i, share in enumerate(self.core_busy)
         ]
         rows.append(["rate", f"{self.fps:.1f} frames/s"])
-        kind = f" ({SIMULATED})" if self.simulated else ""
-        return html_table(f"{self.model} on {self.machine}{kind}", ["latency", ""], rows)
+        title = f"{self.model} on {self.machine} ({self._device()})"
+        return html_table(title, ["latency", ""], rows)
+
+    def _device(self) -> str:
+        return device_words(self.source.device, self.source.clock)
 
 
 def form(array: AnyArray) -> str:
@@ -165,8 +179,3 @@ def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -
         f"<table><caption>{html.escape(title)}</caption>"
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     )
-
-
-def _time(latency_us: float, simulated: bool) -> str:
-    kind = f" ({SIMULATED})" if simulated else ""
-    return f"{latency_us / 1e3:.3f} ms{kind}"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import openbpu
 from bpu_board.agent.server import serve
 from bpu_board.cli.hrt_model_exec import main, models
 from bpu_board.device import Device, Inspects, Observes, Plans
@@ -113,6 +114,9 @@ def test_an_agent_serves_it(runtime: Runtime) -> None:
                     found.append(board.perf(request).frame_count)
                     (frame,) = board.telemetry(frame_count=1)
                     found.append(sorted((model.name, model.done) for model in frame.models))
+                with openbpu.Board(f"unix:{address.path}") as board:
+                    told = (board.infer("double", X), board.perf("double", frames=3))
+                    found.extend((each.simulated, "(real chip)" in repr(each)) for each in told)
             finally:
                 signal.raise_signal(signal.SIGTERM)
 
@@ -120,7 +124,8 @@ def test_an_agent_serves_it(runtime: Runtime) -> None:
         thread.start()
         asyncio.run(serve(runtime, address, lambda _: served.set()))
         thread.join(60)
-    assert found == ["vendor", (X * 2).tolist(), 10, [("double", 1), ("half", 10)]]
+    models_done = [("double", 1), ("half", 10)]
+    assert found == ["vendor", (X * 2).tolist(), 10, models_done, (False, True), (False, True)]
 
 
 @pytest.fixture

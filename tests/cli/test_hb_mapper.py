@@ -345,6 +345,7 @@ def test_checker_says_which_option_gives_a_shape(folder: Path) -> None:
     assert code == 2
     assert "ERROR --input-shape: input 'data' has the dynamic shape 1x3xhxw" in output
     assert "--input-shape data 1x3x224x224" in output
+    assert "Input(shape=(1, 3, 224, 224)) in Python" in output
     assert "input_parameters" not in output
 
 

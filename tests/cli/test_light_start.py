@@ -60,6 +60,13 @@ def test_a_mistake_in_a_yaml_is_told_without_the_compiler(tmp_path: Path) -> Non
     assert "net.yaml:2:3: model_parameters.onnx_modle: unknown key" in done.stdout
 
 
+def test_a_model_that_is_not_there_is_told_without_the_compiler(tmp_path: Path) -> None:
+    arguments = ("checker", "--model-type", "onnx", "--model", "none.onnx")
+    done = begin(tmp_path, {"bpu_host.compiler.api", "skimage", "scipy"}, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "none.onnx: cannot read the model" in done.stdout
+
+
 def test_a_conversion_computes_with_numbers(tmp_path: Path) -> None:
     """A model with an open batch is converted without sympy, scipy and skimage."""
     model = classifier(16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from bpu_host.boards.inventory import BoardEntry, Inventory
 from bpu_host.cli.bpu import bpu, main
 from bpu_host.cli.colours import coloured
 from bpu_host.cli.completing import SHELLS
+from bpu_host.cli.mapper_log import logger, logging_to
 from tests.support.agent_remote import Agent
 from tests.support.models_board import tiny_model
 
@@ -55,6 +57,38 @@ def test_errors_are_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue().startswith("\x1b[1;31merror:\x1b[0m ")
 
 
+def test_levels_of_the_log_have_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown(screen: io.StringIO) -> list[str]:
+        with logging_to(tmp_path / "mapper.log", screen):
+            for level in (logging.INFO, logging.WARNING, logging.ERROR):
+                logger.log(level, "it is so")
+        return [line.split(" ", 2)[2] for line in screen.getvalue().splitlines()[1:]]
+
+    assert shown(Terminal()) == [
+        "INFO it is so",
+        "\x1b[33mWARNING\x1b[0m it is so",
+        "\x1b[1;31mERROR\x1b[0m it is so",
+    ]
+    plain = ["INFO it is so", "WARNING it is so", "ERROR it is so"]
+    assert shown(io.StringIO()) == plain
+    assert "\x1b" not in (tmp_path / "mapper.log").read_text()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown(Terminal()) == plain
+
+
+@pytest.mark.parametrize("board", ["kitchn", "unix:/nowhere/agent.sock", "desk:wrong"])
+def test_a_board_of_the_environment_is_told(
+    board: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--board", board]) != 0
+    assert "BPU_BOARD" not in capsys.readouterr().err
+    monkeypatch.setenv("BPU_BOARD", board)
+    assert main(["models"]) != 0
+    told = capsys.readouterr().err
+    assert board in told
+    assert "the board is that of BPU_BOARD" in told
+
+
 def completions(*words: str, incomplete: str = "") -> list[str]:
     found = ShellComplete(bpu, {}, "bpu", "_BPU_COMPLETE").get_completions(list(words), incomplete)
     return [each.value for each in found]
@@ -87,16 +121,35 @@ def test_models_are_completed_by_asking_the_board(
 def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     shown = capsys.readouterr().out
-    for variable in ("_BPU_COMPLETE", "_BPUD_COMPLETE", "_HB_MAPPER_COMPLETE"):
-        assert variable in shown
+    for program in ("BPU", "BPUD", "HB_MAPPER", "HRT_MODEL_EXEC", "BPU_AGENT"):
+        assert f"_{program}_COMPLETE" in shown
 
 
-def test_bash_takes_the_script() -> None:
-    """bash itself: what it would run for `bpu de<Tab>`."""
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("bpu de", "deploy"),
+        ("hb_mapper ma", "makertbin"),
+        ("hrt_model_exec in", "infer"),
+        ("hrt_model_exec perf --thr", "--thread_num"),
+        ("hrt_model_exec infer --dump_format t", "txt"),
+        ("hrt_model_exec infer --dump_format = b", "bin"),  # bash's words of --dump_format=b
+        ("hrt_model_exec infer --machine x", "x3m x3e"),
+        ("hrt_model_exec infer --model_file m", ""),  # the shell completes files
+        ("bpu-agent --cl", "--clock"),
+        ("bpu-agent --clock p", "paced"),
+        ("bpu-agent --store s", ""),
+    ],
+)
+def test_bash_takes_the_script(line: str, expected: str) -> None:
+    """bash itself: what it would run for the line and <Tab>."""
+    words = line.split()
+    function = f"_{words[0].replace('-', '_')}_completion"
     lines = [
         'eval "$(bpu completion bash)"',
-        "COMP_WORDS=(bpu de); COMP_CWORD=1",
-        "_bpu_completion bpu; printf '%s\\n' \"${COMPREPLY[@]}\"",
+        "compopt() { :; }  # of a completion that bash itself called",
+        f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}",
+        f"{function} {words[0]}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
     ]
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
@@ -107,7 +160,8 @@ def test_bash_takes_the_script() -> None:
         timeout=60,
         check=True,
     )
-    assert done.stdout.split() == ["deploy"]
+    assert done.stdout.split() == expected.split()
+    assert done.stderr == ""
 
 
 def test_no_boards_in_one_sentence(boards: Inventory, capsys: pytest.CaptureFixture[str]) -> None:

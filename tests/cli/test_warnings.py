@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def odd_conversion(folder: Path, *flags: str) -> tuple[int, list[str], set[str]]
     """Exit status, lines and products of a conversion with one flat sample."""
     net = Net([1, 3, 16, 16])
     onnx.save(net.model(net.conv("data", (3, 8), name="first")), folder / "net.onnx")
-    (folder / "cal_f32").mkdir()
+    (folder / "cal_f32").mkdir(exist_ok=True)
     (folder / "cal_f32" / "0.rgb").write_bytes(bytes(4 * 3 * 16 * 16))
     arguments = ["makertbin", "--model-type", "onnx", "-c", str(write(folder)), *flags]
     done = CliRunner().invoke(cli, arguments)
@@ -93,6 +94,42 @@ def test_strict_takes_findings_for_errors(tmp_path: Path, monkeypatch: pytest.Mo
     assert "nothing was written" in errors[0]
     assert any("have a single colour" in line for line in errors)
     assert lines[-1].endswith("exception in command: makertbin")
+
+
+def test_strict_leaves_an_earlier_conversion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert odd_conversion(tmp_path)[0] == 0
+    target = tmp_path / "model_output"
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    assert odd_conversion(tmp_path, "--strict")[0] == 1
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_checker_ends_with_its_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
+    """Those that need no samples; the table is printed whatever is found."""
+    monkeypatch.chdir(tmp_path)
+    net = Net([1, 3, 16, 16])
+    onnx.save(net.model(net.add("Hardmax", net.conv("data", (3, 8)), name="hard")), "net.onnx")
+    arguments = ["checker", "--model-type", "onnx", "--model", "net.onnx", "--json"]
+    done = CliRunner().invoke(cli, [*arguments, *(["--strict"] if strict else [])])
+    assert done.exit_code == (1 if strict else 0), done.output
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert "hard" in finding["subject"]
+    lines = done.stderr.strip().splitlines()
+    end = next(i for i, line in enumerate(lines) if line.endswith("End model checking...."))
+    words = [line.split(" ", 2)[2] for line in lines[end + 1 :]]
+    told = f"{finding['subject']}: {finding['sentence']}; {finding['hint']}"
+    if strict:
+        assert words[0] == "ERROR 1 warning about the conversion, and strict allows none"
+        assert words[2:] == [f"ERROR {told}", "ERROR exception in command: checker"]
+    else:
+        assert words[0] == "WARNING 1 warning about this conversion (errors with --strict):"
+        assert words[1:] == [f"WARNING {told}"]
 
 
 def test_makertbin_says_why_nodes_stay_on_the_cpu(

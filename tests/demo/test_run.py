@@ -67,6 +67,11 @@ def test_a_model_is_converted_once(folder: Path) -> None:
     assert "makertbin" not in second.stdout
     assert "converted before" in second.stdout
     assert "Infer second.png" in second.stdout
+    warned = [
+        [line for line in run.stdout.splitlines() if " WARNING " in line] for run in (first, second)
+    ]
+    assert any("different samples" in line for line in warned[0])
+    assert warned[0][-len(warned[1]) :] == warned[1] != []
     near = [line for line in second.stdout.splitlines() if "cosine to float" in line]
     assert float(near[0].split("cosine to float ")[1].split(",")[0]) > 0.99
 

@@ -66,7 +66,7 @@ def test_a_measurement_in_one_line(agent: Agent, path: Path) -> None:
     with openbpu.Board(agent.address) as board:
         found = board.perf("tiny", threads=2, frames=50)
         assert (found.threads, found.frames) == (2, 50)
-        assert "50 frames, 2 threads (simulated)" in repr(found)
+        assert "50 frames, 2 threads (simulated, virtual clock)" in repr(found)
         assert found._repr_html_().startswith("<table>")
         assert board.perf("tiny", duration_s=0.01).source.run_time_ns >= 10_000_000
         with pytest.raises(UsageError, match="threads 9 is not in"):

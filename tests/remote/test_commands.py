@@ -257,7 +257,11 @@ def test_other_failures(
         ),
         (("run", "tiny", folder / "in.bin"), 2, "no board is named"),
         (("models", "--board", "nonsense"), 2, "not the address"),
-        (("models", "--board", f"unix:{tmp_path}/none"), 1, "no agent answers"),
+        (
+            ("models", "--board", f"unix:{tmp_path}/none"),
+            1,
+            "no agent answers (No such file or directory)",
+        ),
         (("modles",), 2, "did you mean models?"),
         (("perf", "tiny", *at, "--tread", "3"), 2, "--threads"),
     ):

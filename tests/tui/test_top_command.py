@@ -82,6 +82,20 @@ def test_once_prints_the_state_as_text(
     assert "core 1" in told
 
 
+def test_once_keeps_the_header_whole_in_80_columns(
+    recording: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {}
+    for width in (80, 160):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert main(["top", "--replay", str(recording), "--once"]) == 0
+        header, _, _ = capsys.readouterr().out.partition("\n\n")
+        assert all(len(line) <= width for line in header.splitlines())
+        told[width] = header.split()
+    assert told[80] == told[160]
+    assert "simulated, paced clock" in " ".join(told[80])
+
+
 def test_once_of_several_boards(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(monkeypatch)
     monkeypatch.delenv("BPU_BOARD", raising=False)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 _EXAMPLES = """\
 examples:
@@ -73,12 +74,38 @@ def _serve(options: argparse.Namespace) -> None:
         runtime.close()
 
 
-def make_parser() -> argparse.ArgumentParser:
+class OptionParser(argparse.ArgumentParser):
+    """A parser that tells its options, for completion."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  argparse's own form
+        self.options: list[argparse.Action] = []
+        super().__init__(**settings)
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # noqa: ANN401
+        option = super().add_argument(*names, **settings)
+        self.options.append(option)
+        return option
+
+
+def completions() -> str:
+    """What the shell that asks gets."""
+    from bpu_board.cli.completing import Kind, Taken, answer
+
+    special = {"--store": Kind.FOLDER}
+    options = {}
+    for option in make_parser().options:
+        name = option.option_strings[-1]
+        kind = Kind.FLAG if option.nargs == 0 else special.get(name, Kind.WORD)
+        options[name] = Taken(kind, tuple(option.choices or ()))
+    return answer("bpu-agent", (), options)
+
+
+def make_parser() -> OptionParser:
     """The options, and what `--help` says of them."""
     from bpu_common import __version__
     from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="bpu-agent",
         description="Serve a board to the host's tools: models, inference, perf, telemetry.",
         epilog=_EXAMPLES,

@@ -26,6 +26,10 @@ Examples:
 """
 _NO_BOARDS = "no boards; add one with `bpu boards add NAME USER@HOST`"
 _OF_THE_AGENT = ("--machine", "--clock")
+_CLOCKS = (
+    "Of the simulated chip: virtual runs as fast as it can be computed and stands still between "
+    "tasks, paced follows the wall clock, as `bpu top` and loads need it."
+)
 
 
 @click.group("boards", epilog=_EXAMPLES)
@@ -49,7 +53,11 @@ def command() -> None:
 @click.option("--bundle", is_flag=True, help="Send all wheels from here; use no index there.")
 @click.option("--supervisor", is_flag=True, help="Do without systemd on the board.")
 @click.option("--machine", help="Chip that the agent simulates: x3m, j3, x3e.")
-@click.option("--clock", type=click.Choice(["virtual", "paced"]), help="Of the simulated chip.")
+@click.option(
+    "--clock",
+    type=click.Choice(["virtual", "paced"]),
+    help=f"{_CLOCKS}  [default: virtual, or as before]",
+)
 @json_option
 def add(
     name: str,
@@ -136,7 +144,9 @@ def status(names: tuple[str, ...], as_json: bool) -> int:
 @click.option("--bundle", is_flag=True, help="Send all wheels from here; use no index there.")
 @click.option("--supervisor", is_flag=True, help="Do without systemd on the board.")
 @click.option("--machine", help="Chip that the agent simulates: x3m, j3, x3e.")
-@click.option("--clock", type=click.Choice(["virtual", "paced"]), help="Of the simulated chip.")
+@click.option(
+    "--clock", type=click.Choice(["virtual", "paced"]), help=f"{_CLOCKS}  [default: as before]"
+)
 @json_option
 def upgrade(
     names: tuple[str, ...],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from bpu_common.completion import variable
 
 SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = {
@@ -13,6 +13,8 @@ PROGRAMS = {
     "hb_mapper": ("bpu_host.cli.hb_mapper", "cli"),
 }
 """Program -> module and name of its click command."""
+OF_THE_BOARD = ("bpu-agent", "hrt_model_exec")
+"""Programs that answer shells themselves, in click's way."""
 
 _ANSWER_S = 1.0
 """A board that is slower does not complete anything: a shell that waits longer seems dead."""
@@ -54,13 +56,7 @@ def script(shell: str) -> str:
     kind = get_completion_class(shell)
     if kind is None:
         raise KeyError(shell)
-    made = []
-    for program, (module, name) in PROGRAMS.items():
-        command = getattr(importlib.import_module(module), name)
-        made.append(kind(command, {}, program, variable(program)).source())
-    return "\n".join(made)
-
-
-def variable(program: str) -> str:
-    """The environment variable by which a shell asks a program for completions."""
-    return f"_{program.upper()}_COMPLETE"
+    return "\n".join(
+        kind(click.Command(program), {}, program, variable(program)).source()
+        for program in (*PROGRAMS, *OF_THE_BOARD)
+    )

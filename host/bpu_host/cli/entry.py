@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from bpu_common.completion import asked
 from bpu_common.first_screens import answered
 from bpu_host.cli.first_screens import SCREENS, VERSIONS
 
@@ -35,5 +34,4 @@ def hb_mapper() -> None:
 
 
 def _answered(program: str) -> bool:
-    completes = f"_{program.upper()}_COMPLETE" in os.environ  # a shell asks, not a user
-    return not completes and answered(VERSIONS[program], SCREENS[program])
+    return not asked(program) and answered(VERSIONS[program], SCREENS[program])

@@ -73,6 +73,9 @@ def cli() -> None:
 )
 @click.option("--output", type=click.Path(), help="Without effect: see hb_mapper_checker.log.")
 @click.option(
+    "--strict", is_flag=True, help="Warnings about the model are errors: end with status 1."
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object; the log goes to stderr."
 )
 def checker(
@@ -83,6 +86,7 @@ def checker(
     model: Path,
     input_shapes: tuple[tuple[str, str], ...],
     output: str | None,
+    strict: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Tell which nodes of a model run on the BPU, and why the others do not.
@@ -99,6 +103,7 @@ def checker(
         from bpu_common.errors import UsageError
         from bpu_host.cli import mapper_commands
         from bpu_host.cli.mapper_log import logger
+        from bpu_host.compiler.findings import refuse
 
         if output:
             logger.warning("--output is deprecated and has no effect: the log file is the result")
@@ -110,6 +115,9 @@ def checker(
         compiled = mapper_commands.check(model, shapes, machine, progress)
         if as_json:
             print(mapper_commands.check_json(compiled))
+        if strict:
+            refuse(compiled.findings)
+        mapper_commands.log_findings(compiled.findings)
 
     sys.exit(_guarded("checker", run, sys.stderr if as_json else None))
 

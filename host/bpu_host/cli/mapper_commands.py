@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
 from bpu_common.tensor import InputType, Layout
+from bpu_common.words import counted
 from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
 from bpu_host.compiler.config.document import read_document
 from bpu_host.compiler.config.model_inputs import ModelInputs
-from bpu_host.compiler.findings import Finding, counted
+from bpu_host.compiler.findings import Finding
 
 if TYPE_CHECKING:
     from bpu_host.compiler.api import Compiled
@@ -35,12 +36,11 @@ CAFFE_SENTENCE = (
 def check(
     model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
 ) -> Compiled:
-    """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0."""
-    from bpu_host.compiler.api import compile_model
-    from bpu_host.compiler.estimate_text import estimate_text
+    """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0.
+
+    Its findings are those that need no samples of the user's.
+    """
     from bpu_host.compiler.frontend import read
-    from bpu_host.compiler.products import ProductNames
-    from bpu_host.compiler.report import checker_table, cpu_reasons
 
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
@@ -59,6 +59,11 @@ def check(
     )
     source = read(config)
     config = replace(config, inputs=_featuremaps(source, shapes))
+    from bpu_host.compiler.api import compile_model
+    from bpu_host.compiler.estimate_text import estimate_text
+    from bpu_host.compiler.products import ProductNames
+    from bpu_host.compiler.report import checker_table, cpu_reasons
+
     with EventLog(progress) as events:
         compiled = compile_model(
             config, events, ProductNames.of_checker(), source=source, measure=False
@@ -180,13 +185,14 @@ def make(config_file: Path, machine: str | None, strict: bool, progress: Progres
     logger.info("%s", estimate_text(compiled.estimate, config.optimize_level))
     logger.info("Convert to runtime bin file successfully!")
     logger.info("End Model Convert")
-    _log_findings(compiled.findings)
+    log_findings(compiled.findings)
     return compiled
 
 
-def _log_findings(findings: Sequence[Finding]) -> None:
+def log_findings(findings: Sequence[Finding]) -> None:
     """The warnings, as the last thing on the screen."""
     if findings:
-        logger.warning("%s about this conversion (errors with --strict):", counted(findings))
+        count = counted(len(findings), "warning")
+        logger.warning("%s about this conversion (errors with --strict):", count)
     for finding in findings:
         logger.warning("%s", finding)

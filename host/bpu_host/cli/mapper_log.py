@@ -18,12 +18,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from bpu_host.cli.colours import coloured
 from bpu_host.compiler.events import Advanced, Event, Note, StageDone, StageStarted
 
 _ROOT = "bpu_host"
 _LIBRARIES = ("onnx_ir",)
 """Loggers of others: what they say, tracebacks too, goes to the log file only."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
+_MEANINGS = {logging.WARNING: "warning", logging.ERROR: "error"}
+"""Level -> its colour; the others have none."""
 _BAR_WIDTH = 40
 HEARTBEAT_S = 20.0
 _PASSING_FILES = (__file__, contextlib.__file__)
@@ -62,12 +65,26 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
+class _ConsoleFormatter(logging.Formatter):
+    """The console's lines; on a terminal the level of what went wrong has a colour."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._stream = stream
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        level = record.levelname
+        if (meaning := _MEANINGS.get(record.levelno)) is not None:
+            level = coloured(level, meaning, self._stream)
+        return f"{record.asctime} {level} {record.message}"
+
+
 class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to the progress' stream; clears an open bar first."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress.stream)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.setFormatter(_ConsoleFormatter(progress.stream))
         self._progress = progress
 
     def format(self, record: logging.LogRecord) -> str:

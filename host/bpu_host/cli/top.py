@@ -15,6 +15,7 @@ import click
 
 from bpu_common.environment import BOARD, TERM
 from bpu_common.errors import UsageError
+from bpu_host.cli.completing import complete_boards
 
 if TYPE_CHECKING:
     from bpu_common.telemetry.lines import Recorder
@@ -52,6 +53,7 @@ class _Watched:
     "--board",
     "-b",
     metavar="BOARD",
+    shell_complete=complete_boards,
     help="A board of `bpu boards list`, or an agent at unix:PATH or HOST:PORT.  "
     "[default: BPU_BOARD, or all boards]",
 )

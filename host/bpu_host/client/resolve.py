@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bpu_common.environment import BOARD
-from bpu_common.errors import UsageError
+from bpu_common.errors import BpuError, UsageError
 from bpu_host.boards.inventory import Inventory
 from bpu_host.boards.routes import DirectRoute, open_entry
 from bpu_host.client.daemon_route import daemon_route
@@ -69,7 +69,13 @@ def connect(board: str, *, timeout_s: float = CONNECT_S) -> Board:
         UsageError: not an address, and not the name of a board.
         BoardUnreachable: nothing answers there.
     """
-    if not is_name(board):
-        return Board.connect(board, timeout_s=timeout_s)
-    route = route_to(board)
-    return Board.connect(route.address, route=route, name=board, timeout_s=timeout_s)
+    try:
+        if not is_name(board):
+            return Board.connect(board, timeout_s=timeout_s)
+        route = route_to(board)
+        return Board.connect(route.address, route=route, name=board, timeout_s=timeout_s)
+    except BpuError as error:
+        if board == BOARD.value:  # nobody sees it on the command line
+            source = f"the board is that of {BOARD.name}"
+            error.hint = f"{error.hint}; {source}" if error.hint else source
+        raise

@@ -121,7 +121,7 @@ def compile_model(
             products.add(names.board, job.checked_file(model, quantized, near))
             cost = job.estimate(model)
         if strict:
-            refuse(job.findings)
+            refuse(job.findings, "nothing was written")
         files = products.publish()
     return Compiled(
         model,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bpu_common.errors import ModelUnsupported
+from bpu_common.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +27,21 @@ class Finding:
         return f"{self.subject}: {self.sentence}; {self.hint}"
 
 
-def counted(findings: Sequence[Finding]) -> str:
-    """`1 warning`, `2 warnings`."""
-    return f"{len(findings)} warning{'s' if len(findings) != 1 else ''}"
-
-
-def refuse(findings: Sequence[Finding]) -> None:
+def refuse(findings: Sequence[Finding], outcome: str = "") -> None:
     """Take findings for errors.
+
+    Args:
+        outcome: what that means for the products.
 
     Raises:
         ModelUnsupported: there are some; each is a note of it.
     """
     if not findings:
         return
+    allowed = f"strict allows none: {outcome}" if outcome else "strict allows none"
     error = ModelUnsupported(
-        f"{counted(findings)} about the conversion, and strict allows none: nothing was written",
-        hint="mend what is named below, or convert without --strict",
+        f"{counted(len(findings), 'warning')} about the conversion, and {allowed}",
+        hint="mend what is named below, or leave --strict out",
     )
     for finding in findings:
         error.add_note(str(finding))

@@ -26,10 +26,20 @@ def link_text(link: Link, palette: Palette) -> Text:
 
 def header_text(header: Header, width: int, palette: Palette) -> Text:
     """One line: what is shown on the left, how it goes on the right."""
+    left, right = header_sides(header, palette, wide=width >= 100)
+    right.append(" ")
+    room = width - right.cell_len - 1
+    if left.cell_len > room:
+        left.truncate(max(0, room), overflow="ellipsis")
+    left.append(" " * max(1, width - left.cell_len - right.cell_len))
+    return left + right
+
+
+def header_sides(header: Header, palette: Palette, *, wide: bool) -> tuple[Text, Text]:
+    """What is shown, and how it goes; where it is not `wide`, without what matters least."""
     dim = style(palette.dim)
     left = Text.assemble((" bpu top ", Style(bold=True, reverse=True)), "  ")
     left.append(header.label, style(palette.text, bold=True))
-    wide = width >= 100
     if header.device:
         badge = header.device if wide else header.device.partition(",")[0]
         left.append("  ")
@@ -53,12 +63,7 @@ def header_text(header: Header, width: int, palette: Palette) -> Text:
         right.append(f"  {header.place}", style(palette.accent))
     if header.time and (wide or not header.place):
         right.append(f"  {header.time}", style(palette.text))
-    right.append(" ")
-    room = width - right.cell_len - 1
-    if left.cell_len > room:
-        left.truncate(max(0, room), overflow="ellipsis")
-    left.append(" " * max(1, width - left.cell_len - right.cell_len))
-    return left + right
+    return left, right
 
 
 def gauges_text(gauges: Gauges | None, width: int, palette: Palette) -> Text:

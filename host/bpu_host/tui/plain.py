@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +12,7 @@ from bpu_common.errors import BpuError
 from bpu_host.tui.history import History
 from bpu_host.tui.overview import COLUMNS as BOARD_COLUMNS
 from bpu_host.tui.palette import DARK
-from bpu_host.tui.panels import header_text
+from bpu_host.tui.panels import header_sides
 from bpu_host.tui.scene import BoardRow, Gauges, View
 from bpu_host.tui.source import FrameSource
 from bpu_host.tui.state import Link, UiState
@@ -68,7 +69,9 @@ def once_boards(sources: Iterable[FrameSource], ui: UiState) -> str:
 
 def board_text(seen: View, width: int) -> str:
     """Header, cores, models, the board's computer and its last events."""
-    lines = [header_text(seen.header, width, DARK).plain.strip(), ""]
+    sides = header_sides(seen.header, DARK, wide=True)  # a second line is no harm here
+    header = "  ".join(side.plain.strip() for side in sides)
+    lines = [re.sub(" {3,}", "  ", header), ""]
     for core in seen.timeline.cores:
         runs = f"{core.model} call {core.call}" if core.model else "idle"
         lines.append(

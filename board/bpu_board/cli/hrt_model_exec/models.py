@@ -61,8 +61,9 @@ def load_models(options: Options) -> tuple[LocalModel, ...]:
     device = local_device(options.machine or DEFAULT_MACHINE.name)
     models = tuple(LocalModel(path, info) for path in files for info in device.read(path))
     if not options.json:
+        cost_ms = (time.perf_counter() - started) * 1e3
         sys.stderr.write(
-            f"[OpenBPU] Load model to DDR cost {(time.perf_counter() - started) * 1e3:.3f}ms.\n"
+            f"[OpenBPU] Load model to DDR cost {cost_ms:.3f}ms (wall time of this computer).\n"
         )
     names = [model.info.name for model in models]
     for name in names:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NoReturn
 
+from bpu_board.cli.completing import Kind, Taken, answer
 from bpu_common.errors import UsageError
 
 
@@ -33,7 +34,11 @@ _ALL = _RUNS | _INFO
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its type tag, the sub-commands that use it, and its range if it is a number."""
+    """One option: its type tag, the sub-commands that use it, and its range if it is a number.
+
+    Attributes:
+        takes: what a shell completes behind it, where `choices` do not say that.
+    """
 
     name: str
     kind: str
@@ -42,10 +47,17 @@ class Option:
     low: int | None = None
     high: int | None = None
     choices: tuple[str, ...] = ()
+    takes: Kind = Kind.WORD
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("model_file", "string", _ALL, "Model file paths, separated by comma. Required."),
+    Option(
+        "model_file",
+        "string",
+        _ALL,
+        "Model file paths, separated by comma. Required.",
+        takes=Kind.FILE,
+    ),
     Option("model_name", "string", _ALL, "Model to use; needed when several are loaded."),
     Option("core_id", "int", _RUNS, "0 for any core, 1 for core 0, 2 for core 1.", 0, 2),
     Option(
@@ -54,6 +66,7 @@ OPTIONS: tuple[Option, ...] = (
         _RUNS,
         "Input files, separated by comma, one per input: jpg, jpeg, png, bmp, webp, npy or bin for "
         "image inputs, npy, bin or txt for featuremap inputs. perf uses random tensors without it.",
+        takes=Kind.FILE,
     ),
     Option("roi_infer", "bool", _RUNS, "Resizer inputs; not supported yet."),
     Option("roi", "string", _RUNS, "Regions for resizer inputs; not supported yet."),
@@ -87,7 +100,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("enable_cls_post_process", "bool", _INFER, "Print the classification result."),
     Option("perf_time", "int", _PERF, "Minutes to run; above 0 it overrides frame_count.", 0),
     Option("thread_num", "int", _PERF, "Threads in [1,8]; values above 8 act as 8.", 1),
-    Option("profile_path", "string", _PERF, "Folder for profiler.log and profiler.csv."),
+    Option(
+        "profile_path",
+        "string",
+        _PERF,
+        "Folder for profiler.log and profiler.csv.",
+        takes=Kind.FOLDER,
+    ),
     Option("priority", "int", _RUNS, "Priority of the frames; 255 preempts.", 0, 255),
     Option(
         "machine",
@@ -238,6 +257,19 @@ def _int(option: Option, text: str) -> int:
         allowed = f"in [{low},{high}]" if high is not None else f"at least {low}"
         raise UsageError(f"--{option.name} is {value}, it must be {allowed}")
     return value
+
+
+def completions() -> str:
+    """What the shell that asks gets."""
+    options = {
+        f"--{option.name}": Taken(
+            Kind.FLAG if option.kind == "bool" else option.takes, option.choices
+        )
+        for option in OPTIONS
+    }
+    flags = {"--help": Taken(Kind.FLAG), "--version": Taken(Kind.FLAG)}
+    commands = (Command.MODEL_INFO.value, Command.INFER.value, Command.PERF.value)
+    return answer("hrt_model_exec", commands, {**options, **flags})
 
 
 assert {option.name for option in OPTIONS} == {f.name for f in fields(Options)} - {

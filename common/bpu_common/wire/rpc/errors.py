@@ -86,8 +86,9 @@ _TOO_MANY_CALLS = "concurrent rpc limit"
 def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> BpuError:
     match status:
         case grpc.StatusCode.UNAVAILABLE:
+            reason = details.rpartition(": ")[2]  # what the system said; before it, gRPC's own path
             return BoardUnreachable(
-                f"no agent answers ({details})" if details else "no agent answers",
+                f"no agent answers ({reason})" if reason else "no agent answers",
                 where=address,
                 hint="start it with `bpu-agent --listen ADDRESS --store DIR`, or check the address",
             )

@@ -108,6 +108,7 @@ def sample_findings(watches: Sequence[Watch]) -> tuple[Finding, ...]:
         found.append(Finding(folder, sentence, _ADVICE))
     if copies:
         copy, source = (files[position].name for position in copies[0])
-        sentence = f"{len(copies)} of {len(files)} samples are copies ({copy} is {source})"
+        verb = "is a copy" if len(copies) == 1 else "are copies"
+        sentence = f"{len(copies)} of {len(files)} samples {verb} ({copy} is {source})"
         found.append(Finding(folder, sentence, _ADVICE))
     return (*found, *(finding for watch in watches for finding in watch.findings()))

@@ -8,7 +8,7 @@ from bpu_host.compiler.config.values import CompileConfig, InputConfig
 from bpu_host.compiler.findings import Finding
 
 _FULL = 255
-_DEVIATIONS = (0.15, 0.4)
+_DEVIATIONS = (0.15, 1)
 """Where standard deviations of pixels of 0..1 lie; a factor for pixels of 0..255 is smaller."""
 
 

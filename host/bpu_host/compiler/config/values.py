@@ -235,8 +235,9 @@ def _static_shape(config: CompileConfig, name: str, shape: DeclaredShape) -> tup
     raise config.error(
         "input_parameters.input_shape",
         f"input '{name}' has the dynamic shape {text}",
-        f"write all sizes, for example input_shape: '{example}' in the YAML, or "
-        f"--input-shape {shlex.quote(name)} {example} for the checker",
+        f"write all sizes, for example input_shape: '{example}' in the YAML, "
+        f"--input-shape {shlex.quote(name)} {example} for the checker, "
+        f"Input(shape={filled_shape(shape)}) in Python",
     )
 
 
