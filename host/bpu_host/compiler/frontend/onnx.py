@@ -46,6 +46,7 @@ from bpu_host.compiler.frontend.outputs import (
 )
 from bpu_host.compiler.frontend.pixels import take_as_float
 from bpu_host.compiler.frontend.pools import resolve_ceil_mode, resolve_same_pads
+from bpu_host.compiler.frontend.recurrent import put_sequence_first
 from bpu_host.compiler.frontend.resizes import resolve_resize_scales
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure
 from bpu_host.compiler.frontend.transposed import resolve_transposed_pads
@@ -201,6 +202,7 @@ def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
     check_nodes(model, file)
     check_has_input(model.graph, file)
     widen_halves(model)
+    put_sequence_first(model)
     resolve_same_pads(model)
     resolve_ceil_mode(model)
     resolve_transposed_pads(model)

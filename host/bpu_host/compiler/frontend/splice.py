@@ -18,8 +18,9 @@ def spliced(
 ) -> list[onnx.NodeProto]:
     """The nodes of `body` with names that fit into the graph of `node`.
 
-    The maker of the first output is called as `node`; others keep their name or are called
-    `<node>_<operator>_<n>`. Inner values are called `<node>_<value>`.
+    What has the operator of `node`, or else the maker of the first output, is called as `node`;
+    others keep their name or are called `<node>_<operator>_<n>`. Inner values are called
+    `<node>_<value>`.
 
     Args:
         body: reads inputs of `node` (and values of its graph) and makes its outputs, by name.
@@ -33,12 +34,14 @@ def spliced(
         if name and name not in outside
     }
     first = next((name for name in node.output if name), "")
+    same = [each for each in body if each.op_type == node.op_type]
+    heir = next((each for each in (*same, *body) if each in same or first in each.output), None)
     nodes = []
     for index, each in enumerate(body):
         new = onnx.NodeProto()
         new.CopyFrom(each)
         _rename(new, inner)
-        if first in each.output:
+        if each is heir:
             new.name = node.name
         elif not each.name or each.name in taken:
             new.name = unused(f"{node.name}_{each.op_type}_{index}", taken)
