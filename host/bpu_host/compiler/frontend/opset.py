@@ -13,7 +13,11 @@ import onnx.version_converter
 from onnx import helper
 
 from bpu_common.errors import ModelUnsupported
-from bpu_host.compiler.frontend.repair import complete_resizes, rewrite_old_forms
+from bpu_host.compiler.frontend.repair import (
+    complete_resizes,
+    rewrite_new_forms,
+    rewrite_old_forms,
+)
 
 TARGET_OPSET = 19
 
@@ -49,6 +53,7 @@ def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
 
 def _relabel(model: onnx.ModelProto, file: str, version: int) -> None:
     """Operators after the target opset mostly gained element types: keep what still fits."""
+    rewrite_new_forms(model.graph, version)
     for node in model.graph.node:
         place = f"{file}: node {node.name} ({node.op_type})"
         try:
