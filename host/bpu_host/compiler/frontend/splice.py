@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnx
+from onnx import helper, numpy_helper
+
+from bpu_common.tensor import AnyArray
 
 
 def names_of(graph: onnx.GraphProto) -> set[str]:
@@ -34,8 +37,9 @@ def spliced(
         if name and name not in outside
     }
     first = next((name for name in node.output if name), "")
-    same = [each for each in body if each.op_type == node.op_type]
-    heir = next((each for each in (*same, *body) if each in same or first in each.output), None)
+    heirs = [each for each in body if each.op_type == node.op_type]
+    heirs += [each for each in body if first in each.output]
+    heir = heirs[0] if heirs else None
     nodes = []
     for index, each in enumerate(body):
         new = onnx.NodeProto()
@@ -49,6 +53,11 @@ def spliced(
             taken.add(each.name)
         nodes.append(new)
     return nodes
+
+
+def constant_node(name: str, array: AnyArray) -> onnx.NodeProto:
+    """A node that makes a constant of this name."""
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
 
 
 def put(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
