@@ -10,6 +10,7 @@ import onnx.shape_inference
 import onnx_ir as ir
 import pytest
 
+from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler import passes
 from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.passes import graph as g
@@ -124,3 +125,16 @@ def test_a_pool_behind_a_transposed_convolution_of_open_size() -> None:
     assert g.shape_of(prepared.graph.outputs[0]) == expected.shape
     (found,) = run(ir.to_proto(prepared), normals([5, 7]))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_positions_in_data_that_is_cut_are_refused() -> None:
+    net = Net([1, 2, 8, 8])
+    net.add("MaxPool", "data", name="pool", kernel_shape=[2, 2], strides=[4, 4],
+            auto_pad="SAME_UPPER", out="y")  # fmt: skip
+    net.nodes[-1].output.append("positions")
+    model = net.model("y", "positions", opset=19)
+    model.graph.output[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    assert run(model, normals([8, 8]))[1].shape == (1, 2, 2, 2)
+    with pytest.raises(ModelUnsupported, match="positions of its maxima") as caught:
+        prepare(model, "net.onnx", {})
+    assert caught.value.where == "node pool (MaxPool)"

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import F32, I64
 from bpu_host.compiler.frontend.attributes import attributes_of
 from bpu_host.compiler.frontend.sizes import Rule, Shapes
@@ -88,7 +89,10 @@ class PoolAxis:
 
 
 def pool_rule(version: int) -> Rule:
-    """The rule for pools of a model that came with opset `version`."""
+    """The rule for pools of a model that came with opset `version`.
+
+    It raises ModelUnsupported where no form of the pool gives its second output.
+    """
 
     def rule(node: onnx.NodeProto, shapes: Shapes) -> list[onnx.NodeProto]:
         given = attributes_of(node)
@@ -142,12 +146,20 @@ def _is_plain(given: Attributes, axes: Sequence[PoolAxis]) -> bool:
 
 
 def _body(node: onnx.NodeProto, axes: Sequence[PoolAxis], version: int) -> list[onnx.NodeProto]:
-    """The pool in its plain form; none where it also gives positions that this would move."""
+    """The pool in its plain form.
+
+    Raises:
+        ModelUnsupported: it also gives positions, which that would move; names the node.
+    """
     given = attributes_of(node)
     cropped = any(any(axis.crop) for axis in axes)
     padded = any(pad >= axis.kernel for axis in axes for pad in axis.pads)  # more than a pool may
     if (cropped or padded) and any(node.output[1:]):
-        return []
+        raise ModelUnsupported(
+            "the positions of its maxima are used, and its windows do not fit into the padded data",
+            where=f"node {node.name} ({node.op_type})",
+            hint="export it with auto_pad NOTSET and pads, or without the positions",
+        )
     x, nodes = node.input[0], []
     if cropped:
         nodes += _crop(x, axes)
@@ -156,7 +168,8 @@ def _body(node: onnx.NodeProto, axes: Sequence[PoolAxis], version: int) -> list[
     if padded:
         nodes += _pad(x, pads, lowest=node.op_type == "MaxPool")
         x, pads = "padded", [0] * len(pads)
-    factors = _factors(given, axes, version, padded=padded) if _is_mean(node) else None
+    mean = node.op_type == "AveragePool"
+    factors = _factors(given, axes, version, padded=padded) if mean else None
     outputs = list(node.output) if factors is None else ["mean"]
     kept = {k: v for k, v in given.items() if k not in ("auto_pad", "ceil_mode", "pads")}
     nodes.append(helper.make_node(node.op_type, [x], outputs, **kept, pads=pads))
@@ -164,10 +177,6 @@ def _body(node: onnx.NodeProto, axes: Sequence[PoolAxis], version: int) -> list[
         nodes.append(constant_node("factors", factors))
         nodes.append(helper.make_node("Mul", ["mean", "factors"], node.output[:1]))
     return nodes
-
-
-def _is_mean(node: onnx.NodeProto) -> bool:
-    return node.op_type == "AveragePool"
 
 
 def _crop(x: str, axes: Sequence[PoolAxis]) -> list[onnx.NodeProto]:
