@@ -114,10 +114,12 @@ def forms() -> Iterator[Form]:
     """All of them."""
     grid = np.random.default_rng(6).uniform(-1.2, 1.2, (1, 5, 7, 2))
     for mode, padding, corners in product(
-        ("bilinear", "nearest"), ("zeros", "border", "reflection"), (0, 1)
+        ("bilinear", "bicubic", "nearest"), ("zeros", "border", "reflection"), (0, 1)
     ):
         said = {"mode": mode, "padding_mode": padding, "align_corners": corners}
         yield Form("GridSample", 16, 19, constants=[grid], attributes=said)
+        newer = {**said, "mode": mode.removeprefix("bi")}
+        yield Form("GridSample", 20, 99, constants=[grid], attributes=newer)
     yield Form(
         "Einsum", 12, 99, constants=[np.ones((8, 3))], attributes={"equation": "nchw,wk->nckh"}
     )

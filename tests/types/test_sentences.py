@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bpu_common.errors import BpuError, CompilerBug, ModelUnsupported
+from bpu_common.errors import BpuError, CompilerBug
 from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.frontend.onnx import read_onnx
 from tests.support.convert_net import convert
@@ -106,17 +105,3 @@ def test_what_onnxruntime_does_not_compute(dtype: str, tmp_path: Path) -> None:
         convert(tmp_path, model, samples=[g.sample])
     assert caught.value.where == "node n1 (Pow)"
     assert not LIBRARY_TEXT.search(str(caught.value))
-
-
-@pytest.mark.parametrize("op_type", ["RNN", "GRU", "LSTM"])
-def test_layout_of_recurrent_operators(op_type: str, tmp_path: Path) -> None:
-    g = Graph()
-    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[op_type]
-    g.constant("rows", np.array([1, 100, 4]))
-    g.constant("w", g.normal(1, 6 * gates, 4))
-    g.constant("v", g.normal(1, 6 * gates, 6))
-    nodes = [g.first, node("Reshape", "a rows", "q")]
-    nodes.append(node(op_type, "q w v", "o", hidden_size=6, layout=1))
-    with pytest.raises(ModelUnsupported, match="its layout is 1") as caught:
-        convert(tmp_path, g.model(nodes, {"o": FLOAT}), samples=[g.sample])
-    assert caught.value.hint

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpu_host.compiler.calibrate.spread import Spread
 from bpu_host.compiler.quantize import OutputMetrics, Similarity
 from bpu_host.compiler.quantize.metrics import closeness, cosine, relative_error
 from bpu_host.compiler.verify import output_findings
@@ -61,14 +62,14 @@ def test_the_node_where_the_error_grows_is_named(tmp_path: Path) -> None:
     (end,) = (output.name for output in network.outputs)
     metrics = OutputMetrics(0.9, 0.1, 0.1, 0.1, 0.1)
     near = Similarity(errors={"first": 0.05, "second": 0.5, "third": 0.6}, outputs={end: metrics})
-    assert output_findings(near, network, "kl") == ()
+    assert output_findings(near, network, "kl", {}) == ()
     bad = replace(near, outputs={end: replace(metrics, relative_error=0.6)})
-    (finding,) = output_findings(bad, network, "kl")
+    (finding,) = output_findings(bad, network, "kl", {})
     assert "node second" in finding.sentence
     assert "60%" in finding.sentence
     assert "calibration_type: default" in finding.hint
     assert "run_on_cpu: second" in finding.hint
-    (finding,) = output_findings(bad, network, "default")
+    (finding,) = output_findings(bad, network, "default", {})
     assert "calibration_type" not in finding.hint
 
 
@@ -80,6 +81,33 @@ def test_an_output_of_one_value_may_be_good_and_keeps_its_shape(tmp_path: Path) 
     (binary,) = (file for file in done.compiled.files if file.suffix == ".bin")
     feed = np.ones((1, 3, 8, 8), np.float32)
     assert Model(binary)(feed)[0].shape == ()
+
+
+def test_an_output_says_what_its_samples_tell_apart(tmp_path: Path) -> None:
+    """One sample's values are nearly equal, those of other samples far from them."""
+    net = Net([1, 3, 8, 8])
+    x = net.add("GlobalAveragePool", net.conv("data", (3, 1), 1, name="first"))
+    spans = net.constant(np.array([1.0, 1.002, 0.998]).reshape(1, 3, 1, 1))
+    model = net.model(net.add("Mul", net.add("Exp", x), spans))
+    random = np.random.default_rng(5)
+    levels = np.linspace(-3, 3, 6)
+    samples = [{"data": (random.normal(level, 0.1, (1, 3, 8, 8))).astype(np.float32)}
+               for level in levels]  # fmt: skip
+    done = convert(tmp_path, model, samples=samples, measure=True)
+    (metrics,) = done.compiled.outputs.values()
+    assert metrics.relative_error > 0.3
+    assert [each for each in done.compiled.findings if each.subject.startswith("output ")] == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(-1e4, 1e4))
+def test_the_spread_of_samples_is_that_of_all_their_values(counts: list[int], far: float) -> None:
+    random = np.random.default_rng(1)
+    samples = [random.normal(far + index, 1, count) for index, count in enumerate(counts)]
+    spread = Spread()
+    for sample in samples:
+        spread.add(np.append(sample, np.inf))
+    assert spread.deviation == pytest.approx(np.concatenate(samples).std(), rel=1e-6, abs=1e-9)
 
 
 def test_outputs_are_known_by_the_same_names(tmp_path: Path) -> None:

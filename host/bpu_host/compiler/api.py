@@ -113,7 +113,7 @@ def compile_model(
             plans = Plans.of(network)  # the constants of its float forms, searched once
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
-            near = job.similarity(network, quantized, measure=measure)
+            near = job.similarity(network, quantized, calibration, measure=measure)
         with job.stage(f"compile the model with march {config.march}"):
             nodes = report.node_infos(network, _names(job.model), near.cosines)
             facts = provenance(job.config, job.source, calibration)
@@ -254,7 +254,9 @@ class _Job:
         self.findings += findings
         del self.original  # it has done its work, and holds all weights
 
-    def similarity(self, network: Network, quantized: bytes, *, measure: bool) -> Similarity:
+    def similarity(
+        self, network: Network, quantized: bytes, calibration: Calibration, *, measure: bool
+    ) -> Similarity:
         """The quantized model against the file on the first sample; empty without `measure`.
 
         The optimized float model is held against the file on the way.
@@ -268,7 +270,7 @@ class _Job:
         if self._check:
             self._check.product(model, "optimized float model", near.floats)
         method = self.config.calibration_method.value
-        self.findings += verify.output_findings(near, network, method)
+        self.findings += verify.output_findings(near, network, method, calibration.spreads)
         return near
 
     def checked_file(self, model: BpuModel, quantized: bytes, near: Similarity) -> bytes:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 import onnx.shape_inference
+from onnx import helper
+
+_SHAPE_ELEMENTS = 64
+"""Constants of at most so many values may be shapes, from which others follow."""
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -60,9 +65,35 @@ def free_name(model: onnx.ModelProto, base: str) -> str:
 
 
 def inferred_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """The shapes that ONNX infers, by tensor; an unknown size is 0."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    values = (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)
-    return {
+    """The shapes that ONNX infers, by tensor, with those of constants; an unknown size is 0."""
+    inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values
     }
+    return shapes | {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with inputs in place of its large constants: inference copies what it gets."""
+    graph = model.graph
+    light = onnx.GraphProto(
+        name=graph.name,
+        node=graph.node,
+        input=graph.input,
+        output=graph.output,
+        value_info=graph.value_info,
+    )
+    known = {value.name for value in graph.input}
+    for tensor in graph.initializer:
+        if tensor.name in known or math.prod(tensor.dims) <= _SHAPE_ELEMENTS:
+            light.initializer.append(tensor)
+        else:
+            value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            light.input.append(value)
+    return onnx.ModelProto(
+        ir_version=model.ir_version,
+        opset_import=model.opset_import,
+        functions=model.functions,
+        graph=light,
+    )

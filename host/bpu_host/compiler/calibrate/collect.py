@@ -14,6 +14,7 @@ from bpu_common.errors import CalibrationError, ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
+from bpu_host.compiler.calibrate.spread import Spread
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 
 PASS_LIMIT_BYTES = 192 << 20
@@ -36,6 +37,7 @@ class Statistics:
     Attributes:
         highest: greatest magnitude by tensor name.
         histograms: by tensor name; empty if only the maximum was asked for.
+        spreads: of the model's float outputs, by name.
         kept: some samples with the model's outputs for them, in order.
         samples: number of samples seen.
         keeping: the positions of the samples to be kept.
@@ -44,6 +46,7 @@ class Statistics:
 
     highest: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, MagnitudeHistogram] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
     kept: list[tuple[Sample, dict[str, AnyArray]]] = field(default_factory=list)
     samples: int = 0
     keeping: frozenset[int] = frozenset()
@@ -136,6 +139,7 @@ def _one_pass(
     overlap = sum(sizes.get(name, 0) for name in tensors) <= OVERLAP_LIMIT_BYTES
     runner = FloatRunner(ir.to_proto(model), tensors, lean=not overlap)
     first_pass = not found.samples
+    outputs = [value.name or "" for value in model.graph.outputs]
     pending: Future[None] | None = None
     count = 0
     with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
@@ -144,15 +148,14 @@ def _one_pass(
             if count == 1:
                 _check_shapes(model, arrays)
             if first_pass and count - 1 in found.keeping:
-                outputs = (value.name or "" for value in model.graph.outputs)
                 found.kept.append((sample, {name: thinned(arrays[name]) for name in outputs}))
             if pending is not None:
                 pending.result()
                 progress(count - 1, len(samples))
-            seen = sample if first_pass else None
+            seen = _Seen(sample, {name: arrays[name] for name in outputs}) if first_pass else None
             wanted = {name: arrays[name] for name in tensors}
             pending = pool.submit(_observe, found, wanted, seen, count)
-            del arrays, wanted
+            del arrays, wanted, seen
             if not overlap:
                 pending.result()
         if pending is not None:
@@ -195,14 +198,26 @@ def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A sample that is run for the first time, and the model's outputs for it."""
+
+    sample: Sample
+    outputs: Mapping[str, AnyArray]
+
+
 def _observe(
-    found: Statistics, arrays: Mapping[str, AnyArray], sample: Sample | None, number: int
+    found: Statistics, arrays: Mapping[str, AnyArray], seen: _Seen | None, number: int
 ) -> None:
-    """Note the statistics of one sample, and the sample itself in the digest if it is given."""
-    for name, values in sorted(sample.items() if sample else ()):
-        values = np.ascontiguousarray(values)
-        found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-        found.digest.update(values.reshape(-1).data)
+    """Note the statistics of one sample; if it is new, also it and its outputs."""
+    if seen is not None:
+        for name, values in sorted(seen.sample.items()):
+            values = np.ascontiguousarray(values)
+            found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+            found.digest.update(values.reshape(-1).data)
+        for name, values in seen.outputs.items():
+            if np.issubdtype(values.dtype, np.floating):
+                found.spreads.setdefault(name, Spread()).add(thinned(values))
     for name, array in arrays.items():
         if not array.size:
             continue

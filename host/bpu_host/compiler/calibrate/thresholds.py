@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Calibration:
         samples_sha256: digest of these samples.
         candidates: for `default`, each candidate's mean relative error of the outputs.
         findings: warnings about thresholds that the user asked for.
+        spreads: standard deviation of each float output over all samples, by name.
     """
 
     thresholds: dict[str, float]
@@ -44,6 +46,7 @@ class Calibration:
     samples_sha256: str = ""
     candidates: tuple[tuple[str, float], ...] = ()
     findings: tuple[Finding, ...] = ()
+    spreads: Mapping[str, float] = field(default_factory=dict)
 
 
 def calibrate(
@@ -80,15 +83,24 @@ def calibrate(
         keep=RANKED_SAMPLES if method == "default" else 0,
         progress=progress,
     )
-    seen = found.samples, found.digest.hexdigest()
+    errors: dict[str, float] = {}
+    findings: tuple[Finding, ...] = ()
     if method == "max":
-        thresholds = by_quantile(found, percentile)
+        best, thresholds = _max_name(percentile), by_quantile(found, percentile)
         findings = losses(found, thresholds, percentile)
-        return Calibration(thresholds, _max_name(percentile), *seen, findings=findings)
-    if method == "kl":
-        return Calibration(guarded(found, by_divergence(found)), "kl", *seen)
-    thresholds, best, errors = _choose(placement, found)
-    return Calibration(thresholds, best, *seen, tuple(errors.items()))
+    elif method == "kl":
+        best, thresholds = "kl", guarded(found, by_divergence(found))
+    else:
+        thresholds, best, errors = _choose(placement, found)
+    return Calibration(
+        thresholds,
+        best,
+        found.samples,
+        found.digest.hexdigest(),
+        tuple(errors.items()),
+        findings,
+        {name: spread.deviation for name, spread in found.spreads.items()},
+    )
 
 
 def _choose(

@@ -13,7 +13,6 @@ from bpu_host.compiler.frontend.inputs import ELEMENT_TYPES
 
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _WITH_WEIGHTS = _LINEAR | {"BatchNormalization", "PRelu"}
-_RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
 _VARIANCE = 4  # input of BatchNormalization
 _SHAPE_HINT = "check input_shape (checker: --input-shape) against the model"
 
@@ -42,8 +41,6 @@ def check_graph(graph: ir.Graph, file: str) -> None:
             _check_channels(node, place)
         if node.op_type in _WITH_WEIGHTS:
             _check_weights(node, place)
-        if node.op_type in _RECURRENT:
-            _check_layout(node, place)
     for value in graph.outputs:
         _check_content(value, file, "leave this output out: name the others in output_nodes")
 
@@ -85,15 +82,6 @@ def _check_content(value: ir.Value, place: str, hint: str = _SHAPE_HINT) -> None
 
 def _known(value: ir.Value) -> list[int]:
     return [size for size in value.shape or () if isinstance(size, int)]
-
-
-def _check_layout(node: ir.Node, place: str) -> None:
-    if node.attributes.get_int("layout", 0) != 0:
-        raise ModelUnsupported(
-            "its layout is 1, which onnxruntime does not compute",
-            where=place,
-            hint="export the model with layout 0: the sequence first, then the batch",
-        )
 
 
 def _check_precision(node: ir.Node, place: str) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from bpu_common.tensor import AnyArray
+from bpu_host.compiler.frontend.splice import constant_node
 
 Types = Mapping[str, onnx.TypeProto]
 Body = Callable[[onnx.NodeProto, int, Types], list[onnx.NodeProto]]
@@ -33,12 +33,12 @@ def layer_normalization(node: onnx.NodeProto, version: int, types: Types) -> lis
     x, y = node.input[0], node.output[0]
     bias = node.input[2] if len(node.input) > 2 else ""
     return [
-        _constant("axes", np.array(axes, np.int64)),
+        constant_node("axes", np.array(axes, np.int64)),
         helper.make_node("ReduceMean", [x, "axes"], ["mean"]),
         helper.make_node("Sub", [x, "mean"], ["distance"]),
         helper.make_node("Mul", ["distance", "distance"], ["square"]),
         helper.make_node("ReduceMean", ["square", "axes"], ["variance"]),
-        _constant("epsilon", np.array(_given(node, "epsilon", _EPSILON), np.float32)),
+        constant_node("epsilon", np.array(_given(node, "epsilon", _EPSILON), np.float32)),
         helper.make_node("Add", ["variance", "epsilon"], ["positive"]),
         helper.make_node("Sqrt", ["positive"], ["deviation"]),
         helper.make_node("Div", ["distance", "deviation"], ["normal"]),
@@ -63,8 +63,8 @@ def group_normalization(node: onnx.NodeProto, version: int, types: Types) -> lis
     wide = (1, shape[1], *(1,) * (len(shape) - 2))
     normal = ["grouped", scale, bias] if by_group else ["grouped", "ones", "zeros"]
     nodes = [
-        _constant("split", np.array((shape[0], groups, -1), np.int64)),
-        _constant("whole", np.array(shape, np.int64)),
+        constant_node("split", np.array((shape[0], groups, -1), np.int64)),
+        constant_node("whole", np.array(shape, np.int64)),
         helper.make_node("Reshape", [x, "split"], ["grouped"]),
     ]
     if by_group:
@@ -75,9 +75,9 @@ def group_normalization(node: onnx.NodeProto, version: int, types: Types) -> lis
         ]
     return [
         *nodes,
-        _constant("ones", np.ones(groups, np.float32)),
-        _constant("zeros", np.zeros(groups, np.float32)),
-        _constant("wide", np.array(wide, np.int64)),
+        constant_node("ones", np.ones(groups, np.float32)),
+        constant_node("zeros", np.zeros(groups, np.float32)),
+        constant_node("wide", np.array(wide, np.int64)),
         helper.make_node("InstanceNormalization", normal, ["normal"], epsilon=epsilon),
         helper.make_node("Reshape", ["normal", "whole"], ["map"]),
         helper.make_node("Reshape", [scale, "wide"], ["wide_scale"]),
@@ -107,7 +107,3 @@ def _float_shape(name: str, types: Types) -> tuple[int, ...] | None:
         return None
     shape = tuple(dim.dim_value for dim in dims)
     return None if 0 in shape else shape
-
-
-def _constant(name: str, array: AnyArray) -> onnx.NodeProto:
-    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))

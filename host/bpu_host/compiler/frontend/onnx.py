@@ -45,10 +45,12 @@ from bpu_host.compiler.frontend.outputs import (
     plain_outputs,
 )
 from bpu_host.compiler.frontend.pixels import take_as_float
-from bpu_host.compiler.frontend.pools import resolve_ceil_mode, resolve_same_pads
-from bpu_host.compiler.frontend.resizes import resolve_resize_scales
-from bpu_host.compiler.frontend.structure import check_nodes, check_structure
-from bpu_host.compiler.frontend.transposed import resolve_transposed_pads
+from bpu_host.compiler.frontend.pools import POOLS, pool_rule
+from bpu_host.compiler.frontend.recurrent import put_sequence_first
+from bpu_host.compiler.frontend.resizes import resize_rule
+from bpu_host.compiler.frontend.sizes import Rule, resolve_sizes
+from bpu_host.compiler.frontend.structure import check_nodes, check_structure, opset_of
+from bpu_host.compiler.frontend.transposed import transposed_rule
 from bpu_host.compiler.frontend.types import check_types
 from bpu_host.compiler.protos import inferred_shapes, names_read
 
@@ -201,13 +203,15 @@ def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
     check_nodes(model, file)
     check_has_input(model.graph, file)
     widen_halves(model)
-    resolve_same_pads(model)
-    resolve_ceil_mode(model)
-    resolve_transposed_pads(model)
+    put_sequence_first(model)
+    version = opset_of(model)
     model = to_target_opset(model, file)
     forget_shapes(model.graph)  # what the conversion left is of before
+    name_nodes(model.graph)
+    rules: dict[str, Rule] = dict.fromkeys(POOLS, pool_rule(version))
+    rules |= {"ConvTranspose": transposed_rule, "Resize": resize_rule(model)}
+    resolve_sizes(model, rules)
     expand_functions(model, file)  # those that became functions since the model's opset
-    resolve_resize_scales(model)
     name_nodes(model.graph)
     model = _with_shapes(model, file)
     _drop_unread_constants(model.graph)

@@ -7,13 +7,19 @@ held against onnxruntime on the file as it was (tests/frontend/test_opset_forms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 import onnx.defs
 import onnx.version_converter
 from onnx import helper
 
 from bpu_common.errors import ModelUnsupported
-from bpu_host.compiler.frontend.repair import complete_resizes, rewrite_old_forms
+from bpu_host.compiler.frontend.repair import (
+    complete_resizes,
+    rewrite_new_forms,
+    rewrite_old_forms,
+)
 
 TARGET_OPSET = 19
 
@@ -34,6 +40,7 @@ def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     if version == TARGET_OPSET:
         return model
     rewrite_old_forms(model.graph, version)
+    makers = {name: node.name for node in model.graph.node for name in node.output}
     try:
         converted = onnx.version_converter.convert_version(model, TARGET_OPSET)
     except RuntimeError as error:
@@ -43,12 +50,35 @@ def to_target_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
             where=file,
             hint="export the model with opset 11 to 19",
         ) from error
+    _name_added(converted.graph, makers)
     complete_resizes(converted.graph, version)
     return converted
 
 
+def _name_added(graph: onnx.GraphProto, before: Mapping[str, str]) -> None:
+    """Name what the converter added after the node for which it did, by what joins them.
+
+    Args:
+        before: name of the node that made each tensor.
+    """
+    named = {node.name for node in graph.node}
+    makers = {name: node for node in graph.node for name in node.output if name not in before}
+    readers = {name: node for node in graph.node for name in node.input if name in makers}
+    added = [node for node in graph.node if not node.name]
+    for node in added:
+        lost = (before.get(name, "") for name in node.output)
+        node.name = next((name for name in lost if name not in named), "")  # a new operator
+    for node in [each for each in added if not each.name]:
+        near = [makers.get(name) for name in node.input]
+        near += [readers.get(name) for name in node.output]
+        owner = next((each for each in near if each is not None and each.name), None)
+        if owner is not None:
+            node.name = f"{owner.name}_{node.op_type}"
+
+
 def _relabel(model: onnx.ModelProto, file: str, version: int) -> None:
     """Operators after the target opset mostly gained element types: keep what still fits."""
+    rewrite_new_forms(model.graph, version)
     for node in model.graph.node:
         place = f"{file}: node {node.name} ({node.op_type})"
         try:

@@ -1,222 +1,214 @@
-"""The sizes of pools with `ceil_mode` or SAME padding, as onnxruntime computes them.
+"""The windows of pools, as onnxruntime computes them.
 
-PyTorch and onnxruntime drop a last window that would begin in the padding behind the data; ONNX's
-shape inference keeps it. Where the two differ the pool is written without `ceil_mode`, so that it
-makes just the windows that are computed, before any shape is inferred from it.
+SAME padding, `ceil_mode` and kernels larger than the padded data leave open which windows there
+are, and ONNX's shape inference answers otherwise than onnxruntime; what a mean then divides by
+differs between opsets as well. Such a pool is written with the pads that make just its windows. A
+mean that divides by other numbers gets a factor for each of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from bpu_host.compiler.frontend.structure import opset_of
-from bpu_host.compiler.protos import inferred_shapes
+from bpu_common.errors import ModelUnsupported
+from bpu_common.tensor import F32, I64
+from bpu_host.compiler.frontend.attributes import attributes_of
+from bpu_host.compiler.frontend.sizes import Rule, Shapes
+from bpu_host.compiler.frontend.splice import constant_node
 
-_POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
-_SLICE_BY_INPUTS = 10  # the opset
-_TO_THE_END = 2**31 - 1
+POOLS = ("AveragePool", "LpPool", "MaxPool")
 _SAME = (b"SAME_UPPER", b"SAME_LOWER")
-_FIXED = (*_SAME, b"VALID")
+_ENDS_COUNT = 19
+"""The first opset whose means always end at the padding, before only with `ceil_mode`."""
+_TO_THE_END = 2**31 - 1
+Attributes = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PoolAxis:
-    """The windows of a pool along one axis."""
+    """The windows of a pool along one axis.
+
+    Attributes:
+        size: of the data; what a mean does not see at the end is none of it.
+        unseen: positions behind it.
+        before: padding; below 0, positions that no window reads.
+        after: likewise.
+        count: windows.
+    """
 
     size: int
+    unseen: int
     kernel: int
     stride: int
     dilation: int
     before: int
     after: int
+    count: int
 
     @property
-    def extent(self) -> int:
-        """Positions that one window spans."""
-        return (self.kernel - 1) * self.dilation + 1
+    def end(self) -> int:
+        """How far the last window reaches beyond the data; below 0, it ends within."""
+        extent = (self.kernel - 1) * self.dilation + 1
+        return (self.count - 1) * self.stride + extent - self.before - self.size
 
     @property
-    def floor(self) -> int:
-        """Windows that lie wholly in the padded data."""
-        return (self.size + self.before + self.after - self.extent) // self.stride + 1
+    def crop(self) -> tuple[int, int]:
+        """Positions at both ends without which there are just these windows."""
+        unread = -self.end if -self.end >= self.stride else 0
+        return max(0, -self.before), unread + self.unseen
 
     @property
-    def inferred(self) -> int:
-        """Windows with `ceil_mode`, as ONNX's shape inference counts them."""
-        return -(-(self.size + self.before + self.after - self.extent) // self.stride) + 1
+    def pads(self) -> tuple[int, int]:
+        """Padding of the cropped data with which there are just these windows."""
+        return max(0, self.before), max(0, self.end)
 
-    @property
-    def computed(self) -> int:
-        """Windows with `ceil_mode` that begin in the data, or in the padding before it."""
-        count = self.inferred
-        return count - 1 if (count - 1) * self.stride >= self.size + self.before else count
+    def divisors(self, *, counted: bool, cut: bool) -> I64:
+        """What a mean divides by, for each window; 1 or more.
 
-    @property
-    def needed_after(self) -> int:
-        """Padding at the end with which `floor` becomes `computed`."""
-        return self.after if self.computed == self.floor else self.overhang
+        Args:
+            counted: whether padding is counted.
+            cut: whether what lies behind the padding is not.
+        """
+        starts = np.arange(self.count) * self.stride - self.before
+        taps = starts[:, None] + np.arange(self.kernel) * self.dilation
+        inside: I64 = ((taps >= 0) & (taps < self.size)).sum(axis=1)
+        if not counted:
+            return np.maximum(inside, 1)
+        if not cut:
+            return np.full(self.count, self.kernel)
+        ends = np.minimum(starts + self.kernel * self.dilation, self.size + max(0, self.after))
+        found = 1 + (ends - starts - 1) // self.dilation
+        return np.where(inside > 0, found, self.kernel)  # without data the sum is 0 anyway
 
-    @property
-    def overhang(self) -> int:
-        """How far the last computed window reaches beyond the data; below 0, it ends within."""
-        return (self.computed - 1) * self.stride + self.extent - self.size - self.before
 
+def pool_rule(version: int) -> Rule:
+    """The rule for pools of a model that came with opset `version`.
 
-def resolve_same_pads(model: onnx.ModelProto) -> None:
-    """Give (in place) pools with SAME padding the pads that onnxruntime takes, where ONNX's differ.
-
-    It counts the kernel without its dilation, and takes what strides wider than the kernel leave
-    over from both ends of the data. Pools of unknown input shape stay.
+    It raises ModelUnsupported where no form of the pool gives its second output.
     """
-    for node in [node for node in model.graph.node if _has_same_pads(node)]:
-        axes = _axes(node, inferred_shapes(model))  # each pool changes the shapes behind it
-        if axes:
-            _write_same_pads(model, node, axes)
+
+    def rule(node: onnx.NodeProto, shapes: Shapes) -> list[onnx.NodeProto]:
+        given = attributes_of(node)
+        ends_count = node.op_type == "AveragePool" and version >= _ENDS_COUNT
+        axes = _axes(given, shapes.get(node.input[0], [])[2:], ends_count=ends_count)
+        return [] if not axes or _is_plain(given, axes) else _body(node, axes, version)
+
+    return rule
 
 
-def _has_same_pads(node: onnx.NodeProto) -> bool:
-    """Whether a pool has SAME padding, and more than the plain windows all agree on."""
-    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    if node.op_type not in _POOLS or given.get("auto_pad") not in _SAME:
-        return False
+def _axes(given: Attributes, sizes: Sequence[int], *, ends_count: bool) -> list[PoolAxis]:
+    """The axes of a pool; none where a size is unknown, or it has no window."""
     kernel = given["kernel_shape"]
-    wide = any(k < s for k, s in zip(kernel, given.get("strides", kernel), strict=True))
-    dilated = any(dilation != 1 for dilation in given.get("dilations", ()))
-    return wide or dilated or given.get("ceil_mode", 0) != 0
-
-
-def _write_same_pads(model: onnx.ModelProto, node: onnx.NodeProto, axes: list[PoolAxis]) -> None:
-    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    lower, ceil = given["auto_pad"] == b"SAME_LOWER", given.get("ceil_mode", 0) != 0
-    before, after = [], []
-    for axis in axes:
-        windows = -(-axis.size // axis.stride)
-        total = (windows - 1) * axis.stride + axis.kernel - axis.size
-        before.append(int((total + lower) / 2))  # towards zero, as C++ does
-        after.append(total - before[-1])
-    if any(end < 0 for end in after):  # they say how many windows there are, and are no padding
-        ends = zip(axes, before, after, strict=True)
-        after = [_end(axis, first, last, ceil=ceil) for axis, first, last in ends]
-        ceil = False
-    if any(end >= axis.kernel for axis, end in zip(axes, after, strict=True)):
-        return  # no padding expresses it; what differs is found and said later
-    _crop(
-        model,
-        node,
-        {2 + i: end for i, end in enumerate(after) if end < 0},
-        {2 + i: -start for i, start in enumerate(before) if start < 0},
-    )
-    kept = [i for i in node.attribute if i.name not in ("auto_pad", "ceil_mode", "pads")]
-    del node.attribute[:]
-    pads = [max(0, pad) for pad in before + after]
-    node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
-    if ceil:
-        node.attribute.append(helper.make_attribute("ceil_mode", 1))
-
-
-def _end(axis: PoolAxis, before: int, after: int, *, ceil: bool) -> int:
-    """How far the last window reaches beyond the data; below 0, it ends within."""
-    steps = (axis.size + before + after - axis.extent) / axis.stride
-    count = (math.ceil(steps) if ceil else int(steps)) + 1
-    if ceil and (count - 1) * axis.stride >= axis.size + before:
-        count -= 1
-    return (count - 1) * axis.stride + axis.extent - axis.size - before
-
-
-def resolve_ceil_mode(model: onnx.ModelProto) -> None:
-    """Rewrite (in place) the pools with `ceil_mode` whose inferred size is not the computed one.
-
-    Pools of unknown input shape stay.
-    """
-    pools = [node for node in model.graph.node if _has_ceil_mode(node)]
-    while pools:
-        # A rewritten pool changes the shapes behind it, so only the first is certain each time.
-        shapes = inferred_shapes(model)
-        found = next((node for node in pools if _differs(_axes(node, shapes))), None)
-        if found is None:
-            return
-        pools.remove(found)
-        _rewrite(model, found, _axes(found, shapes))
-
-
-def _has_ceil_mode(node: onnx.NodeProto) -> bool:
-    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    return (
-        node.op_type in _POOLS
-        and given.get("ceil_mode", 0) != 0
-        and given.get("auto_pad", b"NOTSET") not in _FIXED
-    )
-
-
-def _axes(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[PoolAxis]:
-    """The axes of a pool; none when its input shape is unknown."""
-    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    kernel, sizes = given["kernel_shape"], shapes.get(node.input[0], [])[2:]
     rank = len(kernel)
     if len(sizes) != rank or 0 in sizes:
         return []
-    strides, dilations = given.get("strides", [1] * rank), given.get("dilations", [1] * rank)
-    pads = given.get("pads", [0] * (2 * rank))
+    strides, dilations = given.get("strides") or [1] * rank, given.get("dilations") or [1] * rank
+    axes = []
+    for index, values in enumerate(zip(sizes, kernel, strides, dilations, strict=True)):
+        size, width, stride, dilation = values
+        before, after = _padding(given, index, size, width, stride)
+        steps = (size + before + after - (width - 1) * dilation - 1) / stride
+        ceil = given.get("ceil_mode", 0) != 0
+        count = (math.ceil(steps) if ceil else int(steps)) + 1  # towards zero, as C++ does
+        if ceil and (count - 1) * stride >= size + before:
+            count -= 1  # it would begin in the padding behind the data
+        unseen = max(0, -after) if ends_count else 0
+        axes.append(PoolAxis(size - unseen, unseen, width, stride, dilation, before, after, count))
+    return axes if all(axis.count > 0 for axis in axes) else []
+
+
+def _padding(given: Attributes, index: int, size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Padding before and after; with SAME, onnxruntime counts the kernel without its dilation."""
+    auto = given.get("auto_pad", b"NOTSET")
+    if auto in _SAME:
+        total = (-(-size // stride) - 1) * stride + kernel - size
+        before = int((total + (auto == b"SAME_LOWER")) / 2)
+        return before, total - before
+    pads = given.get("pads") or [0] * (2 * len(given["kernel_shape"]))
+    return (0, 0) if auto == b"VALID" else (pads[index], pads[index + len(pads) // 2])
+
+
+def _is_plain(given: Attributes, axes: Sequence[PoolAxis]) -> bool:
+    """Whether all agree on its windows: they lie in the padded data, and as many as fit."""
+    same = given.get("auto_pad") in _SAME
+    return not given.get("ceil_mode", 0) and all(
+        axis.end <= axis.after
+        and not (same and (axis.dilation > 1 or min(axis.before, axis.after) < 0))
+        for axis in axes
+    )
+
+
+def _body(node: onnx.NodeProto, axes: Sequence[PoolAxis], version: int) -> list[onnx.NodeProto]:
+    """The pool in its plain form.
+
+    Raises:
+        ModelUnsupported: it also gives positions, which that would move; names the node.
+    """
+    given = attributes_of(node)
+    cropped = any(any(axis.crop) for axis in axes)
+    padded = any(pad >= axis.kernel for axis in axes for pad in axis.pads)  # more than a pool may
+    if (cropped or padded) and any(node.output[1:]):
+        raise ModelUnsupported(
+            "the positions of its maxima are used, and its windows do not fit into the padded data",
+            where=f"node {node.name} ({node.op_type})",
+            hint="export it with auto_pad NOTSET and pads, or without the positions",
+        )
+    x, nodes = node.input[0], []
+    if cropped:
+        nodes += _crop(x, axes)
+        x = "read"
+    pads = [axis.pads[0] for axis in axes] + [axis.pads[1] for axis in axes]
+    if padded:
+        nodes += _pad(x, pads, lowest=node.op_type == "MaxPool")
+        x, pads = "padded", [0] * len(pads)
+    mean = node.op_type == "AveragePool"
+    factors = _factors(given, axes, version, padded=padded) if mean else None
+    outputs = list(node.output) if factors is None else ["mean"]
+    kept = {k: v for k, v in given.items() if k not in ("auto_pad", "ceil_mode", "pads")}
+    nodes.append(helper.make_node(node.op_type, [x], outputs, **kept, pads=pads))
+    if factors is not None:
+        nodes.append(constant_node("factors", factors))
+        nodes.append(helper.make_node("Mul", ["mean", "factors"], node.output[:1]))
+    return nodes
+
+
+def _crop(x: str, axes: Sequence[PoolAxis]) -> list[onnx.NodeProto]:
+    starts, ends = zip(*(axis.crop for axis in axes), strict=True)
+    bounds = {
+        "starts": np.array(starts, np.int64),
+        "ends": np.array([-end if end else _TO_THE_END for end in ends], np.int64),
+        "axes": np.arange(2, 2 + len(axes), dtype=np.int64),
+    }
+    constants = [constant_node(name, values) for name, values in bounds.items()]
+    return [*constants, helper.make_node("Slice", [x, *bounds], ["read"])]
+
+
+def _pad(x: str, pads: Sequence[int], *, lowest: bool) -> list[onnx.NodeProto]:
+    half = len(pads) // 2
+    value = np.finfo(np.float32).min if lowest else 0.0
     return [
-        PoolAxis(*values)
-        for values in zip(sizes, kernel, strides, dilations, pads[:rank], pads[rank:], strict=True)
+        constant_node("pads", np.array([0, 0, *pads[:half], 0, 0, *pads[half:]], np.int64)),
+        constant_node("value", np.array(value, np.float32)),
+        helper.make_node("Pad", [x, "pads", "value"], ["padded"]),
     ]
 
 
-def _differs(axes: list[PoolAxis]) -> bool:
-    return any(axis.computed != axis.inferred for axis in axes)
-
-
-def _rewrite(model: onnx.ModelProto, node: onnx.NodeProto, axes: list[PoolAxis]) -> None:
-    """Without `ceil_mode` where padding can stand for it; else with what is used of the data."""
-    after, ceil = [max(0, axis.needed_after) for axis in axes], []
-    if not _may_pad(node, axes):
-        # Where a window is dropped, the data end with the last one: to round up adds none.
-        ends = [axis.overhang if axis.computed != axis.inferred else axis.after for axis in axes]
-        after, ceil = [max(0, end) for end in ends], [helper.make_attribute("ceil_mode", 1)]
-        _crop(model, node, {2 + i: end for i, end in enumerate(ends) if end < 0})
-    pads = [axis.before for axis in axes] + after
-    kept = [item for item in node.attribute if item.name not in ("ceil_mode", "pads")]
-    del node.attribute[:]
-    node.attribute.extend([*kept, *ceil, helper.make_attribute("pads", pads)])
-
-
-def _may_pad(node: onnx.NodeProto, axes: list[PoolAxis]) -> bool:
-    """Whether padding may be added: no mean counts it, and it stays smaller than the kernel."""
-    more = any(axis.needed_after > axis.after for axis in axes)
-    counts = any(item.name == "count_include_pad" and item.i for item in node.attribute)
-    return not (more and counts) and all(axis.needed_after < axis.kernel for axis in axes)
-
-
-def _crop(
-    model: onnx.ModelProto,
-    node: onnx.NodeProto,
-    ends: dict[int, int],
-    starts: dict[int, int] | None = None,
-) -> None:
-    """Leave out the ends of the data (axis -> a negative end, a start) that no window reads."""
-    starts = starts or {}
-    axes = sorted({*ends, *starts})
-    if not axes:
-        return
-    graph, name = model.graph, f"{node.name or node.output[0]}_read"
-    bounds = {
-        "starts": [starts.get(axis, 0) for axis in axes],
-        "ends": [ends.get(axis, _TO_THE_END) for axis in axes],
-        "axes": axes,
-    }
-    if opset_of(model) < _SLICE_BY_INPUTS:
-        crop = helper.make_node("Slice", [node.input[0]], [name], name)
-        crop.attribute.extend(helper.make_attribute(*each) for each in bounds.items())
-    else:
-        names = [f"{name}_{part}" for part in bounds]
-        for each, values in zip(names, bounds.values(), strict=True):
-            graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), each))
-        crop = helper.make_node("Slice", [node.input[0], *names], [name], name)
-    graph.node.insert(list(graph.node).index(node), crop)
-    node.input[0] = name
+def _factors(
+    given: Attributes, axes: Sequence[PoolAxis], version: int, *, padded: bool
+) -> F32 | None:
+    """By what the means of the plain form are too small, for each window; None where by nothing."""
+    counted = bool(given.get("count_include_pad", 0))
+    cut = version >= _ENDS_COUNT or bool(given.get("ceil_mode", 0))
+    found = np.ones((1, 1), np.float32)
+    for axis in axes:
+        wanted = axis.divisors(counted=counted, cut=cut)
+        made = np.full(axis.count, axis.kernel) if counted or padded else wanted
+        found = found[..., None] * (made / wanted).astype(np.float32)
+    return None if (found == 1).all() else found

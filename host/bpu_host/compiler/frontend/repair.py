@@ -1,4 +1,4 @@
-"""Old forms of operators whose meaning ONNX's version converter loses.
+"""Forms of operators whose meaning is lost on the way to the one opset.
 
 Where two rules could be meant, onnxruntime's way with the file as it is counts.
 """
@@ -21,11 +21,19 @@ Rewrite = Callable[[onnx.NodeProto], list[onnx.NodeProto]]
 
 _RESIZE_WITH_RULES = 11
 """The first opset whose Resize says how positions are found."""
+_GRIDS_OF_ANY_RANK = 20
+"""The first opset whose GridSample calls its modes so that they fit volumes too."""
 
 
 def rewrite_old_forms(graph: onnx.GraphProto, version: int) -> None:
     """Replace (in place) the nodes of a graph of opset `version` that the converter would spoil."""
     _replace(graph, {op: rewrite for op, (last, rewrite) in BEFORE.items() if version <= last})
+
+
+def rewrite_new_forms(graph: onnx.GraphProto, version: int) -> None:
+    """Write (in place) newer forms in the words of opset 19."""
+    if version >= _GRIDS_OF_ANY_RANK:
+        _replace(graph, {"GridSample": _grid_sample})
 
 
 def complete_resizes(graph: onnx.GraphProto, version: int) -> None:
@@ -118,6 +126,13 @@ def _pad(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     if given.get("mode", b"constant") != b"constant":
         given.pop("value", None)
     return [helper.make_node("Pad", node.input, node.output, name=node.name, **given)]
+
+
+def _grid_sample(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    given = attributes_of(node)
+    mode = given.get("mode", b"linear").decode()
+    given["mode"] = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    return [helper.make_node(node.op_type, node.input, node.output, node.name, **given)]
 
 
 BEFORE: Mapping[str, tuple[int, Rewrite]] = MappingProxyType(

@@ -14,40 +14,41 @@ import onnx
 from onnx import helper, numpy_helper
 
 from bpu_common.tensor import F32
-from bpu_host.compiler.protos import free_name, inferred_shapes
+from bpu_host.compiler.frontend.attributes import attributes_of
+from bpu_host.compiler.frontend.sizes import Rule, Shapes
+from bpu_host.compiler.frontend.splice import constant_node
 
 _SCALES = 2
 
 
-def resolve_resize_scales(model: onnx.ModelProto) -> None:
-    """Raise (in place) constant scales whose inferred size is not the computed one.
+def resize_rule(model: onnx.ModelProto) -> Rule:
+    """The rule for Resize with constant scales, of a model at opset 11 or later.
 
-    Of a model whose nodes are sorted, at opset 11 or later; a Resize of unknown input shape stays.
+    A Resize of unknown input shape stays.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
-    shapes: dict[str, list[int]] | None = None
-    for node in model.graph.node:
+
+    def rule(node: onnx.NodeProto, shapes: Shapes) -> list[onnx.NodeProto]:
         name = node.input[_SCALES] if len(node.input) == _SCALES + 1 else ""
-        if node.op_type != "Resize" or name not in constants:
-            continue
-        if shapes is None:
-            shapes = inferred_shapes(model)
+        if name not in constants:
+            return []
         scales = numpy_helper.to_array(constants[name])
         raised = _raised(scales, _scaled_sizes(node, shapes.get(node.input[0], [])))
-        if not np.array_equal(scales, raised):
-            name = free_name(model, f"{node.output[0]}_scales")
-            model.graph.initializer.append(numpy_helper.from_array(raised, name))
-            node.input[_SCALES] = name
-            shapes = None  # those behind it change
+        if np.array_equal(scales, raised):
+            return []
+        inputs = [*node.input[:_SCALES], "scales"]
+        resize = helper.make_node(node.op_type, inputs, node.output, **attributes_of(node))
+        return [constant_node("scales", raised), resize]
+
+    return rule
 
 
 def _scaled_sizes(node: onnx.NodeProto, shape: list[int]) -> list[int]:
     """The sizes that the scales are for: of all axes, or of those that `axes` names."""
-    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    axes = given.get("axes", range(len(shape)))
+    axes = attributes_of(node).get("axes", range(len(shape)))
     return [shape[axis] for axis in axes] if shape else []
 
 

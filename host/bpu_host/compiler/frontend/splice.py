@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnx
+from onnx import helper, numpy_helper
+
+from bpu_common.tensor import AnyArray
 
 
 def names_of(graph: onnx.GraphProto) -> set[str]:
@@ -18,8 +21,9 @@ def spliced(
 ) -> list[onnx.NodeProto]:
     """The nodes of `body` with names that fit into the graph of `node`.
 
-    The maker of the first output is called as `node`; others keep their name or are called
-    `<node>_<operator>_<n>`. Inner values are called `<node>_<value>`.
+    What has the operator of `node`, or else the maker of the first output, is called as `node`;
+    others keep their name or are called `<node>_<operator>_<n>`. Inner values are called
+    `<node>_<value>`.
 
     Args:
         body: reads inputs of `node` (and values of its graph) and makes its outputs, by name.
@@ -33,12 +37,15 @@ def spliced(
         if name and name not in outside
     }
     first = next((name for name in node.output if name), "")
+    heirs = [each for each in body if each.op_type == node.op_type]
+    heirs += [each for each in body if first in each.output]
+    heir = heirs[0] if heirs else None
     nodes = []
     for index, each in enumerate(body):
         new = onnx.NodeProto()
         new.CopyFrom(each)
         _rename(new, inner)
-        if first in each.output:
+        if each is heir:
             new.name = node.name
         elif not each.name or each.name in taken:
             new.name = unused(f"{node.name}_{each.op_type}_{index}", taken)
@@ -46,6 +53,11 @@ def spliced(
             taken.add(each.name)
         nodes.append(new)
     return nodes
+
+
+def constant_node(name: str, array: AnyArray) -> onnx.NodeProto:
+    """A node that makes a constant of this name."""
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
 
 
 def put(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:

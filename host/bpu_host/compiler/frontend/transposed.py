@@ -13,37 +13,19 @@ import onnx
 from onnx import helper
 
 from bpu_host.compiler.frontend.attributes import attributes_of
-from bpu_host.compiler.protos import inferred_shapes
+from bpu_host.compiler.frontend.sizes import Shapes
 
 _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
-def resolve_transposed_pads(model: onnx.ModelProto) -> None:
-    """Write (in place) every ConvTranspose with `pads` and `output_padding` alone.
+def transposed_rule(node: onnx.NodeProto, shapes: Shapes) -> list[onnx.NodeProto]:
+    """A ConvTranspose with `pads` and `output_padding` alone; none where no padding expresses it.
 
-    Those of unknown input shape stay, and those that no padding can express.
+    Those of unknown input shape stay.
     """
-    nodes = [node for node in model.graph.node if _is_open(node)]
-    while nodes:
-        shapes = inferred_shapes(model)
-        shapes |= {item.name: list(item.dims) for item in model.graph.initializer}
-        while nodes:
-            node = nodes.pop(0)
-            made = _rewrite(node, shapes)
-            if made and made != shapes.get(node.output[0], [])[2:]:
-                break  # what was inferred behind it is wrong
-
-
-def _is_open(node: onnx.NodeProto) -> bool:
     given = attributes_of(node)
-    return node.op_type == "ConvTranspose" and (
-        given.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in given
-    )
-
-
-def _rewrite(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
-    """The sizes of its output; none where it stays as it is."""
-    given = attributes_of(node)
+    if given.get("auto_pad", b"NOTSET") == b"NOTSET" and "output_shape" not in given:
+        return []
     sizes = shapes.get(node.input[0], [])[2:]
     kernel = list(given.get("kernel_shape") or shapes.get(node.input[1], [])[2:])
     rank = len(sizes)
@@ -71,9 +53,7 @@ def _rewrite(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
     given["pads"] = _pads([max(0, a - b) for a, b in zip(full, wanted, strict=True)], auto)
     if any(padding):
         given["output_padding"] = padding
-    del node.attribute[:]
-    node.attribute.extend(helper.make_attribute(name, value) for name, value in given.items())
-    return wanted
+    return [helper.make_node(node.op_type, node.input, node.output, **given)]
 
 
 def _pads(totals: Sequence[int], auto: str) -> list[int]:

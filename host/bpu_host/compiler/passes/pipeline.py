@@ -28,6 +28,7 @@ from bpu_host.compiler.passes.normalize_windows import normalize_windows
 from bpu_host.compiler.passes.remove_empties import remove_empties
 from bpu_host.compiler.passes.remove_identities import remove_identities
 from bpu_host.compiler.passes.remove_unused import remove_unused
+from bpu_host.compiler.passes.unflatten_softmax import unflatten_softmax
 
 FIRST: tuple[Pass, ...] = (lower_preprocess, remove_unused)
 REPEATED: tuple[Pass, ...] = (
@@ -36,6 +37,7 @@ REPEATED: tuple[Pass, ...] = (
     remove_identities,
     decompose,
     normalize_shapes,
+    unflatten_softmax,
     normalize_windows,
     fold_pads,
     fold_batchnorm,

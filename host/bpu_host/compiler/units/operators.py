@@ -106,7 +106,8 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "AveragePool": Operator(
             windows.average_pool,
             {**_POOL, "count_include_pad": READ},
-            needs="Padding is counted or absent; no dilation, no ceil_mode that adds a window.",
+            needs="All its means divide by one number: padding, that of ceil_mode too, is counted "
+            "or absent. No dilation.",
         ),
         "MaxPool": Operator(
             windows.max_pool,

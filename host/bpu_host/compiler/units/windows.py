@@ -108,7 +108,7 @@ def average_pool(node: ir.Node) -> ConvWork:
     pads = _pads(node)
     require(
         not any(pads) or bool(g.attribute(node, "count_include_pad", 0)),
-        "padding is left out of its mean (count_include_pad 0)",
+        "its means leave padding out (count_include_pad 0), so they divide by different numbers",
     )
     return _average(channels, pair(node, "kernel_shape"), pair(node, "strides"), pads)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,17 +16,26 @@ MAX_ERROR = 0.3
 stay below 0.15."""
 
 
-def output_findings(near: Similarity, network: Network, method: str) -> tuple[Finding, ...]:
+def output_findings(
+    near: Similarity, network: Network, method: str, spreads: Mapping[str, float]
+) -> tuple[Finding, ...]:
     """A finding for each output with an error above `MAX_ERROR`; names where it comes from.
 
     Args:
         near: distances on one sample.
         method: the configured calibration method.
+        spreads: standard deviation of the float outputs over all samples, by name: one sample's few
+            values may be nearly equal, and say much beside those of the others.
     """
     found = []
     for output in network.outputs:
         metrics = near.outputs.get(output.name)
-        if metrics is None or metrics.relative_error <= MAX_ERROR:
+        if metrics is None:
+            continue
+        error = metrics.relative_error
+        if spread := spreads.get(output.name, 0.0):
+            error = min(error, metrics.l2 * math.sqrt(near.floats[output.name].size) / spread)
+        if error <= MAX_ERROR:
             continue
         worst = _jump(near.errors, network, output.tensor)
         advice = ["more and more typical samples"]
@@ -38,8 +48,8 @@ def output_findings(near: Similarity, network: Network, method: str) -> tuple[Fi
         found.append(
             Finding(
                 f"output '{output.name}'",
-                f"quantization changes it by {metrics.relative_error:.0%} of its spread on the "
-                f"first sample (cosine {metrics.cosine:.6f}){where}",
+                f"on the first sample quantization changes it by {error:.0%} of its spread over "
+                f"all samples (cosine {metrics.cosine:.6f}){where}",
                 f"try {', '.join(advice)}",
             )
         )

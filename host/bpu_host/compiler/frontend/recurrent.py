@@ -1,0 +1,44 @@
+"""RNN, GRU and LSTM with the batch first, which onnxruntime does not compute, get it second."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper
+
+from bpu_host.compiler.frontend.attributes import attributes_of
+from bpu_host.compiler.frontend.splice import names_of, put, spliced
+
+_RECURRENT = ("RNN", "GRU", "LSTM")
+_STATES = (5, 6)
+"""Inputs that hold what is remembered at the start."""
+
+
+def put_sequence_first(model: onnx.ModelProto) -> None:
+    """Write (in place) what has `layout` 1 with layout 0 between Transposes."""
+    graph = model.graph
+    first = [attributes_of(node).get("layout", 0) for node in graph.node]
+    if not any(first):
+        return
+    taken = names_of(graph)
+    nodes: list[onnx.NodeProto] = []
+    for node, layout in zip(graph.node, first, strict=True):
+        turned = layout and node.op_type in _RECURRENT
+        nodes += spliced(node, _body(node), taken) if turned else [node]
+    put(graph, nodes)
+
+
+def _body(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    given = attributes_of(node) | {"layout": 0}
+    inputs, outputs = list(node.input), list(node.output)
+    before, after = [], []
+    for index in (0, *_STATES):
+        if index < len(inputs) and inputs[index]:
+            name = f"turned_{index}"
+            before.append(helper.make_node("Transpose", [inputs[index]], [name], perm=[1, 0, 2]))
+            inputs[index] = name
+    for index, output in enumerate(outputs):
+        if output:
+            name, perm = f"made_{index}", [1, 0, 2] if index else [2, 0, 1, 3]
+            after.append(helper.make_node("Transpose", [name], [output], perm=perm))
+            outputs[index] = name
+    return [*before, helper.make_node(node.op_type, inputs, outputs, **given), *after]
