@@ -268,6 +268,21 @@ def test_libraries_speak_to_the_log_file_only(
     assert "left unchanged" in (folder / "hb_mapper_makertbin.log").read_text()
 
 
+def test_onnxruntime_says_nothing_on_the_console(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The form is old enough that its kernel warns of it."""
+    net = Net([1, 3, 8, 8])
+    scales = net.constant([1.0, 1.0, 2.0, 2.0])
+    roi = net.constant(np.zeros(0, np.float32))
+    mode = {"coordinate_transformation_mode": "tf_half_pixel_for_nn"}
+    x = net.add("Resize", net.conv("data", (3, 4)), roi, scales, mode="nearest", **mode)
+    onnx.save(net.model(net.conv(x, (4, 4)), opset=11), folder / "net.onnx")
+    arguments = ("--model-type", "onnx", "--march", "bernoulli2", "--model", "net.onnx")
+    assert call("checker", *arguments)[0] == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_full_disk_under_the_log_file_costs_the_log_only(folder: Path) -> None:
     (folder / "hb_mapper_makertbin.log").symlink_to("/dev/full")
     code, output = convert(folder)

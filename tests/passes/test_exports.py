@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 
 from bpu_host.compiler import rules, units
 from tests.passes.test_pipeline import optimized
+from tests.support.convert_net import convert
 from tests.support.nets_front import Net
 
 
@@ -41,6 +43,20 @@ def test_resize_of_every_opset(opset: int) -> None:
     counts, model = optimized(upsample(opset))
     assert counts == Counter(Conv=2, Resize=1)
     assert all(verdict.on_bpu for verdict in place(model).values())
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners"])
+def test_a_resize_that_keeps_the_size_is_a_copy(
+    mode: str, coordinates: str, tmp_path: Path
+) -> None:
+    """So it is in onnxruntime, whatever scales that are rounded away say."""
+    net = Net([1, 3, 16, 16])
+    y = net.add(
+        "Resize", net.conv("data", (3, 8)), "", net.constant([1, 1, 1.05, 1.01]), mode=mode,
+        coordinate_transformation_mode=coordinates,
+    )  # fmt: skip
+    assert convert(tmp_path, net.model(net.conv(y, (8, 4)))).sqnr_db() > 30
 
 
 def test_attributes_of_opset_9() -> None:

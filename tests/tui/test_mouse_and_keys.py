@@ -144,3 +144,26 @@ def test_several_boards() -> None:
             assert "kitchen: nothing answers" in shown(app)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 200, 260])
+def test_boards_fit_and_the_selected_one_says_why_it_is_gone(width: int) -> None:
+    reason = "nothing answers there"
+    given = {"desk": ListSource(TOLD), "kitchen": ListSource((), BoardUnreachable(reason))}
+
+    async def main() -> None:
+        app = make_boards(given, lambda: WALL_NS + 3_000 * MS)
+        async with app.run_test(size=(120, 20)) as pilot:
+            await settle(app, pilot, *given.values())
+            await pilot.press("down")
+            await pilot.resize_terminal(width, 20)
+            await settle(app, pilot, *given.values())
+            table = app.screen.query_one(DataTable)
+            assert (table.max_scroll_x, table.cursor_row) == (0, 1)
+            lines = shown(app).splitlines()
+            assert any(line.strip() == reason for line in lines)
+            await pilot.press("up")
+            await pilot.pause()
+            assert not any(line.strip() == reason for line in shown(app).splitlines())
+
+    asyncio.run(main())

@@ -216,6 +216,16 @@ def test_timeline_letters_are_where_the_calls_are() -> None:
     assert "call 3" in rows[0]
 
 
+@pytest.mark.parametrize("width", range(40, 140))
+def test_figures_of_a_core_are_whole_or_left_out(width: int) -> None:
+    timeline = Timeline(0, 100, (core_of([], []),))
+    whole = text_of(core_timeline(timeline, 400, 6, DARK, mono=True))[0]
+    shown = text_of(core_timeline(timeline, width, 6, DARK, mono=True))[0]
+    figures = set(whole.split()[3:])
+    assert set(shown.split()[3:]) <= figures
+    assert shown.split()[0] == "core"
+
+
 def test_timeline_cells_show_eighths() -> None:
     timeline = Timeline(0, 160, (core_of([Bar(0, 4, 0, "a", 1, 0, False)], []),))
     row = core_timeline(timeline, 20, 4, DARK, mono=False)[1]

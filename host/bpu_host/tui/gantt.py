@@ -104,6 +104,8 @@ def _figures(canvas: Canvas, y: int, core: CoreRow, palette: Palette) -> None:
         parts.append((f"  {core.clock_hz / 1e9:.2f} GHz", dim))
     x = 0
     for text, look in parts:
+        if x + len(text) > canvas.width:  # half a figure would be another figure
+            break
         canvas.put(x, y, text, look)
         x += len(text)
 

@@ -1,4 +1,4 @@
-"""All boards on one screen: a row each; enter opens one."""
+"""All boards on one screen: a row each, as many columns as fit; enter opens one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -45,10 +46,14 @@ def _cores(row: BoardRow, palette: Palette) -> Text:
     return found
 
 
+def _detail(row: BoardRow, palette: Palette) -> Text:
+    """Why there is nothing to see."""
+    return Text(row.detail, style(palette.bad))
+
+
 def _models(row: BoardRow, palette: Palette) -> Text:
-    """The models, or why there is nothing to see."""
     if row.detail:
-        return Text(row.detail, style(palette.bad))
+        return _detail(row, palette)
     return _text(", ".join(row.models) or "-", palette)
 
 
@@ -77,6 +82,21 @@ COLUMNS: tuple[tuple[str, int, _Cell], ...] = (
     ("models", 40, _models),
     ("cores, 60 s", 14, _spark),
 )
+"""Title, width and cell, the most important first."""
+_LEAST = {"models": 12}
+"""Widths below the usual ones that are still worth something."""
+_PADDING = 2
+
+
+def fitting(width: int) -> dict[str, tuple[int, _Cell]]:
+    """The columns of a screen of `width`, each as wide as there is room for."""
+    found: dict[str, tuple[int, _Cell]] = {}
+    for title, usual, cell in COLUMNS:
+        room = width - _PADDING
+        if room >= _LEAST.get(title, usual):
+            found[title] = (min(room, usual), cell)
+            width -= found[title][0] + _PADDING
+    return found
 
 
 class BoardsScreen(Screen[None]):
@@ -98,19 +118,33 @@ class BoardsScreen(Screen[None]):
         super().__init__()
         self._palette = palette
         self._cells: dict[tuple[int, str], Text] = {}
+        self._columns: dict[str, tuple[int, _Cell]] = {}
+        self._rows: Sequence[BoardRow] = ()
 
     def compose(self) -> ComposeResult:
-        yield Static(Text(" bpu top ", "bold reverse") + Text("  boards"), id="header")
+        yield Static(Text.assemble((" bpu top ", "bold reverse"), "  boards"), id="header")
         yield DataTable[Text](
             id="boards", cursor_type="row", cursor_foreground_priority="renderable"
         )
+        yield Static(id="detail")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
+        self.query_one(DataTable).focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._columns = fitting(event.size.width)
         table = self.query_one(DataTable)
-        for title, width, _ in COLUMNS:
+        cursor = table.cursor_row
+        table.clear(columns=True)
+        self._cells.clear()
+        for title, (width, _) in self._columns.items():
             table.add_column(title, width=width, key=title)
-        table.focus()
+        self.show(self._rows)
+        table.move_cursor(row=cursor)
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        self._explain(event.cursor_row)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         self.post_message(self.Opened(event.cursor_row))
@@ -120,12 +154,21 @@ class BoardsScreen(Screen[None]):
 
     def show(self, rows: Sequence[BoardRow]) -> None:
         """Draw what has changed; the rows are always the same boards."""
+        self._rows = rows
+        if not self._columns:  # nothing is laid out yet
+            return
         table = self.query_one(DataTable)
         for index, row in enumerate(rows):
-            cells = {title: cell(row, self._palette) for title, _, cell in COLUMNS}
+            cells = {title: cell(row, self._palette) for title, (_, cell) in self._columns.items()}
             if index >= table.row_count:
                 table.add_row(*cells.values(), key=str(index))
             for title, cell in cells.items():
                 if self._cells.get((index, title)) != cell:
                     self._cells[index, title] = cell
                     table.update_cell(str(index), title, cell)
+        self._explain(table.cursor_row)
+
+    def _explain(self, index: int) -> None:
+        """The whole reason why a board shows nothing, below the table."""
+        if index < len(self._rows):
+            self.query_one("#detail", Static).update(_detail(self._rows[index], self._palette))

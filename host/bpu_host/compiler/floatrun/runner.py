@@ -13,10 +13,7 @@ from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage, cut
 from bpu_sim.engines.onnx import UNSOUND_OPTIMIZERS
-from bpu_sim.engines.onnx.session import explain
-
-_SILENT = 4
-"""What fails raises an exception with the same text."""
+from bpu_sim.engines.onnx.session import SILENT, explain
 
 
 class FloatRunFailed(CompilerBug):
@@ -55,7 +52,7 @@ class FloatRunner:
         }
         options = ort.SessionOptions()
         options.enable_cpu_mem_arena = not lean
-        options.log_severity_level = _SILENT
+        options.log_severity_level = SILENT
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimize:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

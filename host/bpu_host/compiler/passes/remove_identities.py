@@ -9,7 +9,8 @@ from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.context import PassContext
 
 _ALWAYS = frozenset({"Identity", "Dropout"})
-_SAME_SHAPE = frozenset({"Reshape", "Expand", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
+# onnxruntime copies what a Resize leaves as large as it was, whatever scales, roi and mode say.
+_SAME_SHAPE = frozenset({"Reshape", "Expand", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Resize"})
 _TRAINING = 2
 """Input of Dropout."""
 _SINGLE = frozenset({"Concat", "Sum", "Mean", "Max", "Min"})

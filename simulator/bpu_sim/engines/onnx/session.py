@@ -15,6 +15,11 @@ from bpu_common.tensor import AnyArray
 
 logger = logging.getLogger(__name__)
 
+SILENT = 4
+"""onnxruntime's severity above all it says: what fails raises an exception with the same text."""
+# Its kernels speak through the process's logger, whatever the options of their session are.
+ort.set_default_logger_severity(SILENT)
+
 UNSOUND_OPTIMIZERS = ("TransposeOptimizer_CPUExecutionProvider",)
 """onnxruntime's rewrites that break float graphs: this one moves Transpose behind Resize, and then
 refuses its own result (cubic below 1, `axes`). Compiler and board go without them alike."""
@@ -72,7 +77,7 @@ def session_options(threads: int) -> Any:  # noqa: ANN401 onnxruntime has no typ
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails raises an exception with the same text
+    options.log_severity_level = SILENT
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
