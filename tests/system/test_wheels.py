@@ -59,7 +59,7 @@ def wheels(tree: Path) -> dict[str, Path]:
         name, version, _, _, tag = path.stem.split("-")
         machine = next(each for each in MACHINES if tag.endswith(each))
         assert version == __version__
-        assert tag == f"manylinux2014_{machine}.manylinux_2_17_{machine}"
+        assert tag == f"manylinux_2_17_{machine}.manylinux2014_{machine}"
         made[f"{name}-{machine}"] = path
     return made
 
