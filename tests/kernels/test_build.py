@@ -11,7 +11,7 @@ import pytest
 
 from bpu_sim.kernels import wheels
 from bpu_sim.kernels.build import UNITS, BuildError, build
-from bpu_sim.kernels.library import library_file
+from bpu_sim.kernels.library import library_file, seal
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +46,37 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CXX", str(compiler))
     with pytest.raises(BuildError, match="error: no"):
         build("aarch64", tmp_path / "k.so")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_compiler_that_does_not_know_avx_vnni(
+    knows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other sets are built all the same."""
+    compiler, asked = tmp_path / "c++", tmp_path / "asked"
+    compiler.write_text(
+        f'#!/bin/sh\necho "$*" >> {asked}\n'
+        f'case "$*" in *mavxvnni*) {"true" if knows else "exit 1"};; esac\n'
+        'while [ $# -gt 0 ]; do [ "$1" = -o ] && : > "$2"; shift; done\nexit 0\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    build("x86_64", tmp_path / "k.so")
+    assert (tmp_path / "k.so").read_bytes() == seal(b"")
+    compiled = [line for line in asked.read_text().splitlines() if " -c " in line]
+    assert len(compiled) == len(UNITS["x86_64"]) - (not knows)
+    assert any("-DKERNELS_AVXVNNI" in line for line in compiled) == knows
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text(
+        '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" = -o ] && : > "$2"; shift; done\nexit 0\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(BuildError, match="cannot be written"):
+        build("x86_64", compiler / "k.so")
 
 
 def test_a_machine_without_kernels(tmp_path: Path) -> None:
