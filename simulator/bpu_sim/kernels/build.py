@@ -173,7 +173,7 @@ def _system(machine: str) -> Tools:
 
 
 def _accepts(tools: Tools, flags: Sequence[str]) -> bool:
-    """Whether the compiler knows flags; those of another machine are not asked for."""
+    """Whether the compiler knows flags."""
     command = [*tools.compiler, *flags, "-E", "-x", "c++", os.devnull]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
