@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	fi
 	touch $@
 
-$(VENV)/.kernels: $(VENV)/.installed $(wildcard simulator/bpu_sim/kernels/src/*) simulator/bpu_sim/kernels/build.py
+$(VENV)/.kernels: $(VENV)/.installed $(wildcard simulator/bpu_sim/kernels/src/*) $(addprefix simulator/bpu_sim/kernels/,build.py library.py)
 	@$(PY) -m bpu_sim.kernels.build --optional
 	touch $@
 
@@ -67,12 +67,19 @@ docs: setup ## rewrite the generated pages of docs/
 	$(PY) -m bpu_board.cli.write_first_screens
 	$(PY) -m bpu_host.reference
 
-wheels: setup ## build the host wheel and the board wheel into dist/
-	$(PY) -m build --wheel --outdir dist .
-	$(PY) -m build --wheel --outdir dist board
+wheels: setup ## build the wheels of host and board for x86_64 and aarch64 into dist/, kernels inside
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-release.txt
+	for machine in x86_64 aarch64; do \
+	  $(PY) -m bpu_sim.kernels.build --cross --machine $$machine \
+	    --output build/kernels/libbpukernels-$$machine.so; \
+	done
+	for machine in x86_64 aarch64; do for project in . board; do \
+	  BPU_WHEEL=$$machine $(PY) -m build --wheel --outdir dist $$project; \
+	done; done
 
-lock: ## renew requirements.txt (names and hashes, no addresses)
+lock: ## renew requirements.txt and requirements-release.txt (names and hashes, no addresses)
 	uv export -q --no-emit-project --all-extras --format requirements-txt --no-header -o requirements.txt
+	echo 'ziglang>=0.15,<0.18' | uv pip compile -q --generate-hashes --no-header --no-annotate -o requirements-release.txt -
 	rm -f uv.lock
 
 clean: ## remove everything that was made

@@ -1,11 +1,12 @@
-"""Takes the folders beside this one into the board's wheel.
+"""Takes the folders beside this one into the board's wheel, and of a release a machine's kernels.
 
-Without compiled kernels and their sources: this wheel is for every machine, and a board has no
-compiler. `bpu boards add` makes wheels with the kernels of a board's machine.
+Otherwise without compiled kernels: that wheel is for every machine. Sources of kernels are left
+out, a board has no compiler. `bpu boards add` makes a wheel with the kernels of a board's machine.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ class BesideThisFolder(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         del version
-        for package, place in PACKAGES.items():
-            folder = Path(self.root, place).resolve()
+        folders = {name: Path(self.root, place).resolve() for name, place in PACKAGES.items()}
+        for package, folder in folders.items():
             for path in sorted(folder.rglob("*")):
                 if (
                     path.is_file()
@@ -30,3 +31,9 @@ class BesideThisFolder(BuildHookInterface[Any]):
                 ):
                     target = f"{package}/{path.relative_to(folder).as_posix()}"
                     build_data["force_include"][str(path)] = target
+        sys.path[:0] = [str(folder.parent) for folder in folders.values()]
+        from bpu_sim.kernels.wheels import released
+
+        made = released(Path(self.root).resolve().parent, every_machine=False)
+        if made is not None:
+            made.enter(build_data)

@@ -5,8 +5,9 @@ is its own business, so a vendor's library with the vendor's files can stand beh
 unit of work is the task, one frame of one model (docs/board.md "Tensors and tasks"): a device
 schedules inside itself, so nothing above may rely on driving single function calls.
 
-`Device` is what every device must do. `Plans`, `Observes` and `Inspects` are what one may be able
-to tell beyond that; callers ask with `isinstance` and say plainly what a device cannot tell.
+`Device` is what every device must do. `Plans`, `Observes`, `Inspects` and `Computes` are what one
+may be able to tell beyond that; callers ask with `isinstance` and say plainly what a device cannot
+tell.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from bpu_common.board import ModelInfo
 from bpu_common.device_kind import Clock, DeviceKind
+from bpu_common.engine import EngineInfo
 from bpu_common.frame import FrameInput
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
 from bpu_common.telemetry import CallSlice
@@ -233,3 +235,20 @@ class Inspects(Protocol):
         Raises:
             DeviceFault: `exact` found a difference; the message names segment and tensor.
         """
+
+
+@runtime_checkable
+class Computes(Protocol):
+    """A device whose numbers a program computes."""
+
+    def engine(self) -> EngineInfo:
+        """The engine that computes them.
+
+        Raises:
+            UsageError: the user asks for one that this computer does not have.
+        """
+
+
+def engine_of(device: Device) -> EngineInfo:
+    """The engine of a device; without a name if it has none. Raises as `Computes.engine`."""
+    return device.engine() if isinstance(device, Computes) else EngineInfo()

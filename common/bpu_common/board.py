@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bpu_common.device_kind import Clock, DeviceKind
+from bpu_common.engine import EngineInfo
 from bpu_common.frame import FrameInput
 from bpu_common.model import BpuModel, NodeInfo
 from bpu_common.network import Part, Place, macs
@@ -131,6 +132,7 @@ class BoardInfo:
         boot_id: random id of this run of the agent.
         machine: name of the `MachineSpec`.
         device: what runs the models; `clock`: how its time passes.
+        engine: what computes their numbers, if it is a program.
         step_times, preemption_visible: what task events tell, see the device's capabilities.
     """
 
@@ -146,6 +148,7 @@ class BoardInfo:
     max_model_bytes: int
     device: DeviceKind = DeviceKind.UNKNOWN
     clock: Clock = Clock.UNKNOWN
+    engine: EngineInfo = field(default_factory=EngineInfo)
 
 
 def describe_model(model: BpuModel) -> ModelInfo:

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bpu_common.engine import ENGINES
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -42,7 +44,7 @@ BOARD = Variable(
 KERNELS = Variable(
     "BPU_KERNELS",
     "the engine that computes a model's numbers; all give the same",
-    "auto, vnni, avxvnni, avx2, dot, neon, onnxruntime or reference",
+    f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}",
     "auto: the fastest that runs here",
 )
 PROFILE = Variable(

@@ -15,9 +15,11 @@ from PIL import Image
 
 from bpu_board.cli.hrt_model_exec import main
 from bpu_board.cli.hrt_model_exec.dump import as_text
+from bpu_common.engine import engine_line
 from bpu_common.image import encode_rgb
 from bpu_common.program import FunctionCall
 from bpu_common.tensor import DType, InputType, Layout, ModelInput, TensorSpec
+from bpu_sim.kernels.choice import choose_engine
 from tests.support.console_board import fail, picture, run, write
 from tests.support.models_board import (
     HEIGHT,
@@ -65,12 +67,14 @@ scale data: 0.001,0.002,0.003,0.004,0.005,0.006,0.007,0.008,
 quantizeAxis: 3
 
 ---------------------------------------------------------------------
+Engine: {engine}
 hbDNNRelease success!
 """
 
 
 def test_model_info(folder, capsys):
-    assert run(capsys, "model_info", "--model_file=m.bin") == MODEL_INFO
+    wanted = MODEL_INFO.format(engine=engine_line(choose_engine().about))
+    assert run(capsys, "model_info", "--model_file=m.bin") == wanted
 
 
 def test_model_info_of_a_pack(folder, capsys):
@@ -120,13 +124,31 @@ task done
 Infer time: TIME ms
 ------------------------------------------
 Device: x3m (simulated, virtual clock: modelled times)
+Engine: {engine}
 hbDNNRelease success!
 """
 
 
 def test_infer(folder, capsys):
     out = run(capsys, "infer", "--model_file=m.bin", "--input_file=raw.bin")
-    assert re.sub(r"\d+\.\d{3} ms", "TIME ms", out) == INFER
+    wanted = INFER.format(engine=engine_line(choose_engine().about))
+    assert re.sub(r"\d+\.\d{3} ms", "TIME ms", out) == wanted
+
+
+@pytest.mark.parametrize(
+    "words", [("model_info",), ("perf", "--frame_count=2"), ("infer", "--input_file=raw.bin")]
+)
+def test_every_command_says_what_computes(folder, capsys, monkeypatch, words):
+    monkeypatch.setenv("BPU_KERNELS", "reference")
+    told = run(capsys, *words, "--model_file=m.bin")
+    assert "\nEngine: reference arithmetic: BPU_KERNELS asks for it\n" in told
+    report = json.loads(run(capsys, *words, "--model_file=m.bin", "--json"))
+    (report,) = report if isinstance(report, list) else [report]
+    assert report["engine"] == {
+        "name": "reference", "reason": "BPU_KERNELS asks for it", "not_run": [],
+    }  # fmt: skip
+    monkeypatch.setenv("BPU_KERNELS", "best")
+    assert "there are no kernels called 'best'" in fail(capsys, *words, "--model_file=m.bin")
 
 
 def test_infer_time_is_device_time(folder, capsys):

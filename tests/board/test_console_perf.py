@@ -9,6 +9,8 @@ import signal
 import pytest
 
 from bpu_board.cli.hrt_model_exec import main
+from bpu_common.engine import engine_line
+from bpu_sim.kernels.choice import choose_engine
 from tests.support.console_board import run, write
 from tests.support.models_board import (
     slow_model,
@@ -41,6 +43,7 @@ def test_perf_block(folder, capsys):
         f"Latency percentiles: p50 {n['p50_ms']:.6f} ms, p90 {n['p90_ms']:.6f} ms, "
         f"p99 {n['p99_ms']:.6f} ms\n"
         "Device: x3m (simulated, virtual clock: modelled times)\n"
+        f"Engine: {engine_line(choose_engine().about)}\n"
     )
     assert (n["device"], n["clock"], n["stopped"]) == ("simulated", "virtual", False)
     assert n["fps"] == pytest.approx(20e3 / n["run_time_ms"])

@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from bpu_board.service import Folder, Settings, control, supervisor, systemd
+from bpu_common.engine import engine_line
 from bpu_common.errors import BoardUnreachable, UsageError
+from bpu_host.boards.doctor import examine
+from bpu_host.boards.inventory import BoardEntry
 from bpu_host.remote import Board
+from bpu_sim.kernels.choice import choose_engine
 from tests.support.agent_remote import wait_until
 
 WAIT_S = 60.0
@@ -59,6 +63,11 @@ def test_the_agent_is_kept_running(folder: Folder) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     with Board.connect(f"unix:{folder.socket}") as board:
         assert board.info().machine == "j3"
+    line = engine_line(choose_engine().about)
+    assert f"engine: {line}\n" in folder.log.read_text()
+    *_, agent, engine = examine(BoardEntry("here", "", address=f"unix:{folder.socket}"))
+    assert (agent.what, agent.good) == ("agent", True)
+    assert (engine.what, engine.good, engine.found) == ("engine", True, line)
 
     os.kill(first["agent_pid"], signal.SIGKILL)  # a killed agent comes back
     wait_until(

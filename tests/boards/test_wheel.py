@@ -54,7 +54,7 @@ def test_content(machine: str) -> None:
     kernels = {name for name in files if name.endswith(".so")}
     here = library_file(machine)
     assert kernels == ({f"bpu_sim/kernels/{here.name}"} if here.exists() else set())
-    assert (f"linux_{machine}" in made.name) == bool(kernels)
+    assert (f"linux_{machine}" in made.name) == made.kernels == bool(kernels)
     assert not [name for name in files if name.endswith((".cpp", ".hpp"))]
     listed = {}
     for line in files[f"{info}/RECORD"].decode().splitlines():

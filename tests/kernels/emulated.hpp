@@ -1,4 +1,4 @@
-// AVX-512 on any x86-64: SIMDe (Debian: libsimde-dev) computes each intrinsic with what there is, and
+// AVX-512 and AVX-VNNI on any x86-64: SIMDe (Debian: libsimde-dev) computes each intrinsic with what there is, and
 // this file the few that SIMDe 0.7.4 lacks, element by element as the processor's manual has them.
 #pragma once
 #define SIMDE_ENABLE_NATIVE_ALIASES
@@ -35,6 +35,8 @@ inline void store_some(void *p, uint64_t mask, __m512i v) {
 #define _mm512_sra_epi32(a, n) emulated::right_all(a, n)
 #define _mm512_srav_epi32(a, n) emulated::right<int32_t>(a, n)
 #define _mm512_mask_storeu_epi8(p, mask, v) emulated::store_some(p, mask, v)
+#define _mm256_dpbusd_avx_epi32(acc, x, w) simde_mm256_dpbusd_epi32(acc, x, w)
+#define _mm_dpbusd_avx_epi32(acc, x, w) simde_mm_dpbusd_epi32(acc, x, w)
 #define _mm256_srav_epi16(a, n) emulated::right<int16_t>(a, n)
 #define _mm_srav_epi16(a, n) emulated::right<int16_t>(a, n)
 #define _mm256_sllv_epi16(a, n) emulated::left16(a, n)

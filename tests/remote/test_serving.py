@@ -33,6 +33,7 @@ from bpu_common.tensor import InputType
 from bpu_common.wire.rpc.address import parse_address
 from bpu_common.wire.rpc.client import SERVICE, open_channel
 from bpu_host.remote import Board
+from bpu_sim.kernels.choice import choose_engine
 from tests.support.agent_remote import Agent, wait_until
 from tests.support.models_board import expected_codes, image_input, slow_model, tiny_model
 
@@ -73,6 +74,7 @@ def test_models_and_what_they_are(board: Board) -> None:
     about = board.info()
     assert (about.machine, about.core_count) == ("x3m", 2)
     assert (about.device, about.clock) == (DeviceKind.SIMULATED, Clock.VIRTUAL)
+    assert about.engine == choose_engine().about
 
 
 def test_infer_gives_the_bits_of_the_arithmetic(board: Board) -> None:

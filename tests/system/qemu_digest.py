@@ -43,6 +43,7 @@ def digests(folder: Path) -> dict[str, str]:
 
     from bpu_common import container
     from bpu_sim.engines import OrtEngine
+    from tests.support.kernels_runs import digest
 
     (model,) = container.load(folder / "model.bin")
     names = [output.tensor for output in model.network.outputs]
@@ -54,7 +55,7 @@ def digests(folder: Path) -> dict[str, str]:
     )
     stock = dict(zip(names, quantized.run(names, feeds), strict=True))
     fast = OrtEngine(model.network, threads=2).run(feeds)
-    return {"quantized model": _digest(stock), "engine": _digest(fast)}
+    return {"quantized model": digest(stock), "engine": digest(fast)}
 
 
 def kernel_digests(folder: Path) -> dict[str, str]:
@@ -68,6 +69,7 @@ def kernel_digests(folder: Path) -> dict[str, str]:
     from bpu_sim.kernels.library import library_file, load
     from bpu_sim.kernels.part import KernelPart
     from bpu_sim.kernels.selftest import failure
+    from tests.support.kernels_runs import digest
 
     library, problem = load(folder / library_file().name)
     assert library is not None, problem
@@ -77,7 +79,7 @@ def kernel_digests(folder: Path) -> dict[str, str]:
     found = {}
     for name in library.runs:
         runner = KernelPart(library, name, part, model.network, 2)
-        found[name] = failure(library, name) or _digest(runner.run(feeds))
+        found[name] = failure(library, name) or digest(runner.run(feeds))
     return found
 
 
@@ -89,22 +91,15 @@ def build_kernels(folder: Path, machine: str, compiler: str) -> None:
     run([*command, "--output", str(target)], f"compiling the kernels with {compiler}", env)
 
 
-def _digest(arrays: dict) -> str:
-    state = hashlib.sha256()
-    for name in sorted(arrays):
-        state.update(arrays[name].tobytes())
-    return state.hexdigest()
-
-
 def build_network(folder: Path) -> dict[str, str]:
     """Compile the network into `folder`; returns the digests of `bpu_sim.arith`, the reference."""
-    sys.path.insert(0, str(ROOT))
     import numpy as np
 
     from bpu_common import container
     from bpu_common.machine import X3M
     from bpu_host.compiler.emit import EmitOptions, build_model
     from bpu_host.compiler.export import quantized_model
+    from tests.support.kernels_runs import digest
     from tests.support.nets_codes import mixed_network, reference
 
     network = mixed_network()
@@ -118,7 +113,7 @@ def build_network(folder: Path) -> dict[str, str]:
         feeds[each.tensor.name] = rng.integers(-128, 128, each.tensor.shape).astype(np.int8)
         np.save(folder / f"input_{each.tensor.name}.npy", feeds[each.tensor.name])
     values = reference(network, feeds)
-    wanted = _digest({output.tensor: values[output.tensor][None] for output in network.outputs})
+    wanted = digest({output.tensor: values[output.tensor][None] for output in network.outputs})
     return {"quantized model": wanted, "engine": wanted}
 
 
@@ -231,27 +226,27 @@ def on_arm(folder: Path, cache: Path, cpu: str = "cortex-a72") -> dict[str, str]
     return _run_here(command, folder, env)
 
 
-def kernels_on_haswell(folder: Path) -> dict[str, str]:
-    """Digests of the kernels on an emulated AVX2-only x86 CPU."""
+def kernels_on_haswell(folder: Path, what: str = "--kernels") -> dict[str, str]:
+    """What the kernels make on an emulated AVX2-only x86 CPU."""
     build_kernels(folder, "x86_64", "g++")
     command = [emulator("qemu-x86_64-static"), "-cpu", "Haswell", sys.executable]
     env = os.environ | {"PYTHONPATH": _python_path()}
-    return _run_here(command, folder, env, "--kernels")
+    return _run_here(command, folder, env, what)
 
 
-def kernels_on_arm(folder: Path, cache: Path, cpu: str) -> dict[str, str]:
-    """Digests of the kernels on an emulated ARM CPU."""
+def kernels_on_arm(folder: Path, cache: Path, cpu: str, what: str = "--kernels") -> dict[str, str]:
+    """What the kernels make on an emulated ARM CPU."""
     build_kernels(folder, "aarch64", "aarch64-linux-gnu-g++")
     root, version = arm_root(cache)
     python = str(root / f"usr/bin/python{version}")
     command = [emulator("qemu-aarch64-static"), "-L", str(root), "-cpu", cpu, python]
     path = f"{root / 'site'}:{_python_path()}"
     env = {"PYTHONPATH": path, "PYTHONHOME": str(root / "usr"), "HOME": str(root)}
-    return _run_here(command, folder, env, "--kernels")
+    return _run_here(command, folder, env, what)
 
 
 def _python_path() -> str:
-    return f"{ROOT / 'common'}:{ROOT / 'simulator'}"
+    return f"{ROOT / 'common'}:{ROOT / 'simulator'}:{ROOT}"
 
 
 def _run_here(
@@ -273,6 +268,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, help="only run the network in this folder, here")
     parser.add_argument("--kernels", type=Path, help="the same on compiled kernels")
+    parser.add_argument("--replay", type=Path, help="recorded cases on compiled kernels")
     parser.add_argument("--folder", type=Path, default=default_cache() / "network")
     arguments = parser.parse_args()
     if arguments.run is not None:
@@ -281,7 +277,13 @@ def main() -> int:
     if arguments.kernels is not None:
         print(json.dumps(kernel_digests(arguments.kernels)))
         return 0
+    if arguments.replay is not None:
+        from tests.support.kernels_runs import replay
+
+        print(json.dumps(replay(arguments.replay)))
+        return 0
     folder = arguments.folder
+    sys.path.insert(0, str(ROOT))
     try:
         wanted = build_network(folder)
         found = {

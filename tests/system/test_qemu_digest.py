@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.kernels_runs import record_tests
+
 pytestmark = pytest.mark.system
 
 
@@ -58,3 +60,33 @@ def test_kernels_of_arm(cpu: str, sets: list[str], network: tuple[Path, dict[str
     folder, wanted = network
     found = script.kernels_on_arm(folder, script.default_cache(), cpu)
     assert found == dict.fromkeys(sets, wanted["engine"])
+
+
+CASES = 600
+"""Of those that the tests of the kernels make; the emulator needs a quarter of a second for one."""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cases that this machine's kernels passed; their names order them at random."""
+    folder = tmp_path_factory.mktemp("recorded")
+    (folder / "cases").mkdir()
+    record_tests(folder / "cases")
+    every = sorted((folder / "cases").iterdir())
+    assert len(every) > CASES
+    for path in every[CASES:]:
+        path.unlink()
+    return folder
+
+
+def test_recorded_cases_on_haswell(recorded: Path) -> None:
+    found = script.kernels_on_haswell(recorded, "--replay")
+    assert found == {"avx2": f"{CASES} equal"}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "sets"), [("cortex-a53", ["neon"]), ("cortex-a76", ["dot", "neon"])]
+)
+def test_recorded_cases_on_arm(cpu: str, sets: list[str], recorded: Path) -> None:
+    found = script.kernels_on_arm(recorded, script.default_cache(), cpu, "--replay")
+    assert found == dict.fromkeys(sets, f"{CASES} equal")

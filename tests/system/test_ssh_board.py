@@ -119,6 +119,7 @@ def test_doctor(desk: SshBoard, bpu) -> None:
     findings = {each["what"]: each for each in json.loads(out)["findings"]}
     assert status == 0, findings
     assert {"address", "host key", "ssh", "board", "installation", "agent"} <= set(findings)
+    assert findings["engine"]["found"].startswith("compiled kernels (")
     (desk.home / ".openbpu" / "run").chmod(0o755)
     try:
         status, out, _ = bpu("boards", "doctor", "desk")
@@ -333,6 +334,7 @@ def test_upgrade_and_one_that_does_not_start(
 ) -> None:
     assert bpu("deploy", tiny, "--board", "desk")[0] == 0
     folder = desk.home / ".openbpu"
+    assert (folder / "wheels" / wheel.board_wheel(platform.machine()).name).exists()
     before = (folder / "current").readlink()
     with monkeypatch.context() as changed:
         _with(changed, "bpu_board/newer.txt", b"a newer version")

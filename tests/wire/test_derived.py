@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bpu_common import board as board_values
 from bpu_common import daemon as daemon_values
-from bpu_common import inference, load, manifest, model, perf, provenance, tensor
+from bpu_common import engine, inference, load, manifest, model, perf, provenance, tensor
 from bpu_common.daemon import BoardEvent, JobState, LinkState
 from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import ModelFormatError
@@ -76,6 +76,7 @@ NO_VALUES = {
 def test_every_class_and_every_message_is_converted() -> None:
     modules = (
         board_values,
+        engine,
         daemon_values,
         inference,
         load,

@@ -47,10 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     import asyncio
+    import logging
 
     from bpu_board.agent.server import check_listen, serve
     from bpu_board.devices.simulated import SimDevice
     from bpu_board.runtime import ModelStore, Runtime
+    from bpu_common.engine import engine_line
     from bpu_common.machine import MACHINES
     from bpu_common.wire.rpc.address import Address, parse_address
     from bpu_sim.device import PacedClock, VirtualClock
@@ -61,6 +63,7 @@ def _serve(options: argparse.Namespace) -> None:
     folder = Path(options.store).expanduser()
     cache = folder / "engines"  # an agent leaves nothing outside its folder
     device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
+    logging.getLogger(__name__).info("engine: %s", engine_line(device.engine()))
     store = ModelStore(folder, device.read)
     runtime = Runtime(device, store)
 

@@ -19,6 +19,7 @@ from bpu_board.devices.numbers import ModelNumbers
 from bpu_common import container
 from bpu_common.board import ModelInfo
 from bpu_common.device_kind import Clock, DeviceKind
+from bpu_common.engine import EngineInfo
 from bpu_common.errors import DeviceFault, ModelFormatError, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
@@ -258,6 +259,11 @@ class SimDevice:
 
     def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
         return self._loaded(handle).numbers.inspect(inputs, exact)
+
+    def engine(self) -> EngineInfo:
+        from bpu_sim.kernels.choice import choose_engine  # loads and tests the kernels
+
+        return choose_engine().about
 
     def close(self) -> None:
         self._chip.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from bpu_common import __version__
 from bpu_common.device_kind import device_words
+from bpu_common.engine import engine_line
 from bpu_common.errors import BpuError
 from bpu_host.boards import access
 from bpu_host.boards.install import current
@@ -57,7 +58,7 @@ class Finding:
 def examine(entry: BoardEntry) -> Iterator[Finding]:
     """Look at one link after the other; what depends on a broken one is left out."""
     if entry.address:
-        yield _agent(entry)
+        yield from _agent(entry)
         return
     try:
         yield from _host(entry)
@@ -70,7 +71,7 @@ def examine(entry: BoardEntry) -> Iterator[Finding]:
         yield from _board(connection, entry)
     finally:
         connection.close()
-    yield _agent(entry)
+    yield from _agent(entry)
 
 
 def _host(entry: BoardEntry) -> Iterator[Finding]:
@@ -123,7 +124,7 @@ def _board(connection: Connection, entry: BoardEntry) -> Iterator[Finding]:
     yield Finding("log", True, log or "empty")
 
 
-def _agent(entry: BoardEntry) -> Finding:
+def _agent(entry: BoardEntry) -> Iterator[Finding]:
     try:
         route = open_entry(entry)
         try:
@@ -135,10 +136,13 @@ def _agent(entry: BoardEntry) -> Finding:
         finally:
             route.close()
     except BpuError as error:
-        return Finding("agent", False, error.message, error.hint)
-    return Finding(
+        yield Finding("agent", False, error.message, error.hint)
+        return
+    yield Finding(
         "agent",
         True,
         f"{info.machine}, {device_words(info.device, info.clock)}, version {info.version}, "
         f"round trip {took_ms:.2f} ms",
     )
+    if info.engine.name:
+        yield Finding("engine", True, engine_line(info.engine))

@@ -155,6 +155,11 @@ def _make_environment(
     report: Callable[[str], None],
 ) -> None:
     wheel = board_wheel(facts.machine)
+    if not wheel.kernels:
+        report(
+            f"no compiled kernels for {facts.machine} here: the board computes with onnxruntime, "
+            "slower, with the same bits (docs/kernels.md)"
+        )
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / wheel.name
         path.write_bytes(wheel.data)

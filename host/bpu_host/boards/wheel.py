@@ -45,10 +45,11 @@ _INFO = f"openbpu_board-{__version__}.dist-info"
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel in memory."""
+    """A wheel in memory; `kernels`: with the compiled ones of its machine."""
 
     name: str
     data: bytes
+    kernels: bool
 
     @property
     def digest(self) -> str:
@@ -81,7 +82,7 @@ def board_wheel(machine: str) -> Wheel:
             member.external_attr = 0o100644 << 16
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, data)
-    return Wheel(f"openbpu_board-{__version__}-{tag}.whl", buffer.getvalue())
+    return Wheel(f"openbpu_board-{__version__}-{tag}.whl", buffer.getvalue(), kernels)
 
 
 def _package_files(machine: str) -> Iterator[tuple[str, bytes]]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import onnxruntime
-
-from bpu_common.environment import KERNELS
-from bpu_common.errors import UsageError
+from bpu_common.engine import REFERENCE, engine_line
 from bpu_common.network import Network
 from bpu_sim.engines.engine import CustomLoader, Engine
 from bpu_sim.engines.kernel_engine import KernelEngine
@@ -16,9 +13,7 @@ from bpu_sim.engines.ort.hints import ENGINE, read_hints, write_hints
 from bpu_sim.engines.ort_engine import OrtEngine
 from bpu_sim.engines.proofs import Proofs
 from bpu_sim.engines.reference import ReferenceEngine
-from bpu_sim.kernels.choice import SETS, choose
-
-CHOICES = ("auto", *SETS, "onnxruntime", "reference")
+from bpu_sim.kernels.choice import choose_engine
 
 
 def open_engine(
@@ -34,7 +29,7 @@ def open_engine(
     """The engine for a network, and a sentence that says which it is and why.
 
     Args:
-        prefer: one of `CHOICES`; `BPU_KERNELS` in the environment overrules it.
+        prefer: one of `bpu_common.engine.ENGINES`; `BPU_KERNELS` in the environment overrules it.
         hints: those of the model, by engine; never believed, only proved.
         digest: SHA-256 of the file, for remembering the proof; empty: it is not remembered.
         threads: that may work on one frame.
@@ -46,29 +41,21 @@ def open_engine(
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: a part holds what may not be run.
     """
-    wanted = KERNELS.value or prefer
-    if wanted not in CHOICES:
-        raise UsageError(
-            f"there are no kernels called {wanted!r}",
-            where=KERNELS.name if KERNELS.value else "",
-            hint=f"possible are {', '.join(CHOICES)}",
+    choice = choose_engine(prefer)
+    about, sentence = choice.about, engine_line(choice.about)
+    if about.name == REFERENCE:
+        return ReferenceEngine(network, threads=threads, load_custom=load_custom), sentence
+    if choice.library is not None:
+        made = KernelEngine(
+            network, choice.library, about.name, threads=threads, load_custom=load_custom
         )
-    asked = f"{KERNELS.name} or the caller asks for it"
-    why = asked if wanted != "auto" else "the fastest there is"
-    if wanted == "reference":
-        engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
-        return engine, f"reference arithmetic: {why}"
-    kernels, reason = choose(wanted) if wanted != "onnxruntime" else (None, why)
-    if kernels is not None:
-        library, set_name = kernels
-        made = KernelEngine(network, library, set_name, threads=threads, load_custom=load_custom)
-        return made, f"compiled kernels ({set_name}): {reason}"
+        return made, sentence
     memory = proofs or Proofs()
     plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)
     fast = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
     if digest and not plans.trusted:
         memory.save(digest, write_hints(network, plans))
-    return fast, f"onnxruntime {onnxruntime.__version__}: {reason}; its constants {source}"
+    return fast, f"{sentence}; its constants {source}"
 
 
 def _plans(

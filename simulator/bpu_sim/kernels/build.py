@@ -1,8 +1,8 @@
 """Compiling the kernels: `python -m bpu_sim.kernels.build`.
 
-The system's compiler is used for this machine. With `--target x86_64|aarch64` and the package
-`ziglang` one machine builds for both, against glibc 2.17; release wheels are made that way. Without
-a compiler nothing is lost but speed: the onnxruntime engine gives the same bits.
+The system's compiler is used for this machine. With `--cross`, `--machine x86_64|aarch64` and the
+package `ziglang` one machine builds for both, against glibc 2.17; release wheels are made that way.
+Without a compiler nothing is lost but speed: the onnxruntime engine gives the same bits.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from bpu_sim.kernels.library import FOLDER, library_file
+from bpu_sim.kernels.library import FOLDER, library_file, seal
 
 SOURCES = FOLDER / "src"
 FLAGS = (
@@ -28,7 +28,9 @@ FLAGS = (
     "-fno-threadsafe-statics", "-Wall", "-Wextra", "-Wno-uninitialized",
     "-Wno-maybe-uninitialized",
 )  # fmt: skip
+LINKED = ("-shared", "-s", "-Wl,-z,defs")
 GLIBC = "2.17"
+"""The oldest that release libraries run with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Unit:
 
 
 _PLAIN = tuple(Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame"))
+_AVXVNNI = ("-mavxvnni",)
+"""Compilers have it since 2021 (GCC 11, clang 12); with older ones that set is left out."""
 _VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 UNITS = {
     "x86_64": (
@@ -55,7 +59,7 @@ UNITS = {
         Unit("sets", "sets", defines=("-DKERNELS_AVXVNNI",)),
         Unit("vnni", "vnni", _VNNI, "x86_64_v4+avx512vnni"),
         Unit("avx2", "avx2", ("-mavx2",), "x86_64_v3"),
-        Unit("avx2", "avxvnni", ("-mavx2", "-mavxvnni"), "x86_64_v3+avxvnni"),
+        Unit("avx2", "avxvnni", ("-mavx2", *_AVXVNNI), "x86_64_v3+avxvnni"),
     ),
     "aarch64": (
         *_PLAIN,
@@ -73,40 +77,87 @@ class BuildError(Exception):
     """The kernels cannot be compiled; the message says why."""
 
 
-def build(machine: str, target: Path, *, cross: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """A compiler, and what links without a C++ library.
+
+    Attributes:
+        machine: whose processors zig is told by its own names; empty: the flags of gcc and clang.
+    """
+
+    compiler: tuple[str, ...]
+    linker: tuple[str, ...]
+    machine: str = ""
+
+    def flags(self, unit: Unit) -> tuple[str, ...]:
+        """That say a file's instruction set."""
+        return (f"-mcpu={unit.cpu or _OLDEST[self.machine]}",) if self.machine else unit.flags
+
+
+def build(machine: str, target: Path, *, cross: bool = False, sanitize: str = "") -> None:
     """Compile the library for a machine and put it at `target`.
 
     Args:
         machine: `x86_64` or `aarch64`.
         cross: with the package `ziglang`, for any machine.
+        sanitize: what the compiler's `-fsanitize=` watches; for tests.
 
     Raises:
         BuildError: no compiler, or it failed.
     """
     if machine not in UNITS:
         raise BuildError(f"there are no kernels for {machine}")
-    compiler, linker = _zig(machine) if cross else _system(machine)
+    tools = _zig(machine) if cross else _system(machine)
+    units = UNITS[machine]
+    if not cross and not _accepts(tools, _AVXVNNI):
+        units = tuple(
+            replace(each, defines=()) for each in units if not set(_AVXVNNI) & set(each.flags)
+        )
+    if sanitize:
+        watched = (f"-fsanitize={sanitize}", "-fno-sanitize-recover=all")
+        compiled = (*FLAGS, *watched, "-fno-omit-frame-pointer", "-g", "-O1")
+        compile_units(units, tools, target, compiled, ("-shared", *watched))
+    else:
+        compile_units(units, tools, target)
+
+
+def compile_units(
+    units: Sequence[Unit],
+    tools: Tools,
+    target: Path,
+    flags: Sequence[str] = FLAGS,
+    linked: Sequence[str] = LINKED,
+) -> None:
+    """Compile and link some files, and seal what comes out.
+
+    Raises:
+        BuildError: the compiler failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
 
         def compile_unit(unit: Unit) -> str:
             made = str(Path(folder) / f"{unit.object}.o")
             source = str(SOURCES / f"{unit.source}.cpp")
-            flags = (f"-mcpu={unit.cpu or _OLDEST[machine]}",) if cross else unit.flags
-            _run([*compiler, *FLAGS, *flags, *unit.defines, "-c", source, "-o", made])
+            own = (*tools.flags(unit), *unit.defines)
+            _run([*tools.compiler, *flags, *own, "-c", source, "-o", made])
             return made
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            objects = list(pool.map(compile_unit, UNITS[machine]))
+            objects = list(pool.map(compile_unit, units))
         made = Path(folder) / target.name
-        _run([*linker, "-shared", "-s", "-Wl,-z,defs", "-o", str(made), *objects, "-lpthread"])
+        _run([*tools.linker, *linked, "-o", str(made), *objects, "-lpthread"])
+        content = made.read_bytes()
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
-        shutil.copyfile(made, partial)
+        partial.write_bytes(content + seal(content))
         partial.replace(target)  # a running process keeps the old one
+    except OSError as error:
+        raise BuildError(f"{target} cannot be written: {error.strerror}") from None
 
 
-def _system(machine: str) -> tuple[list[str], list[str]]:
-    """The compiler of this machine, and what links without a C++ library."""
+def _system(machine: str) -> Tools:
+    """Those of this machine."""
     wanted = os.environ.get("CXX")
     if machine != platform.machine() and not wanted:
         here = platform.machine()
@@ -117,8 +168,14 @@ def _system(machine: str) -> tuple[list[str], list[str]]:
         found = shutil.which(compiler)
         if found:
             c = shutil.which(os.environ.get("CC", "")) or _sibling(found) or found
-            return [found], [c]
+            return Tools((found,), (c,))
     raise BuildError(f"no C++ compiler ({wanted or 'g++, clang++'})")
+
+
+def _accepts(tools: Tools, flags: Sequence[str]) -> bool:
+    """Whether the compiler knows flags."""
+    command = [*tools.compiler, *flags, "-E", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _sibling(compiler: str) -> str | None:
@@ -130,12 +187,12 @@ def _sibling(compiler: str) -> str | None:
     return None
 
 
-def _zig(machine: str) -> tuple[list[str], list[str]]:
+def _zig(machine: str) -> Tools:
     if find_spec("ziglang") is None:
         raise BuildError("the package ziglang is not installed")
-    base = [sys.executable, "-m", "ziglang"]
-    target = ["-target", f"{machine}-linux-gnu.{GLIBC}"]
-    return [*base, "c++", *target, "-g0"], [*base, "cc", *target]
+    base = (sys.executable, "-m", "ziglang")
+    target = ("-target", f"{machine}-linux-gnu.{GLIBC}")
+    return Tools((*base, "c++", *target, "-g0"), (*base, "cc", *target), machine)
 
 
 def _run(command: Sequence[str]) -> None:
@@ -146,10 +203,21 @@ def _run(command: Sequence[str]) -> None:
         raise BuildError(f"{Path(command[0]).name}: {first.strip()}")
 
 
+def without(error: BuildError) -> str:
+    """The line that says why there are no kernels, and what that means."""
+    return (
+        f"int8 kernels are not compiled: {error}; the onnxruntime engine is used instead, "
+        "slower, with the same bits"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bpu_sim.kernels.build", description=__doc__)
     parser.add_argument("--machine", choices=sorted(UNITS), default=platform.machine())
     parser.add_argument("--cross", action="store_true", help="with ziglang, for any machine")
+    parser.add_argument(
+        "--sanitize", default="", metavar="WHAT", help="as `-fsanitize=`: address,undefined"
+    )
     parser.add_argument("--output", type=Path, help="default: beside the sources")
     parser.add_argument(
         "--optional", action="store_true", help="say why and succeed where they cannot be compiled"
@@ -157,12 +225,9 @@ def main() -> int:
     given = parser.parse_args()
     try:
         target = given.output or library_file(given.machine)
-        build(given.machine, target, cross=given.cross)
+        build(given.machine, target, cross=given.cross, sanitize=given.sanitize)
     except BuildError as error:
-        sys.stderr.write(
-            f"int8 kernels are not compiled: {error}; the onnxruntime engine is used instead, "
-            "slower, with the same bits\n"
-        )
+        sys.stderr.write(f"{without(error)}\n")
         return 0 if given.optional else 1
     return 0
 

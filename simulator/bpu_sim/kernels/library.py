@@ -1,18 +1,24 @@
-"""Finding and loading the compiled kernels."""
+"""Finding and loading the compiled kernels.
+
+A library ends with a seal, the digest of all that is before it: machine code that was damaged would
+end the process at an instruction that is none, or give wrong numbers.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import platform
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from bpu_sim.kernels import abi
 
 FOLDER = Path(__file__).parent
+_MARK = b"BPU kernels\n"
+_SEAL_BYTES = len(_MARK) + hashlib.sha256().digest_size
 UNTRIED = frozenset({"avxvnni"})
 """Sets that were built and never run by anyone who could say so: chosen only when asked for."""
 
@@ -50,9 +56,9 @@ def load(path: Path | None = None) -> tuple[Library | None, str]:
     path = path or library_file()
     if not path.exists():
         return None, "they were not compiled for this installation"
-    if _is_cut(path):  # to load it would end the process
-        return None, "they cannot be loaded: the file is cut off"
     try:
+        if not _is_whole(path.read_bytes()):
+            return None, "they cannot be loaded: the file is damaged"
         functions = ctypes.CDLL(os.fspath(path))
         abi.declare(functions)
         layout = (ctypes.c_int32 * 4)()
@@ -67,16 +73,12 @@ def load(path: Path | None = None) -> tuple[Library | None, str]:
     return library, "" if library.best else "this machine has none of their instruction sets"
 
 
-def _is_cut(path: Path) -> bool:
-    """Whether a 64-bit ELF file ends before its table of sections, which linkers write last."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(64)
-            size = file.seek(0, os.SEEK_END)
-    except OSError:
-        return False  # the loader says why
-    if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":
-        return False
-    (start,) = struct.unpack_from("<Q", header, 0x28)
-    length, count = struct.unpack_from("<HH", header, 0x3A)
-    return bool(size < start + length * count)
+def seal(content: bytes | memoryview) -> bytes:
+    """What a library ends with; loaders of programs do not look so far."""
+    return _MARK + hashlib.sha256(content).digest()
+
+
+def _is_whole(file: bytes) -> bool:
+    """Whether every byte is as it was built."""
+    content = memoryview(file)[:-_SEAL_BYTES]
+    return len(content) > 0 and file[len(content) :] == seal(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import RELEASED, choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.cli.hrt_model_exec.regions import with_regions
-from bpu_board.device import PartValues
+from bpu_board.device import PartValues, engine_of
 from bpu_board.runtime import Runtime
 from bpu_common.board import ModelInfo
 from bpu_common.device_kind import device_line
+from bpu_common.engine import engine_line
 from bpu_common.errors import UsageError
 from bpu_common.frame import Given
 from bpu_common.perf import InferResult
@@ -67,12 +69,15 @@ def run(options: Options) -> int:
     if options.exact:
         say.line(f"exact: {compared} values of the fast path equal the instructions'")
     device = runtime.device.capabilities
+    engine = engine_of(runtime.device)
     say.line(f"Device: {device_line(device.machine, device.device, device.clock)}")
+    say.line(f"Engine: {engine_line(engine)}")
     say.line(RELEASED)
     if options.json:
         report = _report(model, results, classes, compared if options.exact else None)
         report |= {
             "machine": device.machine, "device": device.device.value, "clock": device.clock.value,
+            "engine": asdict(engine),
         }  # fmt: skip
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     runtime.close()

@@ -6,9 +6,12 @@ import json
 import sys
 from dataclasses import asdict, dataclass, replace
 
-from bpu_board.cli.hrt_model_exec.models import RELEASED, choose, load_models
+from bpu_board.cli.hrt_model_exec.models import RELEASED, choose, load_models, local_device
 from bpu_board.cli.hrt_model_exec.options import Options
+from bpu_board.device import engine_of
 from bpu_common.board import ModelInfo
+from bpu_common.engine import EngineInfo, engine_line
+from bpu_common.machine import DEFAULT_MACHINE
 from bpu_common.tensor import (
     DDR_WIDTH_ALIGN,
     DType,
@@ -75,14 +78,16 @@ def run(options: Options) -> int:
     """Print the properties of one model, or of all models if no name is given."""
     models = load_models(options)
     shown = (choose(models, options.model_name),) if options.model_name else models
+    engine = engine_of(local_device(options.machine or DEFAULT_MACHINE.name))
     if options.json:
-        sys.stdout.write(json.dumps([_as_json(model.info) for model in shown], indent=2) + "\n")
+        found = [_as_json(model.info, engine) for model in shown]
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
     names = "".join(f"[{model.info.name}]\n" for model in models)
     sys.stdout.write(f"This model file has {len(models)} model:\n{names}")
     for model in shown:
         sys.stdout.write(info_text(model.info))
-    sys.stdout.write(f"{_RULE}\n{RELEASED}\n")
+    sys.stdout.write(f"{_RULE}\nEngine: {engine_line(engine)}\n{RELEASED}\n")
     return 0
 
 
@@ -186,7 +191,7 @@ def _tuple(values: tuple[int, ...]) -> str:
     return "(" + "".join(f"{value}," for value in values) + ")"
 
 
-def _as_json(model: ModelInfo) -> dict[str, object]:
+def _as_json(model: ModelInfo, engine: EngineInfo) -> dict[str, object]:
     return {
         "name": model.name,
         "march": model.march,
@@ -194,4 +199,5 @@ def _as_json(model: ModelInfo) -> dict[str, object]:
         "inputs": [asdict(input_properties(each)) for each in model.inputs],
         "outputs": [asdict(output_properties(spec)) for spec in model.outputs],
         "parameters": dict(model.parameters),
+        "engine": asdict(engine),
     }

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -17,9 +18,11 @@ from bpu_board.cli.hrt_model_exec.inputs import read_inputs
 from bpu_board.cli.hrt_model_exec.models import choose, load_models, open_runtime
 from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_board.cli.hrt_model_exec.regions import with_regions
+from bpu_board.device import engine_of
 from bpu_board.profiler.log import write_profile
 from bpu_board.runtime.inputs import random_inputs
 from bpu_common.device_kind import device_line
+from bpu_common.engine import engine_line
 from bpu_common.environment import PROFILE
 from bpu_common.errors import UsageError
 from bpu_common.perf import (
@@ -57,15 +60,17 @@ def run(options: Options) -> int:
         inputs=inputs,
     )
     with _stopped_by_signal() as stop:
-        shown = None if options.json else _print_progress
-        result = runtime.perf(request, shown, stop, partial=True)
+        tell = None if options.json else _print_progress
+        result = runtime.perf(request, tell, stop, partial=True)
     stopped = stop.is_set()
     if folder is not None and not stopped:
         write_profile(folder, result)
+    engine = engine_of(runtime.device)
     if options.json:
-        sys.stdout.write(json.dumps(report(result, stopped), indent=2) + "\n")
+        shown = report(result, stopped) | {"engine": asdict(engine)}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
     else:
-        sys.stdout.write(result_text(result))
+        sys.stdout.write(f"{result_text(result)}Engine: {engine_line(engine)}\n")
     runtime.close()
     if stopped:
         sys.stderr.write(f"stopped by the user after {counted(result.frame_count, 'frame')}\n")

@@ -4,7 +4,7 @@
 #include "x86.hpp"
 
 #ifdef __AVXVNNI__
-#ifdef __clang__
+#if defined(__clang__) || defined(KERNELS_EMULATED)
 #define DPBUSD(P, acc, x, w) acc = P##_dpbusd_avx_epi32(acc, x, w)
 #else
 #define DPBUSD(P, acc, x, w) asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(x), "xm"(w))

@@ -35,13 +35,19 @@ struct Frame {
         const TensorSpec &y = op.y;
         const int64_t row = int64_t(y.width) * y.channels;
         const uint8_t *from = static_cast<const uint8_t *>(inputs[op.spec.slot]) + frame * row * y.height;
-        const int flip = flip_of(y);
-        for (int i = share(y.height, part, count); i < share(y.height, part + 1, count); i++)
-            for (int j = 0; j < y.width; j++) {
-                const uint8_t *a = from + i * row + int64_t(j) * y.channels;
-                uint8_t *b = pixel(y, arena, i, j);
-                for (int c = 0; c < y.channels; c++) b[c] = uint8_t(a[c] ^ flip);
+        const int flip = flip_of(y), colours = y.channels == 3 && y.pitch == 4 ? y.width - 1 : 0;
+        for (int i = share(y.height, part, count); i < share(y.height, part + 1, count); i++) {
+            const uint8_t *a = from + i * row;
+            uint8_t *b = pixel(y, arena, i);
+            for (int j = 0; j < colours; j++, a += 3, b += 4) {  // with the first byte of the next one
+                uint32_t four;
+                memcpy(&four, a, 4);
+                four ^= 0x01010101u * flip;
+                memcpy(b, &four, 4);
             }
+            for (int j = colours; j < y.width; j++, a += y.channels, b += y.pitch)
+                for (int c = 0; c < y.channels; c++) b[c] = uint8_t(a[c] ^ flip);
+        }
     }
     void give(const Op &op, uint8_t *arena, int frame, int part, int count) const {
         const TensorSpec &x = op.x;

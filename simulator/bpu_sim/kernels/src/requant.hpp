@@ -6,7 +6,7 @@
 #pragma once
 #include "plan.hpp"
 
-#ifdef KERNELS_EMULATED  // a test's build, for correctness alone: code of a size that compiles
+#if defined(KERNELS_EMULATED) || defined(__SANITIZE_ADDRESS__)  // of tests: code of a size that compiles
 #define INLINE static
 #define UNROLL
 #else

@@ -20,7 +20,7 @@ static const InstructionSet *const BUILT[] = {&set_vnni, &set_avx2};
 // (`__builtin_cpu_supports`) answers no in libraries that zig builds.
 static bool machine_has(const char *set) {
 #ifdef KERNELS_EMULATED  // a test's build: what the machine lacks is computed by other means
-    if (!strcmp(set, "vnni")) return true;
+    if (strcmp(set, "avx2")) return true;
 #endif
     unsigned a, b, c, d, more = 0, saved = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return false;  // OSXSAVE

@@ -561,7 +561,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Capabilities(_message.Message):
-    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes", "device", "clock")
+    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes", "device", "clock", "engine")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -574,6 +574,7 @@ class Capabilities(_message.Message):
     MAX_MODEL_BYTES_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_version: int
     boot_id: str
@@ -586,4 +587,15 @@ class Capabilities(_message.Message):
     max_model_bytes: int
     device: DeviceKind
     clock: Clock
-    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
+    engine: EngineInfo
+    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ...) -> None: ...
+
+class EngineInfo(_message.Message):
+    __slots__ = ("name", "reason", "not_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NOT_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    not_run: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., not_run: _Optional[_Iterable[str]] = ...) -> None: ...
