@@ -85,11 +85,11 @@ COLUMNS: tuple[tuple[str, int, _Cell], ...] = (
 """Title, width and cell, the most important first."""
 _LEAST = {"models": 12}
 """Widths below the usual ones that are still worth something."""
-_PADDING = 2
+_PADDING, _SCROLLBAR = 2, 1
 
 
 def fitting(width: int) -> dict[str, tuple[int, _Cell]]:
-    """The columns of a screen of `width`, each as wide as there is room for."""
+    """The columns of a table of `width`, each as wide as there is room for."""
     found: dict[str, tuple[int, _Cell]] = {}
     for title, usual, cell in COLUMNS:
         room = width - _PADDING
@@ -133,7 +133,7 @@ class BoardsScreen(Screen[None]):
         self.query_one(DataTable).focus()
 
     def on_resize(self, event: events.Resize) -> None:
-        self._columns = fitting(event.size.width)
+        self._columns = fitting(event.size.width - _SCROLLBAR)
         table = self.query_one(DataTable)
         cursor = table.cursor_row
         table.clear(columns=True)
