@@ -264,7 +264,7 @@ def test_problems_of_all_inputs_come_at_once(tmp_path: Path) -> None:
     assert "3 channels, but gray has 1" in text
     assert "the model has no input 'b'; its inputs are a, bb, c; did you mean 'bb'?" in text
     assert "input 'c' has the dynamic shape 1xnx8" in text
-    assert "input_shape: '1x224x8' in the YAML, or --input-shape c 1x224x8 for the checker" in text
+    assert "input_shape: '1x224x8' in the YAML, --input-shape c 1x224x8 for the checker" in text
 
 
 @pytest.mark.parametrize("named", [True, False])
