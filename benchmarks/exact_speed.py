@@ -3,7 +3,8 @@
 What `hrt_model_exec infer --exact true` adds to a frame: the BPU part run instruction by instruction
 and compared with the engine. The first frame makes the instructions ready, later ones reuse them.
 With another tree of the project (its `.venv` beside its sources) the same is measured there, rounds
-interleaved; each tree compiles the network itself.
+interleaved; each tree compiles the network itself. Times are CPU time, of which one thread has no more
+than wall time and which other work on the machine hardly changes.
 
     python -m benchmarks.exact_speed [--against FOLDER] [--rounds N]
 """
@@ -48,9 +49,9 @@ times = []
 
 class Timed(ModelNumbers):
     def _compare(self, *arguments):
-        start = time.perf_counter()
+        start = time.process_time()
         found = super()._compare(*arguments)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
         return found
 
 numbers = Timed(model, 1)

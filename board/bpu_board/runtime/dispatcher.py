@@ -173,8 +173,14 @@ class Dispatcher:
             counters.submitted += 1
             counters.priority = frame.control.priority
             self._under_way.add(frame)
-            self._place(actions)
-        self._carry_out(actions, now_ns)
+            for kind, each in actions:
+                if kind is ActionKind.START:
+                    each.placed = True
+                    each.counters.running += 1
+        if len(actions) == 1 and frame.placed:  # the usual case
+            self._start(frame)
+        else:
+            self._carry_out(actions, now_ns)
 
     def cancel(self, frame: Frame, deadline_missed: bool = False) -> None:
         """Take a frame back; of one that has ended, only its result is given up."""

@@ -129,14 +129,6 @@ class PerfLoop:
     def _in_flight(self) -> int:
         return len(self._frames) - self._ended - self._refused
 
-    def _more(self, now_ns: int) -> bool:
-        """Whether another frame follows one that ended."""
-        if self._error is not None:
-            return False
-        if self._end_ns is not None:
-            return now_ns < self._end_ns
-        return self._submitted < self._request.frame_count
-
     def _listener(self, frame: Frame) -> OnEvent:
         meters = self._meters
         assert meters is not None
@@ -157,7 +149,10 @@ class PerfLoop:
                 f"a frame of {self._counters.name} ended as {_name(frame)}: "
                 f"{frame.detail or 'no reason given'}"
             )
-        if self._more(now_ns):
+        end_ns = self._end_ns
+        if self._error is None and (
+            self._submitted < self._request.frame_count if end_ns is None else now_ns < end_ns
+        ):
             self._submitted += 1
             frame.again()
             if self._submit(frame, now_ns):

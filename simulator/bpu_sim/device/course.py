@@ -150,9 +150,14 @@ class Course:
         number = self._next_id
         self._next_id = number + 1
         self._tasks[number] = task = _Task(number, self._routes.of(plan), control, on_event)
+        arrive = self._next_step
         if every_event and on_event is not None:
             task.every_event = True
-        self._kernel.at(arrival_ns, Tie.ARRIVAL, self._arrive, task)
+            arrive = self._arrive
+        now_ns = self._kernel.now_ns
+        if arrival_ns < now_ns:
+            arrival_ns = now_ns
+        heappush(self._heap, (arrival_ns, ARRIVAL + self._order(), arrive, task))
         return number
 
     def cancel(self, number: int, now_ns: int) -> bool:
@@ -213,9 +218,10 @@ class Course:
         self._outbox.append((task.on_event, event))
 
     def _arrive(self, now_ns: int, task: _Task) -> None:
-        if task.every_event and task.on_event is not None:
-            event = TaskEvent(now_ns, _Kind.SUBMITTED, task.id, task.route.model)
-            self._outbox.append((task.on_event, event))
+        """The arrival of a task whose every event is wanted."""
+        assert task.on_event is not None
+        event = TaskEvent(now_ns, _Kind.SUBMITTED, task.id, task.route.model)
+        self._outbox.append((task.on_event, event))
         self._next_step(now_ns, task)
 
     def _next_step(self, now_ns: int, task: _Task) -> None:
@@ -232,7 +238,9 @@ class Course:
                 end_ns = now_ns + time_ns
                 heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
         elif time_ns == SEGMENT:
-            self._release_cpu(now_ns, task)
+            heir = self._cpu.release(task.id)
+            if heir is not None:
+                self._inherit(now_ns, heir)
             if task.begun_ns < 0 and not self._begin(now_ns, task):
                 return
             if task.every_event:
@@ -265,7 +273,9 @@ class Course:
                 task.bpu_ns, route.cpu_ns[task.step], task.begun_ns,
             )  # fmt: skip
             self._outbox.append((task.on_event, _made(TaskEvent, fields)))
-        self._release_cpu(now_ns, task)
+        heir = self._cpu.release(task.id)
+        if heir is not None:
+            self._inherit(now_ns, heir)
 
     def _cancel(self, now_ns: int, task: _Task) -> None:
         if task.id not in self._tasks or task.cancelled:
@@ -288,12 +298,11 @@ class Course:
         time_ns = times_ns[step + 1]
         if time_ns < 0 or task.cancelled:
             self._next_step(now_ns, task)
-            return
-        if task.every_event:  # it keeps its core
-            self._emit(now_ns, task, _Kind.STEP_STARTED)
-        heappush(
-            self._heap, (now_ns + time_ns, COMPLETION + self._order(), self._cpu_done, task)
-        )
+        else:  # it keeps its core
+            if task.every_event:
+                self._emit(now_ns, task, _Kind.STEP_STARTED)
+            end_ns = now_ns + time_ns
+            heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
 
     def _step_done(self, now_ns: int, task: _Task) -> None:
         if task.every_event:
@@ -302,12 +311,11 @@ class Course:
         task.place = _TRANSIT
         self._next_step(now_ns, task)
 
-    def _release_cpu(self, now_ns: int, task: _Task) -> None:
-        heir = self._cpu.release(task.id)
-        if heir is not None:
-            waiting = self._tasks[heir]
-            waiting.place = _TRANSIT
-            heappush(self._heap, (now_ns, COMPLETION + self._order(), self._next_step, waiting))
+    def _inherit(self, now_ns: int, heir: int) -> None:
+        """A task that waited has a CPU core now."""
+        task = self._tasks[heir]
+        task.place = _TRANSIT
+        heappush(self._heap, (now_ns, COMPLETION + self._order(), self._next_step, task))
 
     # -- BPU steps ----------------------------------------------------------------------------
 

@@ -229,6 +229,7 @@ class Driver:
                 return
 
     def _feed(self, place: _Core, actions: list[Action], now_ns: int) -> bool:
+        """Bind the next call to a core; False if there is none for it."""
         heap = self._best(place.index)
         run = place.owner
         if run is not None and heap is not None:
@@ -246,10 +247,6 @@ class Driver:
             run = heapq.heappop(heap)[1]
             run.waiting = False
             place.owner = run
-        self._bind(place, run, actions, now_ns)
-        return True
-
-    def _bind(self, place: _Core, run: _Run, actions: list[Action], now_ns: int) -> None:
         place.ring.append((run, run.next_call))
         run.next_call += 1
         run.in_ring += 1
@@ -257,6 +254,7 @@ class Driver:
             place.owner = None
         if len(place.ring) == 1:
             self._start_head(place, actions, now_ns)
+        return True
 
     def _start_head(self, place: _Core, actions: list[Action], now_ns: int) -> None:
         run, call = place.ring[0]

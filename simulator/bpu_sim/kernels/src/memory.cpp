@@ -21,7 +21,10 @@ void *Pool::take(size_t bytes) {
     const size_t whole = (bytes + VECTOR_BYTES + 63) / 64 * 64;
     if (whole > left_) {
         size_t mapped, wanted = whole + sizeof(Chunk) + 64;
-        if (wanted < LARGE_PAGE) wanted = taken_ ? LARGE_PAGE : wanted + (LARGE_PAGE >> 3);
+        if (wanted < LARGE_PAGE) {  // small plans take little, large ones soon large pages
+            const size_t more = taken_ ? 2 * taken_ : LARGE_PAGE >> 5;
+            wanted = wanted + more < LARGE_PAGE ? wanted + more : LARGE_PAGE;
+        }
         uint8_t *start = static_cast<uint8_t *>(map_pages(wanted, &mapped));
         if (!start) return nullptr;
         Chunk *chunk = reinterpret_cast<Chunk *>(start);
