@@ -1,10 +1,10 @@
 """Time of the instruction machine on one thread: EfficientNet-Lite0, first frame and later ones.
 
-What `hrt_model_exec infer --exact true` adds to a frame: the BPU part run instruction by instruction
-and compared with the engine. The first frame makes the instructions ready, later ones reuse them.
-With another tree of the project (its `.venv` beside its sources) the same is measured there, rounds
-interleaved; each tree compiles the network itself. Times are CPU time, of which one thread has no more
-than wall time and which other work on the machine hardly changes.
+What `hrt_model_exec infer --exact true` adds to a frame: the BPU part, instruction by instruction,
+compared with the engine. The first frame makes the instructions ready, later ones reuse them. With
+another tree of the project (its `.venv` beside its sources) the same is measured there, rounds
+interleaved; each tree compiles the network itself. Times are CPU time: of one thread that is no
+more than wall time, and other work on the machine hardly changes it.
 
     python -m benchmarks.exact_speed [--against FOLDER] [--rounds N]
 """
@@ -67,7 +67,7 @@ print(json.dumps(times))
 def measure(tree: Path, kept: Path) -> list[float]:
     """Seconds of each frame in a process of the tree's own; its model is kept in a file."""
     command = [tree / ".venv" / "bin" / "python", "-c", WORKER, kept, str(FRAMES), NETWORK]
-    one = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     done = subprocess.run(
         command, cwd=tree, env={**os.environ, **one}, check=True, capture_output=True, text=True
     )

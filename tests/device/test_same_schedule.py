@@ -67,14 +67,18 @@ def plan_of(dice: Dice, unit: int) -> TaskPlan:
             for call in range(dice.of(0, 1, 1, 2, 3)):
                 cycles = unit * dice.below(6)
                 ddr_cycles = dice.below(cycles + 1)
-                costs.append(CallCost(f"c{call}", cycles, ddr_cycles, dice.of(0, 3, 12) * ddr_cycles))
+                costs.append(
+                    CallCost(f"c{call}", cycles, ddr_cycles, dice.of(0, 3, 12) * ddr_cycles)
+                )
             steps.append(BpuStep(f"bpu{index}", tuple(costs)))
     return TaskPlan("ab"[dice.below(2)], tuple(steps))
 
 
 def control_of(dice: Dice, cores: int, unit: int) -> TaskControl:
     deadline_ns = unit * dice.below(30) if dice.below(5) == 0 else None
-    return TaskControl(dice.below(cores + 1), dice.of(0, 0, 3, 254, 255), dice.below(2), deadline_ns)
+    return TaskControl(
+        dice.below(cores + 1), dice.of(0, 0, 3, 254, 255), dice.below(2), deadline_ns
+    )
 
 
 def log_of(seed: int, *, every_event: bool) -> list[TaskEvent]:

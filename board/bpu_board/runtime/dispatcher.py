@@ -45,25 +45,10 @@ class Frame:
     """
 
     __slots__ = (
-        "_dispatcher",
-        "awaited",
-        "cancel_wanted",
-        "control",
-        "counters",
-        "deadline_missed",
-        "detail",
-        "done_ns",
-        "final",
-        "handle",
-        "inputs",
-        "listener",
-        "on_event",
-        "on_final",
-        "placed",
-        "started_ns",
-        "submitted_ns",
-        "task",
-    )
+        "_dispatcher", "awaited", "cancel_wanted", "control", "counters", "deadline_missed",
+        "detail", "done_ns", "final", "handle", "inputs", "listener", "on_event", "on_final",
+        "placed", "started_ns", "submitted_ns", "task",
+    )  # fmt: skip
 
     def __init__(
         self,

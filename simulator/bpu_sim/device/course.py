@@ -8,7 +8,6 @@ half (interrupt and wake-up). While other frames keep the BPU busy these waits c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappush
 from typing import TypeAlias
 
@@ -16,93 +15,18 @@ from bpu_common.machine import MachineSpec
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind, TaskPlan
 from bpu_common.telemetry import CallSlice
 from bpu_sim.device.cpu import CpuCluster
-from bpu_sim.device.ddr import DdrBus, Demand
+from bpu_sim.device.ddr import DdrBus
 from bpu_sim.device.driver import Action, Driver, Failed, Finished, Parked, Start
 from bpu_sim.device.kernel import ARRIVAL, COMPLETION, WATCHDOG, Kernel, Tie
-from bpu_sim.device.route import END, SEGMENT, Route, Routes
+from bpu_sim.device.route import END, SEGMENT, Routes
+from bpu_sim.device.state import CPU_QUEUE, DRIVER, TRANSIT, ChipSample, Core, OnEvent, Task
 from bpu_sim.device.trace import CallTrace
 
-OnEvent: TypeAlias = Callable[[TaskEvent], None]
 Outbox: TypeAlias = list[tuple[OnEvent, TaskEvent]]
 Hangs: TypeAlias = Callable[[int, int, int], bool]
 _Kind = TaskEventKind
 _made = tuple.__new__  # a named tuple from its fields, without a call of Python
-_Ticket: TypeAlias = "tuple[_Core, int]"
-
-
-@dataclass(frozen=True, slots=True)
-class ChipSample:
-    """State at one instant; counters since the chip began.
-
-    Attributes:
-        core_busy_ns: per BPU core, time with a function call on it.
-        core_calls: per BPU core, function calls completed.
-        preemptions: per BPU core, how often a task lost it at a call boundary.
-        running: per BPU core, (task, call) or None.
-        models: per BPU core, the model of that task, or empty.
-        waiting: runs of function calls in the driver without a core.
-        cpu_busy_ns: CPU core time used by operators, all cores together.
-        core_ddr_bytes: per BPU core, loaded and stored by completed function calls.
-        core_ddr_wait_ns: per BPU core, how much longer those took because cores share the DDR bus.
-        tasks_alive: submitted and not yet over.
-    """
-
-    time_ns: int
-    core_busy_ns: tuple[int, ...]
-    core_calls: tuple[int, ...]
-    preemptions: tuple[int, ...]
-    running: tuple[tuple[int, int] | None, ...]
-    models: tuple[str, ...]
-    waiting: int
-    cpu_busy_ns: int
-    cpu_running: int
-    core_ddr_bytes: tuple[int, ...]
-    core_ddr_wait_ns: tuple[int, ...]
-    tasks_alive: int
-    tasks_done: int
-
-
-class _Task:
-    """One frame on the chip; what most frames never change is an attribute of the class."""
-
-    begun_ns = -1
-    bpu_ns = 0
-    cancelled = False
-    every_event = False
-    place = 0
-    step = 0
-
-    def __init__(
-        self, number: int, route: Route, control: TaskControl, on_event: OnEvent | None
-    ) -> None:
-        self.id = number
-        self.route = route
-        self.control = control
-        self.on_event = on_event
-
-
-# Where a task is: decides what `cancel` can do at once.
-_TRANSIT, _CPU_QUEUE, _DRIVER = range(3)
-
-
-class _Core:
-    """A BPU core: the call that runs there, and its counters.
-
-    Attributes:
-        ticket: a completion counts only with the last one.
-    """
-
-    __slots__ = (
-        "busy_ns", "call", "calls", "ddr_bytes", "ddr_wait_ns", "demand", "index", "preemptions",
-        "since_ns", "task", "ticket",
-    )  # fmt: skip
-    task: _Task
-    demand: Demand
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.ticket = self.call = self.since_ns = 0
-        self.busy_ns = self.calls = self.preemptions = self.ddr_bytes = self.ddr_wait_ns = 0
+_Ticket: TypeAlias = "tuple[Core, int]"
 
 
 class Course:
@@ -126,9 +50,9 @@ class Course:
         self._bus = DdrBus(spec)
         self._cpu = CpuCluster(spec.cpu.cores)
         self._routes = Routes(spec)
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[int, Task] = {}
         self._next_id = 1
-        self._cores = tuple(_Core(index) for index in range(spec.cores))
+        self._cores = tuple(Core(index) for index in range(spec.cores))
         self._cpu_busy_ns = 0
         self._done = 0
         self.trace = CallTrace()
@@ -149,7 +73,7 @@ class Course:
         """Let a frame arrive at `arrival_ns`; returns its id."""
         number = self._next_id
         self._next_id = number + 1
-        self._tasks[number] = task = _Task(number, self._routes.of(plan), control, on_event)
+        self._tasks[number] = task = Task(number, self._routes.of(plan), control, on_event)
         arrive = self._next_step
         if every_event and on_event is not None:
             task.every_event = True
@@ -206,7 +130,7 @@ class Course:
     def _emit(
         self,
         now_ns: int,
-        task: _Task,
+        task: Task,
         kind: TaskEventKind,
         core: int = -1,
         call: int = -1,
@@ -217,21 +141,21 @@ class Course:
         event = TaskEvent(now_ns, kind, task.id, task.route.model, core, task.step, call, other)
         self._outbox.append((task.on_event, event))
 
-    def _arrive(self, now_ns: int, task: _Task) -> None:
+    def _arrive(self, now_ns: int, task: Task) -> None:
         """The arrival of a task whose every event is wanted."""
         assert task.on_event is not None
         event = TaskEvent(now_ns, _Kind.SUBMITTED, task.id, task.route.model)
         self._outbox.append((task.on_event, event))
         self._next_step(now_ns, task)
 
-    def _next_step(self, now_ns: int, task: _Task) -> None:
+    def _next_step(self, now_ns: int, task: Task) -> None:
         """Begin the step that `task.step` names, or end the task."""
         time_ns = task.route.times_ns[task.step]
         if task.cancelled:
             self._end(now_ns, task, _Kind.CANCELLED)
         elif time_ns >= 0:
             if not self._cpu.acquire(task.id):
-                task.place = _CPU_QUEUE
+                task.place = CPU_QUEUE
             elif task.begun_ns >= 0 or self._begin(now_ns, task):
                 if task.every_event:
                     self._emit(now_ns, task, _Kind.STEP_STARTED)
@@ -251,7 +175,7 @@ class Course:
             assert time_ns == END
             self._end(now_ns, task, _Kind.DONE)
 
-    def _begin(self, now_ns: int, task: _Task) -> bool:
+    def _begin(self, now_ns: int, task: Task) -> bool:
         """Begin the first step; False if the deadline passed before it."""
         deadline_ns = task.control.deadline_ns
         if deadline_ns is not None and now_ns > deadline_ns:
@@ -262,7 +186,7 @@ class Course:
             self._emit(now_ns, task, _Kind.STARTED)
         return True
 
-    def _end(self, now_ns: int, task: _Task, kind: TaskEventKind, detail: str = "") -> None:
+    def _end(self, now_ns: int, task: Task, kind: TaskEventKind, detail: str = "") -> None:
         del self._tasks[task.id]
         if kind is _Kind.DONE:
             self._done += 1
@@ -277,19 +201,19 @@ class Course:
         if heir is not None:
             self._inherit(now_ns, heir)
 
-    def _cancel(self, now_ns: int, task: _Task) -> None:
+    def _cancel(self, now_ns: int, task: Task) -> None:
         if task.id not in self._tasks or task.cancelled:
             return
         task.cancelled = True
-        if task.place == _CPU_QUEUE:
+        if task.place == CPU_QUEUE:
             self._cpu.withdraw(task.id)
             self._end(now_ns, task, _Kind.CANCELLED)
-        elif task.place == _DRIVER:
+        elif task.place == DRIVER:
             self._apply(now_ns, self._driver.cancel(task.id, now_ns))
 
     # -- CPU steps ----------------------------------------------------------------------------
 
-    def _cpu_done(self, now_ns: int, task: _Task) -> None:
+    def _cpu_done(self, now_ns: int, task: Task) -> None:
         step, times_ns = task.step, task.route.times_ns
         self._cpu_busy_ns += times_ns[step]
         if task.every_event:
@@ -304,29 +228,29 @@ class Course:
             end_ns = now_ns + time_ns
             heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
 
-    def _step_done(self, now_ns: int, task: _Task) -> None:
+    def _step_done(self, now_ns: int, task: Task) -> None:
         if task.every_event:
             self._emit(now_ns, task, _Kind.STEP_DONE)
         task.step += 1
-        task.place = _TRANSIT
+        task.place = TRANSIT
         self._next_step(now_ns, task)
 
     def _inherit(self, now_ns: int, heir: int) -> None:
         """A task that waited has a CPU core now."""
         task = self._tasks[heir]
-        task.place = _TRANSIT
+        task.place = TRANSIT
         heappush(self._heap, (now_ns, COMPLETION + self._order(), self._next_step, task))
 
     # -- BPU steps ----------------------------------------------------------------------------
 
-    def _to_driver(self, now_ns: int, task: _Task) -> None:
+    def _to_driver(self, now_ns: int, task: Task) -> None:
         calls = len(task.route.calls[task.step])
         if task.cancelled:
             self._end(now_ns, task, _Kind.CANCELLED)
         elif not calls:
             self._step_done(now_ns, task)
         else:
-            task.place = _DRIVER
+            task.place = DRIVER
             self._apply(now_ns, self._driver.submit(task.id, calls, task.control, now_ns))
 
     def _apply(self, now_ns: int, actions: list[Action]) -> None:
@@ -336,7 +260,7 @@ class Course:
             if isinstance(action, Start):
                 self._start(now_ns, task, action)
             elif isinstance(action, Finished):
-                task.place = _TRANSIT
+                task.place = TRANSIT
                 if action.core < 0:
                     self._end(now_ns, task, _Kind.CANCELLED)
                     continue
@@ -351,10 +275,10 @@ class Course:
             else:
                 self._fail(now_ns, task, action)
 
-    def _segment_cancelled(self, now_ns: int, task: _Task) -> None:
+    def _segment_cancelled(self, now_ns: int, task: Task) -> None:
         self._end(now_ns, task, _Kind.CANCELLED)
 
-    def _start(self, now_ns: int, task: _Task, start: Start) -> None:
+    def _start(self, now_ns: int, task: Task, start: Start) -> None:
         index, _, call, resumed, attempt = start
         core, demand = self._cores[index], task.route.calls[task.step][call]
         core.task, core.call, core.demand, core.since_ns = task, call, demand, now_ns
@@ -403,7 +327,7 @@ class Course:
             core.busy_ns += self._watchdog_ns
             self._apply(now_ns, self._driver.hung(core.index, now_ns))
 
-    def _fail(self, now_ns: int, task: _Task, failed: Failed) -> None:
+    def _fail(self, now_ns: int, task: Task, failed: Failed) -> None:
         self._end(
             now_ns,
             task,

@@ -113,8 +113,7 @@ class Driver:
         self._runs[task] = run = _Run(task, calls, control, self._order)
         self._enqueue(run)
         actions: list[Action] = []
-        if self._limit > 1 or any([not place.ring for place in self._cores]):
-            self._fill(actions, now_ns)
+        self._fill(actions, now_ns)
         return actions
 
     def call_done(self, core: int, now_ns: int) -> list[Action]:
@@ -214,13 +213,12 @@ class Driver:
         """Bind calls to cores until no core has room and work."""
         if self._limit == 1:
             # A second pass only after parking: an idle core passed over may take the parked run.
-            again = True
-            while again:
+            self._has_parked = True
+            while self._has_parked:
                 self._has_parked = False
                 for place in self._cores:
                     if not place.ring:
                         self._feed(place, actions, now_ns)
-                again = self._has_parked
             return
         while True:
             room = [c for c in self._cores if len(c.ring) < self._limit]

@@ -61,9 +61,7 @@ def check_form(op: Instruction) -> None:
             _require_result(op)
             _require_same_form(x, y)
             if op.table_count not in (1, x.shape_hwc[2]):
-                raise DeviceFault(
-                    f"{op.table_count} look-up tables for {x.shape_hwc[2]} channels"
-                )
+                raise DeviceFault(f"{op.table_count} look-up tables for {x.shape_hwc[2]} channels")
             _require_codes(x)
         case Resize(x=x, y=y):
             _require_result(op)

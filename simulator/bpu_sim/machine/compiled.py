@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 from bpu_common.environment import KERNELS
 from bpu_common.program import Conv, Eltwise, Tile
-from bpu_common.tensor import U8
+from bpu_common.tensor import AnyArray
 from bpu_sim.kernels.choice import SETS, choose
 from bpu_sim.kernels.library import Library
 from bpu_sim.kernels.plan import Plan, Scratch
 from bpu_sim.machine.access import constants
 from bpu_sim.machine.memory import Memory
-from bpu_sim.machine.operation import Y, Computing, one_operation, operands
+from bpu_sim.machine.operation import Computing, Y, one_operation, operands
 
 Work: TypeAlias = Callable[[], None]
 Constants: TypeAlias = tuple[bytes, ...]
@@ -102,7 +102,7 @@ class _Work:
     def __init__(self, compiled: Compiled, op: Computing, sram: Memory, otherwise: Work) -> None:
         self._compiled, self._op, self._sram = compiled, op, sram
         self._otherwise = otherwise
-        self._views: Sequence[U8] = [sram.view(tile).reshape(-1) for tile in constants(op)]
+        self._views: Sequence[AnyArray] = [sram.view(tile).reshape(-1) for tile in constants(op)]
         self._constants: Constants | None = None
         self._run = otherwise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from bpu_common.errors import DeviceFault
 from bpu_common.program import Space, Tile
 from bpu_common.tensor import U8, AnyArray
 
-
+_T = TypeVar("_T", bound=np.generic)
 Flags: TypeAlias = NDArray[np.bool_]
 
 
@@ -102,7 +102,7 @@ class Memory:
             raise DeviceFault(f"{verb} {describe(tile)}, misaligned for {tile.dtype.value}")
 
 
-def byte_view(flat: AnyArray, tile: Tile) -> AnyArray:
+def byte_view(flat: NDArray[_T], tile: Tile) -> NDArray[_T]:
     """The entries of `flat` (one per byte of the space) that belong to a tile, sharing memory."""
     height, width, channels = tile.shape_hwc
     run = channels * tile.dtype.size_bytes

@@ -41,16 +41,14 @@ def operands(op: Computing) -> dict[str, Tile]:
     Rows and columns of x that no window reads are left out.
     """
     match op:
-        case Conv(x=x, addend=None):
-            return {X: _met(op, x), Y: op.y}
-        case Conv(x=x, addend=Tile() as addend):
-            return {X: _met(op, x), SECOND: addend, Y: op.y}
-        case MaxPool(x=x):
-            return {X: _met(op, x), Y: op.y}
-        case Eltwise(b=None):
-            return {X: op.a, Y: op.y}
-        case Eltwise(b=Tile() as b):
-            return {X: op.a, SECOND: b, Y: op.y}
+        case Conv():
+            more = {} if op.addend is None else {SECOND: op.addend}
+            return {X: _met(op, op.x), **more, Y: op.y}
+        case MaxPool():
+            return {X: _met(op, op.x), Y: op.y}
+        case Eltwise():
+            more = {} if op.b is None else {SECOND: op.b}
+            return {X: op.a, **more, Y: op.y}
         case Lut() | Resize():
             return {X: op.x, Y: op.y}
 
@@ -126,9 +124,7 @@ def _met(op: Conv | MaxPool, x: Tile) -> Tile:
         used = _needed(op, extent, axis) - op.pads_tlbr[axis]
         sizes[axis] = max(1, min(sizes[axis], (used - 1) // upsample[axis] + 1))
     shape = (sizes[0], sizes[1], channels)
-    return Tile(
-        x.space, x.offset_bytes, shape, x.row_pitch_bytes, x.pixel_pitch_bytes, x.dtype
-    )
+    return Tile(x.space, x.offset_bytes, shape, x.row_pitch_bytes, x.pixel_pitch_bytes, x.dtype)
 
 
 def _pads(op: Conv | MaxPool, extent: Pair, upsample: Pair) -> Quad:
