@@ -113,17 +113,13 @@ class PerfLoop:
             frame.on_final = self._done
             if self._meters is not None:
                 frame.listener = self._listener(frame)
-            if self._error is not None or not self._submit(frame, self._device.now_ns()):
-                self._refused += 1
-
-    def _submit(self, frame: Frame, now_ns: int) -> bool:
-        """Submit a frame; False if there was no place for it."""
-        try:
-            self._dispatcher.submit(frame, now_ns)
-        except BpuError as error:
-            self._error = error
-            return False
-        return True
+            try:
+                if self._error is None:
+                    self._dispatcher.submit(frame, self._device.now_ns())
+                    continue
+            except BpuError as error:
+                self._error = error
+            self._refused += 1
 
     @property
     def _in_flight(self) -> int:
@@ -155,8 +151,11 @@ class PerfLoop:
         ):
             self._submitted += 1
             frame.again()
-            if self._submit(frame, now_ns):
+            try:
+                self._dispatcher.submit(frame, now_ns)
                 return
+            except BpuError as error:
+                self._error = error
         self._ended += 1
 
     def _watch(

@@ -73,7 +73,8 @@ class Course:
         """Let a frame arrive at `arrival_ns`; returns its id."""
         number = self._next_id
         self._next_id = number + 1
-        self._tasks[number] = task = Task(number, self._routes.of(plan), control, on_event)
+        route = self._routes.known.get(id(plan)) or self._routes.of(plan)
+        self._tasks[number] = task = Task(number, route, control, on_event)
         arrive = self._next_step
         if every_event and on_event is not None:
             task.every_event = True
@@ -176,7 +177,7 @@ class Course:
             self._end(now_ns, task, _Kind.DONE)
 
     def _begin(self, now_ns: int, task: Task) -> bool:
-        """Begin the first step; False if the deadline passed before it."""
+        """Begin a first step; False if the deadline passed before it."""
         deadline_ns = task.control.deadline_ns
         if deadline_ns is not None and now_ns > deadline_ns:
             self._end(now_ns, task, _Kind.EXPIRED)
@@ -251,7 +252,9 @@ class Course:
             self._step_done(now_ns, task)
         else:
             task.place = DRIVER
-            self._apply(now_ns, self._driver.submit(task.id, calls, task.control, now_ns))
+            actions = self._driver.submit(task.id, calls, task.control, now_ns)
+            if actions:
+                self._apply(now_ns, actions)
 
     def _apply(self, now_ns: int, actions: list[Action]) -> None:
         """Carry out what the driver decided, in its order."""

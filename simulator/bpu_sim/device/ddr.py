@@ -62,8 +62,12 @@ class DdrBus:
             (core, end time) of this call and of every other whose end has changed.
         """
         self._running[core] = _Running(demand, now_ns)
-        if self._excess == 1.0 and self._total() <= self._bus:
-            return [(core, now_ns + demand.alone_ns)]
+        if self._excess == 1.0:
+            total = 0.0
+            for call in self._running.values():
+                total += call.demand.rate
+            if total <= self._bus:
+                return [(core, now_ns + demand.alone_ns)]
         return self._rebalance(now_ns)
 
     def stop(self, core: int, now_ns: int) -> list[tuple[int, int]]:
@@ -73,16 +77,12 @@ class DdrBus:
             return []
         return self._rebalance(now_ns)
 
-    def _total(self) -> float:
-        """Bytes per cycle that all running calls ask for."""
-        total = 0.0
-        for call in self._running.values():
-            total += call.demand.rate
-        return total
-
     def _rebalance(self, now_ns: int) -> list[tuple[int, int]]:
         """The end of every running call, after more or less demand."""
-        self._excess = excess = max(1.0, self._total() / self._bus)
+        total = 0.0
+        for call in self._running.values():  # `sum` rounds otherwise from Python 3.12 on
+            total += call.demand.rate
+        self._excess = excess = max(1.0, total / self._bus)
         changed = []
         for core, call in self._running.items():
             call.left_ns = max(0.0, call.left_ns - (now_ns - call.since_ns) / call.stretch)

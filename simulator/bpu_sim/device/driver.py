@@ -113,7 +113,10 @@ class Driver:
         self._runs[task] = run = _Run(task, calls, control, self._order)
         self._enqueue(run)
         actions: list[Action] = []
-        self._fill(actions, now_ns)
+        for place in self._cores:
+            if len(place.ring) < self._limit:
+                self._fill(actions, now_ns)
+                break
         return actions
 
     def call_done(self, core: int, now_ns: int) -> list[Action]:

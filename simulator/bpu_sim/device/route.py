@@ -43,16 +43,21 @@ class Route:
 
 
 class Routes:
-    """Routes of the plans that were seen last."""
+    """Routes of the plans that were seen last.
+
+    Attributes:
+        known: them, by the identity of the plan.
+    """
 
     def __init__(self, spec: MachineSpec) -> None:
         self._spec = spec
-        self._known: dict[int, Route] = {}  # a route keeps its plan, and so its identity
+        self.known: dict[int, Route] = {}  # a route keeps its plan, and so its identity
 
     def of(self, plan: TaskPlan) -> Route:
-        found = self._known.get(id(plan))
+        """The route of a plan, made if it is not known."""
+        found = self.known.get(id(plan))
         if found is None:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            found = self._known[id(plan)] = Route(plan, self._spec)
+            if len(self.known) >= _KEPT:
+                self.known.clear()
+            found = self.known[id(plan)] = Route(plan, self._spec)
         return found
