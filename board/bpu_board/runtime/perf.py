@@ -47,12 +47,11 @@ class PerfLoop:
         self._meters: NodeMeters | None = None
         if request.profile and isinstance(device, Plans):
             self._meters = NodeMeters(device.plan(handle))
-        # Ends of frames come one at a time, so what their handler writes needs no lock.
+        # Ends of frames come one at a time. Only when the device fails may several threads tell of
+        # them, and then no frame follows.
         self._latencies = array("q")
         self._submitted = 0
-        self._ended = 0  # virtual threads whose last frame has ended
-        self._refused = 0  # virtual threads that never began; of the calling thread
-        self._frames: tuple[Frame, ...] = ()  # one for each virtual thread
+        self._frames: set[Frame] = set()  # one for each virtual thread that goes on
         self._end_ns: int | None = None
         self._last_ns = 0
         self._error: BpuError | None = None
@@ -105,11 +104,12 @@ class PerfLoop:
         if not request.duration_ns:
             threads = min(threads, request.frame_count)
         self._submitted = threads
-        self._frames = tuple(
+        frames = [
             Frame(self._dispatcher, self._handle, None, self._control, self._counters)
             for _ in range(threads)
-        )
-        for frame in self._frames:
+        ]
+        self._frames.update(frames)
+        for frame in frames:
             frame.on_final = self._done
             if self._meters is not None:
                 frame.listener = self._listener(frame)
@@ -119,11 +119,7 @@ class PerfLoop:
                     continue
             except BpuError as error:
                 self._error = error
-            self._refused += 1
-
-    @property
-    def _in_flight(self) -> int:
-        return len(self._frames) - self._ended - self._refused
+            self._frames.discard(frame)
 
     def _listener(self, frame: Frame) -> OnEvent:
         meters = self._meters
@@ -156,7 +152,7 @@ class PerfLoop:
                 return
             except BpuError as error:
                 self._error = error
-        self._ended += 1
+        self._frames.discard(frame)
 
     def _watch(
         self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None
@@ -174,7 +170,7 @@ class PerfLoop:
             while on_progress is not None and len(self._latencies) >= reported + step:
                 on_progress(self._progress(reported, reported + step, start_ns))
                 reported += step
-            if not self._in_flight:
+            if not self._frames:
                 break
             if not finished and self._device.capabilities.virtual_time:
                 time.sleep(0)
@@ -184,14 +180,14 @@ class PerfLoop:
     def _take_back(self) -> None:
         """Submit nothing more and cancel what is in flight."""
         self._error = self._error or Cancelled("stopped")
-        for frame in self._frames:
+        for frame in tuple(self._frames):
             frame.cancel()
 
     def _reached(self, frames: int, stop: threading.Event | None) -> bool:
         """There is something to do: the end, a report, or a stop that nobody has seen yet."""
         if stop is not None and stop.is_set():
             return True
-        return not self._in_flight or len(self._latencies) >= frames
+        return not self._frames or len(self._latencies) >= frames
 
     def _progress(self, first: int, last: int, start_ns: int) -> PerfProgress:
         part = self._latencies[first:last]
