@@ -161,8 +161,8 @@ class Device(Protocol):
             inputs: of all inputs of the model, already checked; their arrays must not change before
                 the task ends. None: only the time of the frame matters,
                 there will be no outputs.
-            every_event: False asks only for STARTED, PARKED and the final event. The final event
-                always comes; which others do is in `capabilities`.
+            every_event: False asks only for PARKED and the final event, which says when the task
+                started. The final event always comes; which others do is in `capabilities`.
 
         Raises:
             DeviceFault: the device works no more.

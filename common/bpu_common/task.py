@@ -66,6 +66,8 @@ class TaskEvent(NamedTuple):
         detail: sentence for FAILED, else empty.
         bpu_ns: of a final event: how long the task's completed function calls occupied a core.
         cpu_ns: of a final event: how long its completed CPU operators ran.
+        started_ns: of a final event: when its first step began; -1: it never did, or the device
+            does not say.
     """
 
     time_ns: int
@@ -79,6 +81,7 @@ class TaskEvent(NamedTuple):
     detail: str = ""
     bpu_ns: int = 0
     cpu_ns: int = 0
+    started_ns: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def table(**changes: int) -> ChannelParams:
 BROKEN_OPS = [
     ("conv", lambda o: replace(o, clamp=(0, 128)), "clamp", "clamp (0, 128)"),
     ("conv", lambda o: replace(o, clamp=(5, 4)), "clamp", "clamp (5, 4)"),
+    ("conv", lambda o: replace(o, weights=np.full_like(o.weights, -128)), "weights", "weight -128"),
     ("conv", lambda o: replace(o, groups=2), "groups", "2 groups"),
     ("conv", lambda o: replace(o, groups=0), "groups", "0 groups"),
     ("conv", lambda o: replace(o, pad_code=128), "pad_code", "pad code 128"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bpu_common.machine import X3M, MachineSpec
 from bpu_common.task import CallCost
-from bpu_sim.device import DdrBus
+from bpu_sim.device import DdrBus, Demand
 
 THREE_CORES = replace(X3M, cores=3)
 
@@ -36,7 +36,7 @@ def event_driven(spec: MachineSpec, calls: list[tuple[int, CallCost]]) -> list[i
             ends.update(bus.stop(core, now))
         else:
             now, core = waiting.pop(0)
-            ends.update(bus.start(core, calls[core][1], now))
+            ends.update(bus.start(core, Demand(calls[core][1], spec), now))
     return [finished[core] for core in range(len(calls))]
 
 

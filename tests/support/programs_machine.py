@@ -20,6 +20,11 @@ from bpu_common.program import (
 )
 from bpu_common.tensor import DType, ModelInput, align_up
 from bpu_sim.machine import ExactPart
+from bpu_sim.machine.compiled import NUMPY
+from tests.support.kernels_library import SETS
+
+COMPUTING = (NUMPY, *SETS)
+"""What can compute instructions on this machine."""
 
 
 def io_tile(offset: int, shape_hwc: tuple[int, int, int], dtype: DType = DType.INT8) -> Tile:
@@ -64,9 +69,12 @@ def program_of(
 
 
 def exact_part(
-    program: Program, weights: bytes = b"", images: Mapping[str, ModelInput] | None = None
+    program: Program,
+    weights: bytes = b"",
+    images: Mapping[str, ModelInput] | None = None,
+    prefer: str = "auto",
 ) -> ExactPart:
-    return ExactPart("g_subgraph_0", PartProgram(program, weights), images or {})
+    return ExactPart("g_subgraph_0", PartProgram(program, weights), images or {}, prefer=prefer)
 
 
 def run_one(
@@ -75,7 +83,10 @@ def run_one(
     y: Tile,
     weights: bytes = b"",
 ) -> np.ndarray:
-    """Load operands to their SRAM tiles, run `body` (waits are filled in), store y; (H, W, C)."""
+    """Load operands to their SRAM tiles, run `body` (waits are filled in), store y; (H, W, C).
+
+    Whatever computes here runs it, each twice, and all must make the same.
+    """
     loads: list[Instruction] = []
     slots: list[IoSlot] = []
     arrays: dict[str, np.ndarray] = {}
@@ -99,4 +110,10 @@ def run_one(
         sram=1 << 16,
         io=offset + slot_bytes(target),
     )
-    return exact_part(program, weights).run(arrays)["y"][0]
+    found = []
+    for prefer in COMPUTING:
+        part = exact_part(program, weights, prefer=prefer)
+        found += [part.run(arrays)["y"][0], part.run(arrays)["y"][0]]
+    for other in found:
+        np.testing.assert_array_equal(other, found[0], f"by one of {COMPUTING}")
+    return found[0]

@@ -46,33 +46,26 @@ class _Loaded:
 
 
 class _Task:
-    """Passes one task's events on and keeps the device's books about it."""
+    """Passes one task's events on and keeps its inputs for whoever wants its outputs."""
 
-    __slots__ = ("device", "ended", "every_event", "inputs", "loaded", "on_event")
+    __slots__ = ("_device", "_on_event", "inputs", "loaded")
 
     def __init__(
-        self,
-        device: SimDevice,
-        loaded: _Loaded,
-        inputs: Inputs | None,
-        on_event: OnEvent,
-        every_event: bool,
+        self, device: SimDevice, loaded: _Loaded, inputs: Inputs | None, on_event: OnEvent
     ) -> None:
-        self.device = device
+        self._device = device
         self.loaded = loaded
         self.inputs = inputs
-        self.on_event = on_event
-        self.every_event = every_event
-        self.ended = False
+        self._on_event = on_event
 
     def take(self, event: TaskEvent) -> None:
-        """What the chip delivers."""
-        kind = event.kind
-        if kind in FINAL_KINDS:
-            self.ended = True
-            self.device.task_ended(self, event)
-        else:
-            self.on_event(event)
+        """What the chip delivers; a final event goes on to the caller last."""
+        ended = event.kind in FINAL_KINDS
+        if ended:
+            self._device.keep(self, event)
+        self._on_event(event)
+        if ended:
+            self._device.wake()
 
 
 class SimDevice:
@@ -101,7 +94,6 @@ class SimDevice:
         self._changed = threading.Condition()
         self._models: dict[int, _Loaded] = {}
         self._next_handle = 1
-        self._alive: dict[int, _Task] = {}
         self._finished: dict[int, _Task] = {}
         self._capabilities = Capabilities(
             machine=spec.name,
@@ -170,13 +162,10 @@ class SimDevice:
         on_event: OnEvent,
         every_event: bool = True,
     ) -> int:
-        loaded = self._loaded(handle)
-        task = _Task(self, loaded, inputs, on_event, every_event)
-        number = self._chip.submit(loaded.plan, control, task.take, every_event=every_event)
-        self._alive[number] = task
-        if task.ended:  # on the thread of a paced chip, before its number was known here
-            self._alive.pop(number, None)
-        return number
+        loaded = self._models.get(handle) or self._loaded(handle)
+        if inputs is not None or not self._capabilities.virtual_time:
+            on_event = _Task(self, loaded, inputs, on_event).take
+        return self._chip.submit(loaded.plan, control, on_event, every_event=every_event)
 
     def outputs(self, task: int) -> dict[str, AnyArray]:
         with self._lock:
@@ -185,15 +174,16 @@ class SimDevice:
             raise DeviceFault(f"task {task} has no outputs (not done, or taken already)")
         return ended.loaded.numbers.outputs(ended.inputs)
 
-    def task_ended(self, task: _Task, event: TaskEvent) -> None:
-        """A final event arrived; it goes on to the caller last."""
-        self._alive.pop(event.task, None)
+    def keep(self, task: _Task, event: TaskEvent) -> None:
+        """A final event arrived: outputs may be asked for."""
         if task.inputs is not None and event.kind is TaskEventKind.DONE:
             with self._lock:
                 self._finished[event.task] = task
                 while len(self._finished) > _KEPT_RESULTS:  # nobody asked for the oldest
                     del self._finished[next(iter(self._finished))]
-        task.on_event(event)
+
+    def wake(self) -> None:
+        """Who waits for a paced chip looks again."""
         if not self._capabilities.virtual_time:
             with self._changed:
                 self._changed.notify_all()
@@ -215,7 +205,7 @@ class SimDevice:
             try:
                 if done():
                     break
-                if not self._chip.sample().tasks_alive:
+                if not self._chip.alive:
                     return False
                 self._chip.run_until(self._chip.now_ns() + slice_ns)
             finally:
@@ -249,7 +239,7 @@ class SimDevice:
                 calls_done=sample.core_calls[core],
                 preemptions=sample.preemptions[core],
                 task=running[0] if running else -1,
-                model=self._model_of(running[0]) if running else "",
+                model=sample.models[core],
                 call=running[1] if running else -1,
                 ddr_bytes=sample.core_ddr_bytes[core],
                 ddr_wait_ns=sample.core_ddr_wait_ns[core],
@@ -279,10 +269,6 @@ class SimDevice:
         if loaded is None:
             raise UsageError(f"no model with handle {handle} is loaded on this device")
         return loaded
-
-    def _model_of(self, task: int) -> str:
-        found = self._alive.get(task)
-        return "" if found is None else found.loaded.plan.model
 
     def _wait_paced(self, done: Callable[[], bool], ends: float | None) -> bool:
         """Look again after each final event, and now and then."""

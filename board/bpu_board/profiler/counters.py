@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bpu_board.profiler.histogram import WindowedHistogram
 from bpu_common.inference import ModelTotals
 from bpu_common.task import TaskEventKind
 from bpu_common.telemetry import LATENCY_WINDOW_NS, ModelSample
+
+_ENDS = 1024
+"""Ends of frames that are noted before they are sorted into histograms, all at once."""
 
 
 class ModelCounters:
@@ -16,15 +21,16 @@ class ModelCounters:
         priority: of the frame seen last.
         loads: loads that keep the model in use.
         last_ns: device time at which the last frame was done, -1 before.
-        latency_total_ns, pending_total_ns, bpu_total_ns: of all frames that are done; what is
-            neither pending nor on the BPU is work on the CPU.
         host_total_ns: host time in which the outputs of done frames were computed or fetched. It
             is no device time and no part of a latency.
     """
 
     __slots__ = (
+        "_bpu_total_ns",
+        "_ends",
+        "_latency_total_ns",
+        "_pending_total_ns",
         "bpu",
-        "bpu_total_ns",
         "cancelled",
         "cpu",
         "digest",
@@ -36,11 +42,9 @@ class ModelCounters:
         "last_ns",
         "late",
         "latency",
-        "latency_total_ns",
         "loads",
         "name",
         "pending",
-        "pending_total_ns",
         "preempted",
         "preempting",
         "priority",
@@ -65,9 +69,12 @@ class ModelCounters:
         self.priority = 0
         self.loads = 0
         self.last_ns = -1
-        self.latency_total_ns = 0
-        self.pending_total_ns = 0
-        self.bpu_total_ns = 0
+        # Of all frames that are done and sorted; what is neither pending nor on the BPU is work on
+        # the CPU.
+        self._latency_total_ns = 0
+        self._pending_total_ns = 0
+        self._bpu_total_ns = 0
+        self._ends: list[tuple[int, int, int, int]] = []  # time, latency, BPU and CPU time
         self.host_total_ns = 0
         self.latency = WindowedHistogram(LATENCY_WINDOW_NS)
         self.pending = WindowedHistogram(LATENCY_WINDOW_NS)
@@ -84,15 +91,25 @@ class ModelCounters:
         """Count a frame that is done."""
         self.done += 1
         self.late += late
-        pending_ns = latency_ns - bpu_ns - cpu_ns
         self.last_ns = now_ns
-        self.latency_total_ns += latency_ns
-        self.pending_total_ns += pending_ns
-        self.bpu_total_ns += bpu_ns
-        self.latency.add(now_ns, latency_ns)
-        self.pending.add(now_ns, pending_ns)
-        self.bpu.add(now_ns, bpu_ns)
-        self.cpu.add(now_ns, cpu_ns)
+        self._ends.append((now_ns, latency_ns, bpu_ns, cpu_ns))
+        if len(self._ends) == _ENDS:
+            self._sort_ends()
+
+    def _sort_ends(self) -> None:
+        """Take what was noted of ends into totals and histograms."""
+        if not self._ends:
+            return
+        now_ns, latency_ns, bpu_ns, cpu_ns = np.array(self._ends, np.int64).T
+        self._ends.clear()
+        pending_ns = latency_ns - bpu_ns - cpu_ns
+        self._latency_total_ns += int(latency_ns.sum())
+        self._pending_total_ns += int(pending_ns.sum())
+        self._bpu_total_ns += int(bpu_ns.sum())
+        self.latency.add_all(now_ns, latency_ns)
+        self.pending.add_all(now_ns, pending_ns)
+        self.bpu.add_all(now_ns, bpu_ns)
+        self.cpu.add_all(now_ns, cpu_ns)
 
     def taken(self, now_ns: int, host_ns: int) -> None:
         """Count the host time of a result that was taken."""
@@ -114,17 +131,19 @@ class ModelCounters:
         Args:
             wall_offset_ns: what to add to device time to get ns since the Unix epoch.
         """
+        self._sort_ends()
         return ModelTotals(
             name=self.name,
             done=self.done,
             failed=self.failed + self.cancelled + self.expired,
-            latency_ns=self.latency_total_ns,
-            pending_ns=self.pending_total_ns,
+            latency_ns=self._latency_total_ns,
+            pending_ns=self._pending_total_ns,
             host_ns=self.host_total_ns,
             last_ms=(self.last_ns + wall_offset_ns) // 1_000_000 if self.done else 0,
         )
 
     def sample(self, now_ns: int) -> ModelSample:
+        self._sort_ends()
         return ModelSample(
             name=self.name,
             digest=self.digest,
@@ -136,7 +155,7 @@ class ModelCounters:
             late=self.late,
             refused=self.refused,
             alive=self.alive,
-            bpu_busy_ns=self.bpu_total_ns,
+            bpu_busy_ns=self._bpu_total_ns,
             latency=self.latency.sample(now_ns),
             running=self.running,
             waiting=self.alive - self.running,

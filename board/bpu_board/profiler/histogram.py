@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
+
+import numpy as np
 
 from bpu_common.telemetry import LatencySample
+from bpu_common.tensor import I64
 
 _GROWTH = 1.04
 """A bucket's upper edge over its lower one; its middle is then within 2 % of all its values."""
@@ -40,17 +44,31 @@ class WindowedHistogram:
 
     def add(self, now_ns: int, value_ns: int) -> None:
         """Count one value at device time `now_ns` (times never go back)."""
+        part = self._slice(now_ns)
+        bucket = bucket_of(value_ns)
+        part.counts[bucket] = part.counts.get(bucket, 0) + 1
+        part.max_ns = max(part.max_ns, value_ns)
+
+    def add_all(self, times_ns: I64, values_ns: I64) -> None:
+        """As `add` for each, in the order of their times."""
+        buckets = (np.log(np.maximum(values_ns, 1)) * _SCALE).astype(np.int64)
+        slices = times_ns // self._width_ns
+        starts = [0, *(np.flatnonzero(np.diff(slices)) + 1), len(slices)]
+        for start, end in pairwise(starts):
+            part = self._slice(int(times_ns[start]))
+            found, counts = np.unique(buckets[start:end], return_counts=True)
+            for bucket, count in zip(found.tolist(), counts.tolist(), strict=True):
+                part.counts[bucket] = part.counts.get(bucket, 0) + count
+            part.max_ns = max(part.max_ns, int(values_ns[start:end].max()))
+
+    def _slice(self, now_ns: int) -> _Slice:
+        """The slice that a time falls in: the newest, or a new one."""
         part = self._current
         if part is None or now_ns >= part.end_ns:
-            part = _Slice((now_ns // self._width_ns + 1) * self._width_ns)
-            self._current = part
+            part = self._current = _Slice((now_ns // self._width_ns + 1) * self._width_ns)
             self._slices.append(part)
             self._forget(now_ns)
-        bucket = int(math.log(value_ns) * _SCALE) if value_ns > 1 else 0
-        counts = part.counts
-        counts[bucket] = counts.get(bucket, 0) + 1
-        if value_ns > part.max_ns:
-            part.max_ns = value_ns
+        return part
 
     def sample(self, now_ns: int) -> LatencySample:
         """Percentiles (nearest rank) over the window that ends at `now_ns`."""

@@ -41,27 +41,14 @@ class Frame:
         deadline_missed: its caller took it back because its deadline had passed.
         on_final: called once with the frame, on the thread that advances the device.
         listener: gets every event of the device's task.
+        on_event: what the device is given to tell of it.
     """
 
     __slots__ = (
-        "_dispatcher",
-        "awaited",
-        "cancel_wanted",
-        "control",
-        "counters",
-        "deadline_missed",
-        "detail",
-        "done_ns",
-        "final",
-        "handle",
-        "inputs",
-        "listener",
-        "on_final",
-        "placed",
-        "started_ns",
-        "submitted_ns",
-        "task",
-    )
+        "_dispatcher", "awaited", "cancel_wanted", "control", "counters", "deadline_missed",
+        "detail", "done_ns", "final", "handle", "inputs", "listener", "on_event", "on_final",
+        "placed", "started_ns", "submitted_ns", "task",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,6 +59,7 @@ class Frame:
         counters: ModelCounters,
     ) -> None:
         self._dispatcher = dispatcher
+        self.on_event = partial(dispatcher.take, self)
         self.handle = handle
         self.inputs = inputs
         self.control = control
@@ -88,6 +76,13 @@ class Frame:
         self.cancel_wanted = False
         self.deadline_missed = False
         self.placed = False
+
+    def again(self) -> None:
+        """Make it ready for another submission: it has ended, and nobody takes its result."""
+        self.final = None
+        self.task = -1
+        self.detail = ""
+        self.placed = self.cancel_wanted = self.deadline_missed = False
 
     @property
     def done(self) -> bool:
@@ -140,7 +135,6 @@ class Dispatcher:
         self._log = log or EventLog()
         self._lock = threading.Lock()
         self._under_way: set[Frame] = set()  # accepted, no final event yet
-        self._begun: dict[int, Frame] = {}  # by the device's id, from STARTED to the end
 
     def submit(self, frame: Frame, now_ns: int | None = None) -> None:
         """Accept a frame.
@@ -160,11 +154,18 @@ class Dispatcher:
                 frame.counters.refused += 1
                 raise
             frame.submitted_ns = frame.started_ns = now_ns
-            frame.counters.submitted += 1
-            frame.counters.priority = frame.control.priority
+            counters = frame.counters
+            counters.submitted += 1
+            counters.priority = frame.control.priority
             self._under_way.add(frame)
-            self._place(actions)
-        self._carry_out(actions, now_ns)
+            for kind, each in actions:
+                if kind is ActionKind.START:
+                    each.placed = True
+                    each.counters.running += 1
+        if len(actions) == 1 and frame.placed:  # the usual case
+            self._start(frame)
+        else:
+            self._carry_out(actions, now_ns)
 
     def cancel(self, frame: Frame, deadline_missed: bool = False) -> None:
         """Take a frame back; of one that has ended, only its result is given up."""
@@ -308,10 +309,9 @@ class Dispatcher:
 
     def _start(self, frame: Frame) -> None:
         every_event = frame.listener is not None
-        on_event = partial(self._on_event, frame)
         try:
             frame.task = self._device.submit(
-                frame.handle, frame.inputs, frame.control, on_event, every_event
+                frame.handle, frame.inputs, frame.control, frame.on_event, every_event
             )
         except BpuError as error:
             now_ns = self._device.now_ns()
@@ -320,50 +320,53 @@ class Dispatcher:
         if frame.cancel_wanted:
             self._device.cancel(frame.task)
 
-    def _on_event(self, frame: Frame, event: TaskEvent) -> None:
+    def take(self, frame: Frame, event: TaskEvent) -> None:
+        """What the device tells of a frame."""
         if frame.listener is not None:
             frame.listener(event)
         kind = event.kind
-        if kind is TaskEventKind.STARTED:
-            frame.started_ns = event.time_ns
-            self._begun[event.task] = frame
-        elif kind is TaskEventKind.DONE or kind in FINAL_KINDS:
-            self._begun.pop(event.task, None)
+        if kind is TaskEventKind.DONE or kind in FINAL_KINDS:
             self._end(frame, event)
+        elif kind is TaskEventKind.STARTED:
+            frame.started_ns = event.time_ns
         elif kind is TaskEventKind.PARKED:
             self._preempted(frame, event)
 
     def _preempted(self, frame: Frame, event: TaskEvent) -> None:
-        other = self._begun.get(event.other)
-        by = "another task" if other is None else other.counters.name
         with self._lock:
+            other = next((each for each in self._under_way if each.task == event.other), None)
             frame.counters.preempted += 1
             if other is not None:
                 other.counters.preempting += 1
+        by = "another task" if other is None else other.counters.name
         self._log.info_often(event.time_ns, f"{frame.counters.name} preempted by {by}")
 
     def _end(self, frame: Frame, event: TaskEvent) -> None:
         now_ns, kind, counters = event.time_ns, event.kind, frame.counters
-        done = kind is TaskEventKind.DONE
+        done, deadline_ns = kind is TaskEventKind.DONE, frame.control.deadline_ns
         with self._lock:
             if frame.final is not None:
                 return
             frame.done_ns = now_ns
-            frame.detail = event.detail
+            if event.started_ns >= 0:
+                frame.started_ns = event.started_ns
             if done:
-                latency_ns = now_ns - frame.submitted_ns
-                counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, frame.late)
+                latency_ns, late = now_ns - frame.submitted_ns, frame.late
+                counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, late)
             elif kind is TaskEventKind.CANCELLED and frame.deadline_missed:
                 counters.dropped(TaskEventKind.EXPIRED)
             else:
+                frame.detail = event.detail
                 counters.dropped(kind)
-            counters.running -= frame.placed
+            if frame.placed:
+                counters.running -= 1
             self._under_way.discard(frame)
             has_result = done and frame.inputs is not None and not frame.cancel_wanted
             actions = self._queue.finished(frame, now_ns, has_result)
-            self._place(actions)
+            if actions:
+                self._place(actions)
             frame.final = kind
-        if not done or frame.control.deadline_ns is not None:
+        if not done or deadline_ns is not None:
             self._report(frame, kind, now_ns)
         if actions:
             self._carry_out(actions, now_ns)

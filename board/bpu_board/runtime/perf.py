@@ -47,11 +47,11 @@ class PerfLoop:
         self._meters: NodeMeters | None = None
         if request.profile and isinstance(device, Plans):
             self._meters = NodeMeters(device.plan(handle))
-        self._lock = threading.Lock()
+        # Ends of frames come one at a time. Only when the device fails may several threads tell of
+        # them, and then no frame follows.
         self._latencies = array("q")
         self._submitted = 0
-        self._in_flight = 0
-        self._frames: set[Frame] = set()
+        self._frames: set[Frame] = set()  # one for each virtual thread that goes on
         self._end_ns: int | None = None
         self._last_ns = 0
         self._error: BpuError | None = None
@@ -79,8 +79,7 @@ class PerfLoop:
         start_ns = self._device.now_ns()
         if self._request.duration_ns:
             self._end_ns = start_ns + self._request.duration_ns
-        for _ in range(self._request.thread_num):
-            self._next(self._device.now_ns())
+        self._begin()
         self._watch(start_ns, on_progress, stop)
         wall_ns = time.perf_counter_ns() - wall_start
         if stop is not None and stop.is_set():
@@ -98,37 +97,29 @@ class PerfLoop:
             return ()
         return tuple(core.busy_ns for core in self._device.cores())
 
-    def _next(self, now_ns: int, ended: Frame | None = None) -> None:
-        """Submit a frame of one virtual thread, unless the run is over.
-
-        Args:
-            ended: the thread's last frame, still counted as in flight.
-        """
-        frame = Frame(self._dispatcher, self._handle, None, self._control, self._counters)
-        frame.on_final = self._done
-        with self._lock:
-            if ended is not None:
-                self._frames.discard(ended)
-                self._in_flight -= 1
-            if self._error is not None or not self._more(now_ns):
-                return
-            self._submitted += 1
-            self._in_flight += 1
-            self._frames.add(frame)
-        if self._meters is not None:
-            frame.listener = self._listener(frame)
-        try:
-            self._dispatcher.submit(frame, now_ns)
-        except BpuError as error:
-            with self._lock:
+    def _begin(self) -> None:
+        """Submit the first frame of each virtual thread."""
+        request = self._request
+        threads = request.thread_num
+        if not request.duration_ns:
+            threads = min(threads, request.frame_count)
+        self._submitted = threads
+        frames = [
+            Frame(self._dispatcher, self._handle, None, self._control, self._counters)
+            for _ in range(threads)
+        ]
+        self._frames.update(frames)
+        for frame in frames:
+            frame.on_final = self._done
+            if self._meters is not None:
+                frame.listener = self._listener(frame)
+            try:
+                if self._error is None:
+                    self._dispatcher.submit(frame, self._device.now_ns())
+                    continue
+            except BpuError as error:
                 self._error = error
-                self._in_flight -= 1
-                self._frames.discard(frame)
-
-    def _more(self, now_ns: int) -> bool:
-        if self._end_ns is not None:
-            return now_ns < self._end_ns
-        return self._submitted < self._request.frame_count
+            self._frames.discard(frame)
 
     def _listener(self, frame: Frame) -> OnEvent:
         meters = self._meters
@@ -140,16 +131,28 @@ class PerfLoop:
         return listen
 
     def _done(self, frame: Frame) -> None:
-        """The end of a frame; ends come one at a time."""
+        """The end of a frame; its virtual thread goes on with the next one."""
+        now_ns = frame.done_ns
         if frame.final is TaskEventKind.DONE:
-            self._latencies.append(frame.done_ns - frame.submitted_ns)
-            self._last_ns = frame.done_ns
+            self._latencies.append(now_ns - frame.submitted_ns)
+            self._last_ns = now_ns
         elif self._error is None:
             self._error = DeviceFault(
                 f"a frame of {self._counters.name} ended as {_name(frame)}: "
                 f"{frame.detail or 'no reason given'}"
             )
-        self._next(frame.done_ns, frame)
+        end_ns = self._end_ns
+        if self._error is None and (
+            self._submitted < self._request.frame_count if end_ns is None else now_ns < end_ns
+        ):
+            self._submitted += 1
+            frame.again()
+            try:
+                self._dispatcher.submit(frame, now_ns)
+                return
+            except BpuError as error:
+                self._error = error
+        self._frames.discard(frame)
 
     def _watch(
         self, start_ns: int, on_progress: OnProgress | None, stop: threading.Event | None
@@ -167,7 +170,7 @@ class PerfLoop:
             while on_progress is not None and len(self._latencies) >= reported + step:
                 on_progress(self._progress(reported, reported + step, start_ns))
                 reported += step
-            if not self._in_flight:
+            if not self._frames:
                 break
             if not finished and self._device.capabilities.virtual_time:
                 time.sleep(0)
@@ -176,17 +179,15 @@ class PerfLoop:
 
     def _take_back(self) -> None:
         """Submit nothing more and cancel what is in flight."""
-        with self._lock:
-            self._error = self._error or Cancelled("stopped")
-            flying = tuple(self._frames)
-        for frame in flying:
+        self._error = self._error or Cancelled("stopped")
+        for frame in tuple(self._frames):
             frame.cancel()
 
     def _reached(self, frames: int, stop: threading.Event | None) -> bool:
         """There is something to do: the end, a report, or a stop that nobody has seen yet."""
         if stop is not None and stop.is_set():
             return True
-        return not self._in_flight or len(self._latencies) >= frames
+        return not self._frames or len(self._latencies) >= frames
 
     def _progress(self, first: int, last: int, start_ns: int) -> PerfProgress:
         part = self._latencies[first:last]

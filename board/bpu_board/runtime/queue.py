@@ -93,7 +93,7 @@ class RuntimeQueue(Generic[_F]):
             CapacityError: the queue is full even after dropping what has expired; nothing changed.
         """
         running, waiting, deadline_ns = self._running, self._waiting, control.deadline_ns
-        room = self.alive < self.alive_limit
+        room = len(running) + len(waiting) + len(self._untaken) < self.alive_limit
         if room and deadline_ns is None and not waiting and len(running) < self.running_limit:
             running.add(frame)  # the usual case
             return ((ActionKind.START, frame),)
@@ -117,9 +117,9 @@ class RuntimeQueue(Generic[_F]):
         Args:
             has_result: it stays alive until `taken`.
         """
-        if frame in self._keys:
-            self._remove(frame)
         if frame not in self._running:
+            if frame in self._keys:
+                self._remove(frame)
             return ()
         self._running.remove(frame)
         if has_result:

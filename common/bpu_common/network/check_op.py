@@ -1,7 +1,8 @@
 """The rules every operation keeps: what it reads and makes fits, and its numbers are in range.
 
-Checking costs no more than reading the operation does, except where the sum of a convolution's
-weights decides whether its accumulators fit int32; those bytes are counted by who checks a network.
+Checking costs no more than reading the operation does, except where weights are looked at: for
+their least value, and where their sum decides whether accumulators fit int32; those bytes are
+counted by who checks a network.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ def _check_conv(op: QConv, tensors: Tensors) -> None:
         f"{op.groups} groups",
         "weights",
     )
+    in_range("weight", int(op.weights.min()), -127, 127, "weights")
     check_windows(op.kernel_hw, op.stride_hw, op.dilation_hw, op.pads_tlbr, op.upsample_hw)
     check_clamp(op.clamp)
     in_range("pad code", op.pad_code, *FULL_RANGE, "pad_code")

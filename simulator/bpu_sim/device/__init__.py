@@ -2,11 +2,11 @@
 
 from bpu_sim.device.chip import Chip
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
-from bpu_sim.device.course import ChipSample, OnEvent
 from bpu_sim.device.cpu import CpuCluster
-from bpu_sim.device.ddr import DdrBus
+from bpu_sim.device.ddr import DdrBus, Demand
 from bpu_sim.device.driver import Action, Driver, Failed, Finished, Parked, Start
 from bpu_sim.device.kernel import Kernel, Tie
+from bpu_sim.device.state import ChipSample, OnEvent
 
 __all__ = [
     "Action",
@@ -15,6 +15,7 @@ __all__ = [
     "Clock",
     "CpuCluster",
     "DdrBus",
+    "Demand",
     "Driver",
     "Failed",
     "Finished",

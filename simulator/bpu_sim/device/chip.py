@@ -12,8 +12,9 @@ from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskPlan
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
-from bpu_sim.device.course import ChipSample, Course, Hangs, OnEvent, Outbox
+from bpu_sim.device.course import Course, Hangs, Outbox
 from bpu_sim.device.kernel import Kernel
+from bpu_sim.device.state import ChipSample, OnEvent
 from bpu_sim.device.trace import Calls
 
 
@@ -48,6 +49,7 @@ class Chip:
         self._closed = False
         self._failure = ""
         self._delivering = False
+        self._checked: TaskControl | None = None  # the last one that was
 
     def submit(
         self,
@@ -61,7 +63,7 @@ class Chip:
         """Hand one frame of `plan` to the device.
 
         Args:
-            every_event: False asks only for STARTED, PARKED and the final event: that is cheaper.
+            every_event: False asks only for PARKED and the final event: that is cheaper.
             at_ns: device time of the arrival; None: now.
 
         Returns:
@@ -71,10 +73,15 @@ class Chip:
             UsageError: a core or priority that the chip does not have.
             DeviceFault: the chip has failed.
         """
-        self._check(control)
+        if control is not self._checked:
+            self._check(control)
+            self._checked = control
         with self._lock:
-            self._check_works()
-            arrival_ns = self._now_ns() if at_ns is None else at_ns
+            if self._failure:
+                self._check_works()
+            arrival_ns = at_ns
+            if arrival_ns is None:
+                arrival_ns = self._now_ns() if self._paced else self._kernel.now_ns
             task = self._course.submit(plan, control, on_event, every_event, arrival_ns)
             if self._paced:
                 self._changed.notify_all()
@@ -115,6 +122,11 @@ class Chip:
             now_ns = self._now_ns()
             running = self._course.running_calls(now_ns)
             return self._course.sample(now_ns), self._course.trace.since(mark, running, limit)
+
+    @property
+    def alive(self) -> int:
+        """Tasks that were submitted and are not yet over."""
+        return self._course.alive
 
     @property
     def mark(self) -> int:
@@ -197,10 +209,10 @@ class Chip:
     def _drive(self, time_ns: int | None) -> None:
         """Run the kernel and deliver events until nothing is due by `time_ns`."""
         lock, outbox, run = self._lock, self._outbox, self._kernel.run
-        more = True
-        while more:
+        while True:
             with lock:
-                more = run(time_ns, outbox)
+                if not run(time_ns, outbox):
+                    return
                 batch = outbox[:]
                 outbox.clear()
             for on_event, event in batch:

@@ -8,107 +8,39 @@ half (interrupt and wake-up). While other frames keep the BPU busy these waits c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from heapq import heappush
 from typing import TypeAlias
 
 from bpu_common.machine import MachineSpec
-from bpu_common.task import (
-    BpuStep,
-    CpuStep,
-    TaskControl,
-    TaskEvent,
-    TaskEventKind,
-    TaskPlan,
-)
+from bpu_common.task import TaskControl, TaskEvent, TaskEventKind, TaskPlan
 from bpu_common.telemetry import CallSlice
 from bpu_sim.device.cpu import CpuCluster
 from bpu_sim.device.ddr import DdrBus
 from bpu_sim.device.driver import Action, Driver, Failed, Finished, Parked, Start
-from bpu_sim.device.kernel import Kernel, Tie
+from bpu_sim.device.kernel import ARRIVAL, COMPLETION, WATCHDOG, Kernel, Tie
+from bpu_sim.device.route import END, SEGMENT, Routes
+from bpu_sim.device.state import CPU_QUEUE, DRIVER, TRANSIT, ChipSample, Core, OnEvent, Task
 from bpu_sim.device.trace import CallTrace
 
-OnEvent: TypeAlias = Callable[[TaskEvent], None]
 Outbox: TypeAlias = list[tuple[OnEvent, TaskEvent]]
 Hangs: TypeAlias = Callable[[int, int, int], bool]
 _Kind = TaskEventKind
-
-
-@dataclass(frozen=True, slots=True)
-class ChipSample:
-    """State at one instant; counters since the chip began.
-
-    Attributes:
-        core_busy_ns: per BPU core, time with a function call on it.
-        core_calls: per BPU core, function calls completed.
-        preemptions: per BPU core, how often a task lost it at a call boundary.
-        running: per BPU core, (task, call) or None.
-        waiting: runs of function calls in the driver without a core.
-        cpu_busy_ns: CPU core time used by operators, all cores together.
-        core_ddr_bytes: per BPU core, loaded and stored by completed function calls.
-        core_ddr_wait_ns: per BPU core, how much longer those took because cores share the DDR bus.
-        tasks_alive: submitted and not yet over.
-    """
-
-    time_ns: int
-    core_busy_ns: tuple[int, ...]
-    core_calls: tuple[int, ...]
-    preemptions: tuple[int, ...]
-    running: tuple[tuple[int, int] | None, ...]
-    waiting: int
-    cpu_busy_ns: int
-    cpu_running: int
-    core_ddr_bytes: tuple[int, ...]
-    core_ddr_wait_ns: tuple[int, ...]
-    tasks_alive: int
-    tasks_done: int
-
-
-class _Task:
-    __slots__ = (
-        "begun",
-        "bpu_ns",
-        "cancelled",
-        "control",
-        "cpu_ns",
-        "every_event",
-        "id",
-        "model",
-        "on_event",
-        "place",
-        "since_ns",
-        "step",
-        "steps",
-    )
-
-    def __init__(
-        self, number: int, plan: TaskPlan, control: TaskControl, on_event: OnEvent | None
-    ) -> None:
-        self.id = number
-        self.steps = plan.steps
-        self.model = plan.model
-        self.control = control
-        self.on_event = on_event
-        self.every_event = True
-        self.step = 0
-        self.begun = False
-        self.cancelled = False
-        self.place = _TRANSIT
-        self.since_ns = 0
-        self.bpu_ns = 0
-        self.cpu_ns = 0
-
-
-# Where a task is: decides what `cancel` can do at once.
-_TRANSIT, _CPU_QUEUE, _CPU, _DRIVER = range(4)
+_made = tuple.__new__  # a named tuple from its fields, without a call of Python
+_Ticket: TypeAlias = "tuple[Core, int]"
 
 
 class Course:
-    """All tasks on the chip. Every method runs inside a kernel action or under the chip's lock."""
+    """All tasks on the chip. Every method runs inside a kernel action or under the chip's lock.
+
+    Actions of the kernel take the time and their task. They push what follows onto its heap
+    themselves, since a frame does so about eight times.
+    """
 
     def __init__(
         self, spec: MachineSpec, kernel: Kernel, outbox: Outbox, hangs: Hangs | None
     ) -> None:
         self._kernel = kernel
+        self._heap, self._order = kernel.heap, kernel.order
         self._outbox = outbox
         self._hangs = hangs
         self._watchdog_ns = spec.watchdog_ns
@@ -117,17 +49,18 @@ class Course:
         self._driver = Driver(spec.cores, spec.hardware_queue_limit, spec.preempting_priorities)
         self._bus = DdrBus(spec)
         self._cpu = CpuCluster(spec.cpu.cores)
-        self._tasks: dict[int, _Task] = {}
+        self._routes = Routes(spec)
+        self._tasks: dict[int, Task] = {}
         self._next_id = 1
-        self._tickets = [0] * spec.cores  # a completion counts only with its core's last ticket
-        self._core_busy_ns = [0] * spec.cores
-        self._core_calls = [0] * spec.cores
-        self._preemptions = [0] * spec.cores
+        self._cores = tuple(Core(index) for index in range(spec.cores))
         self._cpu_busy_ns = 0
-        self._core_ddr_bytes = [0] * spec.cores
-        self._core_ddr_wait_ns = [0] * spec.cores
         self._done = 0
         self.trace = CallTrace()
+
+    @property
+    def alive(self) -> int:
+        """Tasks that were submitted and are not yet over."""
+        return len(self._tasks)
 
     def submit(
         self,
@@ -138,12 +71,19 @@ class Course:
         arrival_ns: int,
     ) -> int:
         """Let a frame arrive at `arrival_ns`; returns its id."""
-        task = _Task(self._next_id, plan, control, on_event)
-        task.every_event = every_event and on_event is not None
-        self._next_id += 1
-        self._tasks[task.id] = task
-        self._kernel.at(arrival_ns, Tie.ARRIVAL, self._arrive, task)
-        return task.id
+        number = self._next_id
+        self._next_id = number + 1
+        route = self._routes.known.get(id(plan)) or self._routes.of(plan)
+        self._tasks[number] = task = Task(number, route, control, on_event)
+        arrive = self._next_step
+        if every_event and on_event is not None:
+            task.every_event = True
+            arrive = self._arrive
+        now_ns = self._kernel.now_ns
+        if arrival_ns < now_ns:
+            arrival_ns = now_ns
+        heappush(self._heap, (arrival_ns, ARRIVAL + self._order(), arrive, task))
+        return number
 
     def cancel(self, number: int, now_ns: int) -> bool:
         """Let a cancellation arrive now."""
@@ -154,245 +94,247 @@ class Course:
         return True
 
     def sample(self, now_ns: int) -> ChipSample:
-        cores = range(len(self._core_busy_ns))
-        running = tuple(self._driver.running(core) for core in cores)
+        cores, driver = self._cores, self._driver
+        running = tuple(driver.running(core.index) for core in cores)
         busy_ns = tuple(
-            busy + (now_ns - self._driver.running_since_ns(core) if running[core] else 0)
-            for core, busy in enumerate(self._core_busy_ns)
+            core.busy_ns + (now_ns - core.since_ns if running[core.index] else 0) for core in cores
         )
         return ChipSample(
             time_ns=now_ns,
             core_busy_ns=busy_ns,
-            core_calls=tuple(self._core_calls),
-            preemptions=tuple(self._preemptions),
+            core_calls=tuple(core.calls for core in cores),
+            preemptions=tuple(core.preemptions for core in cores),
             running=running,
-            waiting=self._driver.waiting_count,
+            models=tuple(core.task.route.model if running[core.index] else "" for core in cores),
+            waiting=driver.waiting_count,
             cpu_busy_ns=self._cpu_busy_ns,
             cpu_running=self._cpu.busy_count,
-            core_ddr_bytes=tuple(self._core_ddr_bytes),
-            core_ddr_wait_ns=tuple(self._core_ddr_wait_ns),
+            core_ddr_bytes=tuple(core.ddr_bytes for core in cores),
+            core_ddr_wait_ns=tuple(core.ddr_wait_ns for core in cores),
             tasks_alive=len(self._tasks),
             tasks_done=self._done,
         )
 
     def running_calls(self, now_ns: int) -> tuple[CallSlice, ...]:
         """The function calls on the cores, by core."""
-        found = []
-        for core in range(len(self._core_busy_ns)):
-            running = self._driver.running(core)
-            if running is not None:
-                number, call = running
-                task = self._tasks[number]
-                step = task.steps[task.step]
-                assert isinstance(step, BpuStep)
-                since_ns = self._driver.running_since_ns(core)
-                name = step.calls[call].name
-                found.append(
-                    CallSlice(core, number, task.model, call, name, since_ns, now_ns, running=True)
-                )
-        return tuple(found)
+        return tuple(
+            CallSlice(
+                core.index, core.task.id, core.task.route.model, core.call, core.demand.name,
+                core.since_ns, now_ns, running=True,
+            )
+            for core in self._cores
+            if self._driver.running(core.index) is not None
+        )  # fmt: skip
 
     # -- life of a task -----------------------------------------------------------------------
 
     def _emit(
-        self, task: _Task, kind: TaskEventKind, core: int = -1, call: int = -1, other: int = -1
+        self,
+        now_ns: int,
+        task: Task,
+        kind: TaskEventKind,
+        core: int = -1,
+        call: int = -1,
+        other: int = -1,
     ) -> None:
         """Report a fact about the current step; callers ask `task.every_event` first."""
         assert task.on_event is not None
-        event = TaskEvent(
-            self._kernel.now_ns, kind, task.id, task.model, core, task.step, call, other
-        )
+        event = TaskEvent(now_ns, kind, task.id, task.route.model, core, task.step, call, other)
         self._outbox.append((task.on_event, event))
 
-    def _arrive(self, task: _Task) -> None:
-        if task.every_event and task.on_event is not None:
-            event = TaskEvent(self._kernel.now_ns, _Kind.SUBMITTED, task.id, task.model)
-            self._outbox.append((task.on_event, event))
-        self._next_step(task)
+    def _arrive(self, now_ns: int, task: Task) -> None:
+        """The arrival of a task whose every event is wanted."""
+        assert task.on_event is not None
+        event = TaskEvent(now_ns, _Kind.SUBMITTED, task.id, task.route.model)
+        self._outbox.append((task.on_event, event))
+        self._next_step(now_ns, task)
 
-    def _next_step(self, task: _Task) -> None:
+    def _next_step(self, now_ns: int, task: Task) -> None:
         """Begin the step that `task.step` names, or end the task."""
+        time_ns = task.route.times_ns[task.step]
         if task.cancelled:
-            self._end(task, _Kind.CANCELLED)
-            return
-        if task.step == len(task.steps):
-            self._end(task, _Kind.DONE)
-            return
-        step = task.steps[task.step]
-        if isinstance(step, CpuStep):
-            if self._cpu.acquire(task.id):
-                self._run_cpu(task, step)
-            else:
-                task.place = _CPU_QUEUE
-            return
-        self._release_cpu(task)
-        if not self._begin(task):
-            return
-        if task.every_event:
-            self._emit(task, _Kind.STEP_STARTED)
-        task.place = _TRANSIT
-        now_ns = self._kernel.now_ns
-        self._kernel.at(now_ns + self._submit_ns, Tie.ARRIVAL, self._to_driver, task, step)
+            self._end(now_ns, task, _Kind.CANCELLED)
+        elif time_ns >= 0:
+            if not self._cpu.acquire(task.id):
+                task.place = CPU_QUEUE
+            elif task.begun_ns >= 0 or self._begin(now_ns, task):
+                if task.every_event:
+                    self._emit(now_ns, task, _Kind.STEP_STARTED)
+                end_ns = now_ns + time_ns
+                heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
+        elif time_ns == SEGMENT:
+            heir = self._cpu.release(task.id)
+            if heir is not None:
+                self._inherit(now_ns, heir)
+            if task.begun_ns < 0 and not self._begin(now_ns, task):
+                return
+            if task.every_event:
+                self._emit(now_ns, task, _Kind.STEP_STARTED)
+            arrival_ns = now_ns + self._submit_ns
+            heappush(self._heap, (arrival_ns, ARRIVAL + self._order(), self._to_driver, task))
+        else:
+            assert time_ns == END
+            self._end(now_ns, task, _Kind.DONE)
 
-    def _begin(self, task: _Task) -> bool:
-        """Mark the first step; False if the deadline passed before it."""
-        if task.begun:
-            return True
+    def _begin(self, now_ns: int, task: Task) -> bool:
+        """Begin a first step; False if the deadline passed before it."""
         deadline_ns = task.control.deadline_ns
-        if deadline_ns is not None and self._kernel.now_ns > deadline_ns:
-            self._end(task, _Kind.EXPIRED)
+        if deadline_ns is not None and now_ns > deadline_ns:
+            self._end(now_ns, task, _Kind.EXPIRED)
             return False
-        task.begun = True
-        if task.on_event is not None:
-            self._emit(task, _Kind.STARTED)
+        task.begun_ns = now_ns
+        if task.every_event:
+            self._emit(now_ns, task, _Kind.STARTED)
         return True
 
-    def _end(self, task: _Task, kind: TaskEventKind, detail: str = "") -> None:
+    def _end(self, now_ns: int, task: Task, kind: TaskEventKind, detail: str = "") -> None:
         del self._tasks[task.id]
-        self._done += kind is _Kind.DONE
+        if kind is _Kind.DONE:
+            self._done += 1
         if task.on_event is not None:
-            event = TaskEvent(
-                self._kernel.now_ns, kind, task.id, task.model, -1, -1, -1, -1, detail,
-                task.bpu_ns, task.cpu_ns,
+            route = task.route
+            fields = (
+                now_ns, kind, task.id, route.model, -1, -1, -1, -1, detail,
+                task.bpu_ns, route.cpu_ns[task.step], task.begun_ns,
             )  # fmt: skip
-            self._outbox.append((task.on_event, event))
-        self._release_cpu(task)
+            self._outbox.append((task.on_event, _made(TaskEvent, fields)))
+        heir = self._cpu.release(task.id)
+        if heir is not None:
+            self._inherit(now_ns, heir)
 
-    def _cancel(self, task: _Task) -> None:
+    def _cancel(self, now_ns: int, task: Task) -> None:
         if task.id not in self._tasks or task.cancelled:
             return
         task.cancelled = True
-        if task.place == _CPU_QUEUE:
+        if task.place == CPU_QUEUE:
             self._cpu.withdraw(task.id)
-            self._end(task, _Kind.CANCELLED)
-        elif task.place == _DRIVER:
-            self._apply(self._driver.cancel(task.id, self._kernel.now_ns))
+            self._end(now_ns, task, _Kind.CANCELLED)
+        elif task.place == DRIVER:
+            self._apply(now_ns, self._driver.cancel(task.id, now_ns))
 
     # -- CPU steps ----------------------------------------------------------------------------
 
-    def _run_cpu(self, task: _Task, step: CpuStep) -> None:
-        if not self._begin(task):
-            return
-        task.place = _CPU
+    def _cpu_done(self, now_ns: int, task: Task) -> None:
+        step, times_ns = task.step, task.route.times_ns
+        self._cpu_busy_ns += times_ns[step]
         if task.every_event:
-            self._emit(task, _Kind.STEP_STARTED)
-        end_ns = self._kernel.now_ns + step.duration_ns
-        self._kernel.at(end_ns, Tie.COMPLETION, self._cpu_done, task, step)
+            self._emit(now_ns, task, _Kind.STEP_DONE)
+        task.step = step + 1
+        time_ns = times_ns[step + 1]
+        if time_ns < 0 or task.cancelled:
+            self._next_step(now_ns, task)
+        else:  # it keeps its core
+            if task.every_event:
+                self._emit(now_ns, task, _Kind.STEP_STARTED)
+            end_ns = now_ns + time_ns
+            heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
 
-    def _cpu_done(self, task: _Task, step: CpuStep) -> None:
-        self._cpu_busy_ns += step.duration_ns
-        task.cpu_ns += step.duration_ns
-        self._step_done(task)
-
-    def _step_done(self, task: _Task) -> None:
+    def _step_done(self, now_ns: int, task: Task) -> None:
         if task.every_event:
-            self._emit(task, _Kind.STEP_DONE)
+            self._emit(now_ns, task, _Kind.STEP_DONE)
         task.step += 1
-        task.place = _TRANSIT
-        self._next_step(task)
+        task.place = TRANSIT
+        self._next_step(now_ns, task)
 
-    def _release_cpu(self, task: _Task) -> None:
-        heir = self._cpu.release(task.id)
-        if heir is not None:
-            waiting = self._tasks[heir]
-            waiting.place = _TRANSIT
-            self._kernel.at(self._kernel.now_ns, Tie.COMPLETION, self._next_step, waiting)
+    def _inherit(self, now_ns: int, heir: int) -> None:
+        """A task that waited has a CPU core now."""
+        task = self._tasks[heir]
+        task.place = TRANSIT
+        heappush(self._heap, (now_ns, COMPLETION + self._order(), self._next_step, task))
 
     # -- BPU steps ----------------------------------------------------------------------------
 
-    def _to_driver(self, task: _Task, step: BpuStep) -> None:
+    def _to_driver(self, now_ns: int, task: Task) -> None:
+        calls = len(task.route.calls[task.step])
         if task.cancelled:
-            self._end(task, _Kind.CANCELLED)
-        elif not step.calls:
-            self._step_done(task)
+            self._end(now_ns, task, _Kind.CANCELLED)
+        elif not calls:
+            self._step_done(now_ns, task)
         else:
-            task.place = _DRIVER
-            now_ns = self._kernel.now_ns
-            self._apply(self._driver.submit(task.id, len(step.calls), task.control, now_ns))
+            task.place = DRIVER
+            actions = self._driver.submit(task.id, calls, task.control, now_ns)
+            if actions:
+                self._apply(now_ns, actions)
 
-    def _apply(self, actions: list[Action]) -> None:
+    def _apply(self, now_ns: int, actions: list[Action]) -> None:
         """Carry out what the driver decided, in its order."""
-        now_ns = self._kernel.now_ns
         for action in actions:
             task = self._tasks[action.task]
             if isinstance(action, Start):
-                self._start(task, action)
+                self._start(now_ns, task, action)
+            elif isinstance(action, Finished):
+                task.place = TRANSIT
+                if action.core < 0:
+                    self._end(now_ns, task, _Kind.CANCELLED)
+                    continue
+                then = self._segment_cancelled if action.cancelled else self._step_done
+                end_ns = now_ns + self._interrupt_ns
+                heappush(self._heap, (end_ns, COMPLETION + self._order(), then, task))
             elif isinstance(action, Parked):
-                self._preemptions[action.core] += 1
+                self._cores[action.core].preemptions += 1
                 self.trace.parked(action.core, action.task, action.other)
                 if task.on_event is not None:
-                    self._emit(task, _Kind.PARKED, action.core, other=action.other)
-            elif isinstance(action, Finished):
-                task.place = _TRANSIT
-                if action.core < 0:
-                    self._end(task, _Kind.CANCELLED)
-                else:
-                    end_ns = now_ns + self._interrupt_ns
-                    self._kernel.at(end_ns, Tie.COMPLETION, self._segment_done, task, action)
+                    self._emit(now_ns, task, _Kind.PARKED, action.core, other=action.other)
             else:
-                self._fail(task, action)
+                self._fail(now_ns, task, action)
 
-    def _segment_done(self, task: _Task, finished: Finished) -> None:
-        if finished.cancelled:
-            self._end(task, _Kind.CANCELLED)
-        else:
-            self._step_done(task)
+    def _segment_cancelled(self, now_ns: int, task: Task) -> None:
+        self._end(now_ns, task, _Kind.CANCELLED)
 
-    def _start(self, task: _Task, start: Start) -> None:
-        core = start.core
-        step = task.steps[task.step]
-        assert isinstance(step, BpuStep)
+    def _start(self, now_ns: int, task: Task, start: Start) -> None:
+        index, _, call, resumed, attempt = start
+        core, demand = self._cores[index], task.route.calls[task.step][call]
+        core.task, core.call, core.demand, core.since_ns = task, call, demand, now_ns
         if task.every_event:
-            if start.resumed:
-                self._emit(task, _Kind.RESUMED, core, start.call)
-            self._emit(task, _Kind.CALL_STARTED, core, start.call)
-        task.since_ns = self._kernel.now_ns
-        if self._hangs is not None and self._hangs(task.id, start.call, start.attempt):
-            self._tickets[core] += 1
-            end_ns = self._kernel.now_ns + self._watchdog_ns
-            ticket = self._tickets[core]
-            self._kernel.at(end_ns, Tie.WATCHDOG, self._watchdog, core, ticket)
+            if resumed:
+                self._emit(now_ns, task, _Kind.RESUMED, index, call)
+            self._emit(now_ns, task, _Kind.CALL_STARTED, index, call)
+        if self._hangs is not None and self._hangs(task.id, call, attempt):
+            core.ticket += 1
+            order, ticket = WATCHDOG + self._order(), (core, core.ticket)
+            heappush(self._heap, (now_ns + self._watchdog_ns, order, self._watchdog, ticket))
             return
-        self._reschedule(self._bus.start(core, step.calls[start.call], self._kernel.now_ns))
+        self._reschedule(self._bus.start(index, demand, now_ns))
 
     def _reschedule(self, ends: list[tuple[int, int]]) -> None:
-        for core, end_ns in ends:
-            ticket = self._tickets[core] + 1
-            self._tickets[core] = ticket
-            self._kernel.at(end_ns, Tie.COMPLETION, self._call_done, core, ticket)
+        for index, end_ns in ends:
+            core = self._cores[index]
+            core.ticket = ticket = core.ticket + 1
+            order = COMPLETION + self._order()
+            heappush(self._heap, (end_ns, order, self._call_done, (core, ticket)))
 
-    def _call_done(self, core: int, ticket: int) -> None:
-        if ticket != self._tickets[core]:
+    def _call_done(self, now_ns: int, given: _Ticket) -> None:
+        core, ticket = given
+        if ticket != core.ticket:
             return  # the end moved when another core started or stopped
-        running = self._driver.running(core)
-        assert running is not None
-        number, call = running
-        task = self._tasks[number]
-        step = task.steps[task.step]
-        assert isinstance(step, BpuStep)
-        now_ns = self._kernel.now_ns
-        took_ns = now_ns - task.since_ns
-        cost = step.calls[call]
-        self._core_busy_ns[core] += took_ns
+        task, demand, index, since_ns = core.task, core.demand, core.index, core.since_ns
+        took_ns = now_ns - since_ns
+        core.busy_ns += took_ns
+        core.calls += 1
+        core.ddr_bytes += demand.ddr_bytes
+        core.ddr_wait_ns += took_ns - demand.alone_ns
         task.bpu_ns += took_ns
-        self.trace.ended(core, number, task.model, call, cost.name, task.since_ns, now_ns)
-        self._core_calls[core] += 1
-        self._core_ddr_bytes[core] += cost.ddr_bytes
-        self._core_ddr_wait_ns[core] += took_ns - self._bus.alone_ns(cost)
+        self.trace.ended(
+            [index, task.id, task.route.model, core.call, demand.name, since_ns, now_ns, -1]
+        )
         if task.every_event:
-            self._emit(task, _Kind.CALL_DONE, core, call)
-        self._reschedule(self._bus.stop(core, now_ns))
-        self._apply(self._driver.call_done(core, now_ns))
+            self._emit(now_ns, task, _Kind.CALL_DONE, index, core.call)
+        others = self._bus.stop(index, now_ns)
+        if others:
+            self._reschedule(others)
+        self._apply(now_ns, self._driver.call_done(index, now_ns))
 
-    def _watchdog(self, core: int, ticket: int) -> None:
-        if ticket == self._tickets[core]:
-            self._core_busy_ns[core] += self._watchdog_ns
-            self._apply(self._driver.hung(core, self._kernel.now_ns))
+    def _watchdog(self, now_ns: int, given: _Ticket) -> None:
+        core, ticket = given
+        if ticket == core.ticket:
+            core.busy_ns += self._watchdog_ns
+            self._apply(now_ns, self._driver.hung(core.index, now_ns))
 
-    def _fail(self, task: _Task, failed: Failed) -> None:
+    def _fail(self, now_ns: int, task: Task, failed: Failed) -> None:
         self._end(
+            now_ns,
             task,
             _Kind.FAILED,
             f"BPU core {failed.core} made no progress in function call {failed.call}"
-            f" of {task.model} and was reset",
+            f" of {task.route.model} and was reset",
         )

@@ -15,14 +15,34 @@ from bpu_common.machine import MachineSpec
 from bpu_common.task import CallCost
 
 
-class _Running:
-    __slots__ = ("ddr_share", "demand", "left_ns", "since_ns", "stretch")
+class Demand:
+    """What one function call asks of a machine, worked out once.
 
-    def __init__(self, cost: CallCost, cycle_ns: float, now_ns: int) -> None:
+    Attributes:
+        alone_ns: how long it takes with the bus to itself.
+        rate: bytes per cycle.
+        ddr_share: part of its time in which its DDR port is busy.
+        work_ns: `alone_ns` before rounding.
+    """
+
+    __slots__ = ("alone_ns", "ddr_bytes", "ddr_share", "name", "rate", "work_ns")
+
+    def __init__(self, cost: CallCost, spec: MachineSpec) -> None:
         cycles = max(1, cost.cycles)
-        self.demand = cost.ddr_bytes / cycles  # bytes per cycle
+        self.name = cost.name
+        self.ddr_bytes = cost.ddr_bytes
+        self.rate = cost.ddr_bytes / cycles
         self.ddr_share = min(1.0, cost.ddr_cycles / cycles)
-        self.left_ns = cycles * cycle_ns  # of work, as if alone
+        self.work_ns = cycles * (1e9 / spec.clock_hz)
+        self.alone_ns = math.ceil(self.work_ns - 1e-6)
+
+
+class _Running:
+    __slots__ = ("demand", "left_ns", "since_ns", "stretch")
+
+    def __init__(self, demand: Demand, now_ns: int) -> None:
+        self.demand = demand
+        self.left_ns = demand.work_ns  # of work, as if alone
         self.since_ns = now_ns
         self.stretch = 1.0
 
@@ -32,46 +52,41 @@ class DdrBus:
 
     def __init__(self, spec: MachineSpec) -> None:
         self._bus = spec.ddr_total_bytes_per_cycle
-        self._cycle_ns = 1e9 / spec.clock_hz
         self._running: dict[int, _Running] = {}
         self._excess = 1.0
 
-    def start(self, core: int, cost: CallCost, now_ns: int) -> list[tuple[int, int]]:
-        """Call `cost` begins on idle `core`.
+    def start(self, core: int, demand: Demand, now_ns: int) -> list[tuple[int, int]]:
+        """A call begins on idle `core`.
 
         Returns:
             (core, end time) of this call and of every other whose end has changed.
         """
-        call = _Running(cost, self._cycle_ns, now_ns)
-        self._running[core] = call
-        changed = self._rebalance(now_ns)
-        return changed or [(core, self._end_ns(call))]
-
-    def alone_ns(self, cost: CallCost) -> int:
-        """How long call `cost` takes with the bus to itself."""
-        return math.ceil(max(1, cost.cycles) * self._cycle_ns - 1e-6)
+        self._running[core] = _Running(demand, now_ns)
+        if self._excess == 1.0:
+            total = 0.0
+            for call in self._running.values():
+                total += call.demand.rate
+            if total <= self._bus:
+                return [(core, now_ns + demand.alone_ns)]
+        return self._rebalance(now_ns)
 
     def stop(self, core: int, now_ns: int) -> list[tuple[int, int]]:
         """The call on `core` is over; returns the new end of every other one that changed."""
         del self._running[core]
+        if self._excess == 1.0:  # less demand changes nothing
+            return []
         return self._rebalance(now_ns)
 
     def _rebalance(self, now_ns: int) -> list[tuple[int, int]]:
-        demand = 0.0
-        for call in self._running.values():
-            demand += call.demand
-        if demand <= self._bus and self._excess == 1.0:
-            return []
-        excess = max(1.0, demand / self._bus)
-        self._excess = excess
+        """The end of every running call, after more or less demand."""
+        total = 0.0
+        for call in self._running.values():  # `sum` rounds otherwise from Python 3.12 on
+            total += call.demand.rate
+        self._excess = excess = max(1.0, total / self._bus)
         changed = []
         for core, call in self._running.items():
             call.left_ns = max(0.0, call.left_ns - (now_ns - call.since_ns) / call.stretch)
             call.since_ns = now_ns
-            call.stretch = 1.0 + call.ddr_share * (excess - 1.0)
-            changed.append((core, self._end_ns(call)))
+            call.stretch = 1.0 + call.demand.ddr_share * (excess - 1.0)
+            changed.append((core, now_ns + math.ceil(call.left_ns * call.stretch - 1e-6)))
         return changed
-
-    @staticmethod
-    def _end_ns(call: _Running) -> int:
-        return call.since_ns + math.ceil(call.left_ns * call.stretch - 1e-6)

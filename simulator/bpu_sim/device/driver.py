@@ -64,36 +64,21 @@ Action: TypeAlias = Start | Parked | Finished | Failed
 
 
 class _Run:
-    __slots__ = (
-        "attempt",
-        "calls",
-        "cancelled",
-        "core",
-        "custom_id",
-        "in_ring",
-        "next_call",
-        "order",
-        "parked_by",
-        "priority",
-        "resuming",
-        "task",
-        "waiting",
-    )
+    """One run; what most runs never change is an attribute of the class."""
+
+    attempt = 1
+    cancelled = False
+    in_ring = 0
+    next_call = 0
+    parked_by = -1
+    resuming = False
+    waiting = False
 
     def __init__(self, task: int, calls: int, control: TaskControl, order: int) -> None:
         self.task = task
         self.calls = calls
-        self.core = control.core_id - 1  # -1: any
-        self.priority = control.priority
-        self.custom_id = control.custom_id
+        self.control = control
         self.order = order
-        self.next_call = 0
-        self.in_ring = 0
-        self.attempt = 1
-        self.waiting = False
-        self.resuming = False
-        self.cancelled = False
-        self.parked_by = -1
 
 
 class _Core:
@@ -106,6 +91,7 @@ class _Core:
         self.since_ns = 0
 
 
+_made = tuple.__new__  # a named tuple from its fields, without a call of Python
 _Key: TypeAlias = tuple[int, int, int, int]
 
 
@@ -124,11 +110,13 @@ class Driver:
     def submit(self, task: int, calls: int, control: TaskControl, now_ns: int) -> list[Action]:
         """A new run of `calls` function calls (at least one). `task` must not be in the driver."""
         self._order += 1
-        run = _Run(task, calls, control, self._order)
-        self._runs[task] = run
+        self._runs[task] = run = _Run(task, calls, control, self._order)
         self._enqueue(run)
         actions: list[Action] = []
-        self._fill(actions, now_ns)
+        for place in self._cores:
+            if len(place.ring) < self._limit:
+                self._fill(actions, now_ns)
+                break
         return actions
 
     def call_done(self, core: int, now_ns: int) -> list[Action]:
@@ -136,12 +124,13 @@ class Driver:
         place = self._cores[core]
         run, _ = place.ring.popleft()
         run.in_ring -= 1
-        run.attempt = 1
+        if run.attempt > 1:
+            run.attempt = 1
         actions: list[Action] = []
         if not run.in_ring:
             if run.cancelled or run.next_call == run.calls:
                 self._leave(place, run)
-                actions.append(Finished(core, run.task, run.cancelled))
+                actions.append(_made(Finished, (core, run.task, run.cancelled)))
             elif run.parked_by >= 0:
                 self._park(place, run, run.parked_by, actions)
         if place.ring:
@@ -207,8 +196,9 @@ class Driver:
 
     def _enqueue(self, run: _Run) -> None:
         run.waiting = True
-        key = (-run.priority, 0 if run.resuming else 1, run.custom_id, run.order)
-        heapq.heappush(self._waiting[run.core], (key, run))  # index -1: the any-core heap
+        control = run.control
+        key = (-control.priority, 0 if run.resuming else 1, control.custom_id, run.order)
+        heapq.heappush(self._waiting[control.core_id - 1], (key, run))  # index -1: any core
 
     def _best(self, core: int) -> list[tuple[_Key, _Run]] | None:
         """The heap whose head `core` would take next, None if nothing waits for it."""
@@ -226,13 +216,12 @@ class Driver:
         """Bind calls to cores until no core has room and work."""
         if self._limit == 1:
             # A second pass only after parking: an idle core passed over may take the parked run.
-            again = True
-            while again:
+            self._has_parked = True
+            while self._has_parked:
                 self._has_parked = False
                 for place in self._cores:
                     if not place.ring:
                         self._feed(place, actions, now_ns)
-                again = self._has_parked
             return
         while True:
             room = [c for c in self._cores if len(c.ring) < self._limit]
@@ -241,11 +230,12 @@ class Driver:
                 return
 
     def _feed(self, place: _Core, actions: list[Action], now_ns: int) -> bool:
+        """Bind the next call to a core; False if there is none for it."""
         heap = self._best(place.index)
         run = place.owner
         if run is not None and heap is not None:
-            other = heap[0][1]
-            if other.priority in self._preempting and other.priority > run.priority:
+            other, level = heap[0][1], heap[0][1].control.priority
+            if level in self._preempting and level > run.control.priority:
                 place.owner = None
                 if run.in_ring:
                     run.parked_by = other.task
@@ -258,10 +248,6 @@ class Driver:
             run = heapq.heappop(heap)[1]
             run.waiting = False
             place.owner = run
-        self._bind(place, run, actions, now_ns)
-        return True
-
-    def _bind(self, place: _Core, run: _Run, actions: list[Action], now_ns: int) -> None:
         place.ring.append((run, run.next_call))
         run.next_call += 1
         run.in_ring += 1
@@ -269,11 +255,13 @@ class Driver:
             place.owner = None
         if len(place.ring) == 1:
             self._start_head(place, actions, now_ns)
+        return True
 
     def _start_head(self, place: _Core, actions: list[Action], now_ns: int) -> None:
         run, call = place.ring[0]
         place.since_ns = now_ns
-        actions.append(Start(place.index, run.task, call, run.resuming, run.attempt))
+        fields = (place.index, run.task, call, run.resuming, run.attempt)
+        actions.append(_made(Start, fields))
         run.resuming = False
 
     def _park(self, place: _Core, run: _Run, other: int, actions: list[Action]) -> None:

@@ -7,9 +7,13 @@ Nothing else decides the order, so the same inputs give the same log on every ma
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, TypeAlias
+
+Action: TypeAlias = Callable[[int, Any], None]
+"""Takes the time at which it runs and what it was put in with."""
 
 
 class Tie(enum.IntEnum):
@@ -20,36 +24,43 @@ class Tie(enum.IntEnum):
     WATCHDOG = 2  # supervision looks last
 
 
+COMPLETION, ARRIVAL, WATCHDOG = (int(tie) << 48 for tie in Tie)
+"""What to add to `Kernel.order()` for each tie: a kernel counts no further than 2^48."""
+
+_FOREVER = 1 << 62
+
+
 class Kernel:
     """Simulated time and what is to happen in it.
 
     Attributes:
         now_ns: time of the action that runs, or of the last one that ran.
+        heap: (time, order, action, argument) of what is to happen. Whoever schedules several times
+            a frame pushes here itself, with a time that is not past and `order()` plus the number
+            of the tie.
+        order: gives the next number.
     """
 
-    __slots__ = ("_counter", "_heap", "now_ns")
+    __slots__ = ("heap", "now_ns", "order")
 
     def __init__(self) -> None:
         self.now_ns = 0
-        self._heap: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._counter = 0
+        self.heap: list[tuple[int, int, Action, Any]] = []
+        self.order: Callable[[], int] = itertools.count().__next__
 
-    def at(self, time_ns: int, tie: int, action: Callable[..., None], *arguments: object) -> None:
-        """Run `action(*arguments)` at `time_ns`; a time in the past means now."""
-        self._counter = counter = self._counter + 1
-        now_ns = self.now_ns
-        if time_ns < now_ns:
-            time_ns = now_ns
-        heappush(self._heap, (time_ns, tie, counter, action, arguments))
+    def at(self, time_ns: int, tie: Tie, action: Action, argument: object = None) -> None:
+        """Run `action(time, argument)` at `time_ns`; a time in the past means now."""
+        order = (int(tie) << 48) + self.order()
+        heappush(self.heap, (max(time_ns, self.now_ns), order, action, argument))
 
     def next_ns(self) -> int | None:
         """Time of the next action, None if there is none."""
-        return self._heap[0][0] if self._heap else None
+        return self.heap[0][0] if self.heap else None
 
     def step(self) -> None:
         """Advance to the next action and run it."""
-        self.now_ns, _, _, action, arguments = heappop(self._heap)
-        action(*arguments)
+        self.now_ns, _, action, argument = heappop(self.heap)
+        action(self.now_ns, argument)
 
     def run(self, until_ns: int | None, outbox: list[Any]) -> bool:
         """Run actions that are due by `until_ns` (None: all) until one puts something in `outbox`.
@@ -57,12 +68,11 @@ class Kernel:
         Returns:
             False once nothing is due.
         """
-        heap = self._heap
-        while heap:
-            if until_ns is not None and heap[0][0] > until_ns:
-                return False
-            self.now_ns, _, _, action, arguments = heappop(heap)
-            action(*arguments)
+        heap, pop, last_ns = self.heap, heappop, _FOREVER if until_ns is None else until_ns
+        while heap and heap[0][0] <= last_ns:
+            now_ns, _, action, argument = pop(heap)
+            self.now_ns = now_ns
+            action(now_ns, argument)
             if outbox:
                 return True
         return False
@@ -72,4 +82,4 @@ class Kernel:
         self.now_ns = max(self.now_ns, time_ns)
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self.heap)

@@ -12,7 +12,7 @@ from bpu_common.telemetry import CallSlice
 KEPT_CALLS = 4096
 """Older calls are forgotten; whoever asks too late learns how many he missed."""
 
-_Record: TypeAlias = "list[int | str]"
+Record: TypeAlias = "list[int | str]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,16 @@ class CallTrace:
     __slots__ = ("_records", "mark")
 
     def __init__(self, kept: int = KEPT_CALLS) -> None:
-        self._records: deque[_Record] = deque(maxlen=kept)
+        self._records: deque[Record] = deque(maxlen=kept)
         self.mark = 0
 
-    def ended(
-        self, core: int, task: int, model: str, call: int, name: str, start_ns: int, end_ns: int
-    ) -> None:
-        """A function call is complete."""
-        self._records.append([core, task, model, call, name, start_ns, end_ns, -1])
+    def ended(self, record: Record) -> None:
+        """A function call is complete.
+
+        Args:
+            record: core, task, model, call, name, start and end in ns, -1.
+        """
+        self._records.append(record)
         self.mark += 1
 
     def parked(self, core: int, task: int, other: int) -> None:

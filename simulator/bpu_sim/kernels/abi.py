@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as c
 import enum
 
-ABI = 1
+ABI = 2
 """Of the interface this package speaks; a library with another is not used."""
 
 
@@ -106,7 +106,9 @@ def declare(library: c.CDLL) -> None:
     library.plan_free.restype = None
     library.plan_bytes.argtypes = (c.c_void_p,)
     library.plan_bytes.restype = c.c_int64
-    library.frame_new.argtypes = (c.c_void_p, c.c_int)
+    library.frame_bytes.argtypes = (c.c_void_p, c.c_int)
+    library.frame_bytes.restype = c.c_int64
+    library.frame_new.argtypes = (c.c_void_p, c.c_int, c.c_void_p)
     library.frame_new.restype = c.c_void_p
     library.frame_free.argtypes = (c.c_void_p,)
     library.frame_free.restype = None

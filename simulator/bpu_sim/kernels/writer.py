@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,13 +20,14 @@ from bpu_common.network import (
     tensors_made,
 )
 from bpu_common.network.rules import Tensors
-from bpu_common.program import EltwiseEntry, EltwiseKind, ResizeMode
+from bpu_common.program import EltwiseEntry, EltwiseKind, Pair, ResizeMode
 from bpu_sim.kernels.abi import Kind
 from bpu_sim.kernels.buffers import CHANNELS, Fields, Step, contiguous
 from bpu_sim.kernels.convolution import write_conv
 from bpu_sim.kernels.sheet import Sheet
 
 _INT16 = range(-(1 << 15), 1 << 15)
+_PACKED: Mapping[str, Pair] = {}
 
 
 def write_steps(
@@ -36,22 +37,28 @@ def write_steps(
     outputs: Sequence[str],
     *,
     widens: bool,
+    pitches: Mapping[str, Pair] = _PACKED,
 ) -> list[Step]:
     """All steps; inputs and outputs have slots in the order they are given in.
 
     Args:
         widens: the instruction set wants int16 for dense convolutions of signed codes.
+        pitches: bytes from row to row and from pixel to pixel of the caller's arrays that have
+            something between them.
     """
     sheet = Sheet(ops, tensors, widens=widens)
+
+    def at(slot: int, name: str) -> Fields:
+        return {"slot": slot, "steps": pitches.get(name, (0, 0))}
 
     def give(name: str) -> None:
         """What the caller wants is handed over as soon as it is there."""
         for slot, wanted in enumerate(outputs):
             if wanted == name:
-                sheet.add(Step(Kind.OUTPUT, x=sheet.view(name), values={"slot": slot}))
+                sheet.add(Step(Kind.OUTPUT, x=sheet.view(name), values=at(slot, name)))
 
     for slot, name in enumerate(inputs):
-        sheet.add(Step(Kind.INPUT, y=sheet.take(name), values={"slot": slot}))
+        sheet.add(Step(Kind.INPUT, y=sheet.take(name), values=at(slot, name)))
         give(name)
     for op in ops:
         sheet.source = op.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bpu_common.limits import LUT_BYTES
 from bpu_common.program import (
     CHANNEL_PARAM_BYTES,
@@ -57,6 +59,24 @@ def weights_shape(conv: Conv) -> tuple[int, int, int, int]:
     return (conv.y.shape_hwc[2], *conv.kernel_hw, conv.x.shape_hwc[2] // conv.groups)
 
 
+def constants(instruction: Instruction) -> tuple[Tile, ...]:
+    """Bytes of SRAM that it computes with: weights and parameter table, or look-up tables."""
+    match instruction:
+        case Conv():
+            outputs = instruction.y.shape_hwc[2]
+            weight_bytes = math.prod(weights_shape(instruction))
+            params_bytes = outputs * CHANNEL_PARAM_BYTES
+            return (
+                byte_run(Space.SRAM, instruction.weights_offset_bytes, weight_bytes),
+                byte_run(Space.SRAM, instruction.params_offset_bytes, params_bytes),
+            )
+        case Lut():
+            table_bytes = instruction.table_count * LUT_BYTES
+            return (byte_run(Space.SRAM, instruction.table_offset_bytes, table_bytes),)
+        case _:
+            return ()
+
+
 def accesses(instruction: Instruction) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
     """(reads, writes) of an instruction."""
     match instruction:
@@ -75,24 +95,13 @@ def accesses(instruction: Instruction) -> tuple[tuple[Tile, ...], tuple[Tile, ..
                 (byte_run(Space.SRAM, instruction.dst_offset_bytes, size_bytes),),
             )
         case Conv():
-            outputs, kernel_h, kernel_w, depth = weights_shape(instruction)
-            weight_bytes = outputs * kernel_h * kernel_w * depth
             addends = () if instruction.addend is None else (instruction.addend,)
-            return (
-                instruction.x,
-                *addends,
-                byte_run(Space.SRAM, instruction.weights_offset_bytes, weight_bytes),
-                byte_run(
-                    Space.SRAM, instruction.params_offset_bytes, outputs * CHANNEL_PARAM_BYTES
-                ),
-            ), (instruction.y,)
+            return (instruction.x, *addends, *constants(instruction)), (instruction.y,)
         case Eltwise():
             operands = (instruction.a,) if instruction.b is None else (instruction.a, instruction.b)
             return operands, (instruction.y,)
         case Lut():
-            table_bytes = instruction.table_count * LUT_BYTES
-            table = byte_run(Space.SRAM, instruction.table_offset_bytes, table_bytes)
-            return (instruction.x, table), (instruction.y,)
+            return (instruction.x, *constants(instruction)), (instruction.y,)
         case MaxPool() | Resize() | Move():
             return (instruction.x,), (instruction.y,)
         case Fill():

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bpu_common.errors import DeviceFault
 from bpu_common.program import Space, Tile
 from bpu_common.tensor import U8, AnyArray
 
+_T = TypeVar("_T", bound=np.generic)
+Flags: TypeAlias = NDArray[np.bool_]
+
+
+class Reading(NamedTuple):
+    """A tile that somebody reads, and which of its bytes are defined (shared with the memory)."""
+
+    tile: Tile
+    written: Flags
+
+    def check(self) -> None:
+        """Raise DeviceFault unless every byte has been written."""
+        if not self.written.all():
+            missing = self.written.size - np.count_nonzero(self.written)
+            raise DeviceFault(
+                f"reads {describe(self.tile)}, of which {missing} bytes were never written"
+            )
+
 
 class Memory:
-    """One address space. Every access is checked before it happens.
+    """One address space: bytes, and flags of those that are defined.
+
+    Places are checked when somebody asks for one; who then reads or writes keeps the flags.
 
     Args:
         data: the bytes; a read-only array makes a memory that is wholly defined and never written.
+
+    Attributes:
+        address: of its first byte, for compiled code.
     """
 
     def __init__(self, space: Space, data: U8) -> None:
         self._space = space
         self._data = data
-        self._read_only = not data.flags.writeable
-        self._written = None if self._read_only else np.zeros(data.size, np.bool_)
+        self._written = np.zeros(data.size, np.bool_) if data.flags.writeable else None
+        self.address: int = data.ctypes.data
 
     def forget(self) -> None:
         """Make the contents undefined."""
@@ -36,22 +61,23 @@ class Memory:
             tile.shape_hwc, tile.dtype.numpy, self._data.data, tile.offset_bytes, pitches
         )
 
-    def check_read(self, tile: Tile) -> None:
-        """Raise DeviceFault unless every byte of the tile lies inside and has been written."""
-        self._check_place(tile, "reads")
-        if self._written is None:
-            return
-        seen = byte_view(self._written, tile)
-        if not seen.all():
-            raise DeviceFault(
-                f"reads {describe(tile)}, of which {seen.size - np.count_nonzero(seen)} bytes "
-                "were never written"
-            )
+    def reading(self, tile: Tile) -> Reading | None:
+        """What a reader of a tile must find written; None where all is.
 
-    def check_write(self, tile: Tile) -> None:
-        """Raise DeviceFault unless the tile lies inside and no two of its elements overlap."""
+        Raises:
+            DeviceFault: the tile does not lie inside.
+        """
+        self._check_place(tile, "reads")
+        return None if self._written is None else Reading(tile, byte_view(self._written, tile))
+
+    def writing(self, tile: Tile) -> Flags:
+        """What a writer of a tile sets: which bytes are defined then.
+
+        Raises:
+            DeviceFault: the tile does not lie inside, or two of its elements overlap.
+        """
         self._check_place(tile, "writes")
-        if self._read_only:
+        if self._written is None:
             raise DeviceFault(f"writes {describe(tile)}, which is read-only")
         height, width, channels = tile.shape_hwc
         run = channels * tile.dtype.size_bytes
@@ -60,11 +86,7 @@ class Memory:
             height > 1 and tile.row_pitch_bytes < row
         ):
             raise DeviceFault(f"writes {describe(tile)}, whose elements overlap")
-
-    def mark_written(self, tile: Tile) -> None:
-        """Remember that every byte of the tile is defined now."""
-        if self._written is not None:
-            byte_view(self._written, tile)[...] = True
+        return byte_view(self._written, tile)
 
     def _check_place(self, tile: Tile, verb: str) -> None:
         if min(tile.shape_hwc) < 1:
@@ -80,7 +102,7 @@ class Memory:
             raise DeviceFault(f"{verb} {describe(tile)}, misaligned for {tile.dtype.value}")
 
 
-def byte_view(flat: AnyArray, tile: Tile) -> AnyArray:
+def byte_view(flat: NDArray[_T], tile: Tile) -> NDArray[_T]:
     """The entries of `flat` (one per byte of the space) that belong to a tile, sharing memory."""
     height, width, channels = tile.shape_hwc
     run = channels * tile.dtype.size_bytes

@@ -32,6 +32,11 @@ class ExactPart:
         inputs: the model's image inputs among the part's inputs, by tensor name; they are fed with
             raw uint8 in the caller's form.
         operations: names of the part's operations, for faults.
+        prefer: what computes: see `machine.compiled.compiled_for`.
+
+    Raises:
+        DeviceFault: nothing stores an output.
+        UsageError: kernels that this machine cannot run.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class ExactPart:
         made: PartProgram,
         inputs: Mapping[str, ModelInput],
         operations: Sequence[str] = (),
+        prefer: str = "auto",
     ) -> None:
         self._name, self._program = name, made.program
         self._images = {
@@ -47,7 +53,7 @@ class ExactPart:
             for name, model_input in inputs.items()
             if model_input.input_type.is_image
         }
-        self._executor = Executor(made.program, made.weights, operations)
+        self._executor = Executor(made.program, made.weights, operations, prefer)
         self._outputs = {
             slot.tensor: (output_tile(slot, name, made.program), slot.frame_pitch_bytes)
             for slot in made.program.outputs

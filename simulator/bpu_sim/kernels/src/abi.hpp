@@ -5,7 +5,7 @@
 
 namespace kernels {
 
-enum { ABI = 1 };
+enum { ABI = 2 };
 
 // A tensor in a frame's arena, or a view of one: a box, every n-th pixel, some channels.
 struct TensorSpec {
@@ -18,8 +18,9 @@ struct TensorSpec {
 };
 
 enum Kind : int32_t {
-    INPUT,      // y <- codes of the caller, input `slot`
-    OUTPUT,     // x -> the caller's array, output `slot`
+    INPUT,      // y <- codes of the caller, input `slot`; `steps`: its bytes from row to row and
+                // from pixel to pixel, 0: nothing between them
+    OUTPUT,     // x -> the caller's array, output `slot`; `steps` likewise
     BORDER,     // `value` around y: `edges` pixels on each side
     FILL,       // y <- `value`, borders untouched
     WIDEN,      // y (item 2) <- codes of x
@@ -45,7 +46,7 @@ struct OpSpec {
     int32_t lo, hi;                 // clamp of the result
     int32_t slot, value, mode;      // mode: EltwiseKind, or 1 for bilinear
     int32_t count;                  // entries, factors or tables: 1 or one a channel
-    int32_t steps[2];               // COPY: from channel to channel of x and y
+    int32_t steps[2];               // COPY: from channel to channel of x and y; INPUT, OUTPUT: see there
     int32_t zeros[2];               // ELTWISE: taken from the codes of x and z
     const int8_t *weights;          // CONV: OHWI; else one filter after another
     const int64_t *bias;
@@ -74,7 +75,10 @@ Plan *plan_new(const char *set, const kernels::TensorSpec *tensors, int count, c
 void plan_free(Plan *);
 int64_t plan_bytes(const Plan *);  // of packed weights and constants
 
-Frame *frame_new(const Plan *, int frames);  // room for `frames` at once; null: no memory
+int64_t frame_bytes(const Plan *, int frames);  // of memory for `frames` at once
+// Runs `frames` at once, in `memory` of `frame_bytes` that frames may share which never run at the
+// same time, or in its own (null). Null: no memory.
+Frame *frame_new(const Plan *, int frames, void *memory);
 void frame_free(Frame *);
 // inputs and outputs: by slot; frames of a call lie one behind the other in each.
 void frame_run(Frame *, const void *const *inputs, void *const *outputs, int threads);

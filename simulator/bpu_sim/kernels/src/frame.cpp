@@ -8,12 +8,22 @@
 
 using namespace kernels;
 
+// Of an array of the caller.
+struct Pitches {
+    int64_t row, pixel;
+    Pitches(const OpSpec &spec, const TensorSpec &t) : row(spec.steps[0]), pixel(spec.steps[1]) {
+        if (!pixel) pixel = int64_t(t.channels) * t.item;
+        if (!row) row = t.width * pixel;
+    }
+};
+
 struct Frame {
     Frame(const Plan *of, int count);
     Job job;
     const Plan *plan;
     int frames;
     uint8_t *arenas = nullptr;
+    void *own = nullptr;  // memory that goes with it
     size_t mapped = 0;
     int64_t pitch;  // bytes from one frame's arena to the next
     const void *const *inputs = nullptr;
@@ -33,11 +43,12 @@ struct Frame {
 
     void take(const Op &op, uint8_t *arena, int frame, int part, int count) const {
         const TensorSpec &y = op.y;
-        const int64_t row = int64_t(y.width) * y.channels;
-        const uint8_t *from = static_cast<const uint8_t *>(inputs[op.spec.slot]) + frame * row * y.height;
-        const int flip = flip_of(y), colours = y.channels == 3 && y.pitch == 4 ? y.width - 1 : 0;
+        const Pitches given(op.spec, y);
+        const uint8_t *from = static_cast<const uint8_t *>(inputs[op.spec.slot]) + frame * given.row * y.height;
+        const int flip = flip_of(y);
+        const int colours = y.channels == 3 && y.pitch == 4 && given.pixel == 3 ? y.width - 1 : 0;
         for (int i = share(y.height, part, count); i < share(y.height, part + 1, count); i++) {
-            const uint8_t *a = from + i * row;
+            const uint8_t *a = from + i * given.row;
             uint8_t *b = pixel(y, arena, i);
             for (int j = 0; j < colours; j++, a += 3, b += 4) {  // with the first byte of the next one
                 uint32_t four;
@@ -45,18 +56,18 @@ struct Frame {
                 four ^= 0x01010101u * flip;
                 memcpy(b, &four, 4);
             }
-            for (int j = colours; j < y.width; j++, a += y.channels, b += y.pitch)
+            for (int j = colours; j < y.width; j++, a += given.pixel, b += y.pitch)
                 for (int c = 0; c < y.channels; c++) b[c] = uint8_t(a[c] ^ flip);
         }
     }
     void give(const Op &op, uint8_t *arena, int frame, int part, int count) const {
         const TensorSpec &x = op.x;
-        const int64_t row = int64_t(x.width) * x.channels * x.item;
-        uint8_t *to = static_cast<uint8_t *>(outputs[op.spec.slot]) + frame * row * x.height;
+        const Pitches wanted(op.spec, x);
+        uint8_t *to = static_cast<uint8_t *>(outputs[op.spec.slot]) + frame * wanted.row * x.height;
         const int flip = flip_of(x);
         for (int i = share(x.height, part, count); i < share(x.height, part + 1, count); i++)
             for (int j = 0; j < x.width; j++) {
-                uint8_t *a = pixel(x, arena, i, j), *b = to + i * row + int64_t(j) * x.channels * x.item;
+                uint8_t *a = pixel(x, arena, i, j), *b = to + i * wanted.row + j * wanted.pixel;
                 if (x.item == 4) memcpy(b, a, size_t(4) * x.channels);
                 else for (int c = 0; c < x.channels; c++) b[c] = uint8_t(a[c] ^ flip);
             }
@@ -65,9 +76,9 @@ struct Frame {
 
 static int parts_of_frame(const void *self, int i) { return static_cast<const Frame *>(self)->parts(i); }
 static void execute_in_frame(void *self, int i, int part) { static_cast<Frame *>(self)->execute(i, part); }
+static int64_t arena_pitch(const Plan *plan) { return (plan->arena_bytes + 2 * VECTOR_BYTES + 4095) / 4096 * 4096; }
 Frame::Frame(const Plan *of, int count)
-    : job({of->op_count, parts_of_frame, execute_in_frame, this}), plan(of), frames(count),
-      pitch((of->arena_bytes + 2 * VECTOR_BYTES + 4095) / 4096 * 4096) {}
+    : job({of->op_count, parts_of_frame, execute_in_frame, this}), plan(of), frames(count), pitch(arena_pitch(of)) {}
 
 template <class T, class... A> static T *make(A... arguments) {  // operator new is in libstdc++
     void *p = aligned_alloc(64, (sizeof(T) + 63) / 64 * 64);
@@ -116,24 +127,28 @@ void plan_free(Plan *plan) {
 }
 int64_t plan_bytes(const Plan *plan) { return int64_t(plan->pool.bytes()); }
 
-Frame *frame_new(const Plan *plan, int frames) {
+int64_t frame_bytes(const Plan *plan, int frames) {
+    return arena_pitch(plan) * frames + 2 * VECTOR_BYTES;  // one before the arenas, one to align them
+}
+Frame *frame_new(const Plan *plan, int frames, void *memory) {
     Frame *f = make<Frame>(plan, frames);
     if (!f) return nullptr;
-    void *p = map_pages(size_t(f->pitch) * frames + VECTOR_BYTES, &f->mapped);
+    if (!memory) memory = f->own = map_pages(size_t(frame_bytes(plan, frames)), &f->mapped);
     f->fastest = static_cast<double *>(calloc(size_t(plan->op_count) + 1, sizeof(double)));
-    if (!p || !f->fastest) {
-        unmap_pages(p, f->mapped);
+    if (!memory || !f->fastest) {
+        unmap_pages(f->own, f->mapped);
         free(f->fastest);
         drop(f);
         return nullptr;
     }
-    f->arenas = static_cast<uint8_t *>(p) + VECTOR_BYTES;
+    const uintptr_t start = reinterpret_cast<uintptr_t>(memory) + VECTOR_BYTES;
+    f->arenas = reinterpret_cast<uint8_t *>((start + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES);
     return f;
 }
 void frame_free(Frame *f) {
     if (!f) return;
     f->job.retire();
-    unmap_pages(f->arenas - VECTOR_BYTES, f->mapped);
+    unmap_pages(f->own, f->mapped);
     free(f->fastest);
     drop(f);
 }

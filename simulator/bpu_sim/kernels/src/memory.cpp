@@ -31,9 +31,10 @@ void unmap_pages(void *p, size_t mapped) {
     if (p) munmap(p, mapped);
 }
 
-static size_t chunk_bytes(size_t whole, size_t taken) {
-    if (whole >= LARGE_PAGE) return whole;
-    return taken ? LARGE_PAGE : whole + (LARGE_PAGE >> 3);
+static size_t chunk_bytes(size_t wanted, size_t taken) {
+    if (wanted >= LARGE_PAGE) return wanted;
+    wanted += taken ? 2 * taken : LARGE_PAGE >> 5;  // small plans take little, large ones soon large pages
+    return wanted < LARGE_PAGE ? wanted : LARGE_PAGE;
 }
 static size_t whole_bytes(size_t bytes) { return (bytes + VECTOR_BYTES + 63) / 64 * 64; }
 #endif

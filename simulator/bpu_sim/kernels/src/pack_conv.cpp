@@ -59,16 +59,19 @@ static const int8_t *block_weights(Plan &plan, const Op &op, const Window &w, co
     const int L = plan.set->lanes, steps = w.run_count() * w.steps(), item = op.x.item;
     const int64_t depth = int64_t(w.kernel_h) * w.kernel_w * w.inputs;
     int8_t *start = plan.pool.array<int8_t>(size_t(steps) * b.vectors * 4 * L), *p = start;
-    for (int k = 0; start && k < steps; k++)
+    for (int k = 0; start && k < steps; k++) {
+        int64_t at[4];
+        for (int q = 0; q < w.taps; q++) at[q] = w.weight(k / w.steps(), k % w.steps() * w.taps + q);
         for (int j = 0; j < b.vectors; j++)
             for (int e = 0; e < L; e++) {
                 const int o = b.first + (in_order ? packed_lane(j, e) : j * L + e);
+                const int8_t *from = op.spec.weights + o * depth;
                 for (int q = 0; q < w.taps; q++, p += item) {
-                    const int64_t at = w.weight(k / w.steps(), k % w.steps() * w.taps + q);
-                    p[0] = o < op.y.channels && at >= 0 ? op.spec.weights[o * depth + at] : 0;
+                    p[0] = o < op.y.channels && at[q] >= 0 ? from[at[q]] : 0;
                     if (item == 2) p[1] = p[0] < 0 ? -1 : 0;
                 }
             }
+    }
     return start;
 }
 
