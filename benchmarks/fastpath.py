@@ -37,12 +37,13 @@ from benchmarks.compiling import compiled
 from benchmarks.large_networks import resnet50, yolov5s
 from benchmarks.networks import NETWORKS
 from bpu_common import container
+from bpu_common.engine import KERNEL_SETS
 from bpu_common.model import BpuModel
 from bpu_common.network import Network, Place, QConv, QEltwise
 from bpu_common.program import FULL_RANGE
 from bpu_common.tensor import AnyArray
 from bpu_sim.engines import open_engine
-from bpu_sim.kernels.choice import choose
+from bpu_sim.kernels.choice import choose_engine
 from bpu_sim.kernels.part import KernelPart
 
 DATA = Path(os.environ.get("BENCH_DATA", "../shared")).resolve()
@@ -123,16 +124,18 @@ def wide_codes(network: Network) -> Network:
 
 def kernel_parts(network: Network, threads: int) -> list[tuple[KernelPart, dict[str, AnyArray]]]:
     """The BPU parts, each with noise for its inputs."""
-    chosen, reason = choose("auto")
-    if chosen is None:
-        raise SystemExit(reason)
+    choice = choose_engine()
+    if choice.library is None:
+        raise SystemExit(choice.about.reason)
     rng = np.random.default_rng(0)
     found = []
     for part in network.parts:
         if part.place is Place.BPU:
             shapes = {name: network.tensors[name].shape for name in part.inputs}
             feeds = {n: rng.integers(-128, 128, s).astype(np.int8) for n, s in shapes.items()}
-            found.append((KernelPart(*chosen, part, network, threads), feeds))
+            found.append(
+                (KernelPart(choice.library, choice.about.name, part, network, threads), feeds)
+            )
     return found
 
 
@@ -194,7 +197,7 @@ def private_bytes() -> int:
 def load_and_run(file: Path) -> dict[str, float]:
     """In a process of its own: time of a load, and memory behind one run."""
     container.load(file)  # warm, and everything imported
-    choose("auto")
+    choose_engine()
     start = time.perf_counter()
     model = container.load(file)[0]
     engine = open_engine(model.network, hints=model.hints, threads=THREADS)
@@ -247,16 +250,16 @@ def row(name: str, rounds: int, mark: float) -> bool:
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     names = sys.argv[2:] or [*FILES, *BUILT]
-    chosen, reason = choose("auto")
-    if chosen is None:
-        print(reason, file=sys.stderr)
+    about = choose_engine().about
+    if about.name not in KERNEL_SETS:
+        print(about.reason, file=sys.stderr)
         return 2
-    library, set_name = chosen
-    lacking = ", ".join(name for name in library.built if name not in library.runs) or "none"
+    set_name = about.name
+    lacking = ", ".join(about.not_run) or "none"
     mark = MARKS.get(set_name, max(MARKS.values()))
     print("## Kernels against float32\n")
     print(
-        f"Instruction set {set_name}; built and not on this machine: {lacking}. Peers: onnxruntime "
+        f"Instruction set {set_name}; built and not run here: {lacking}. Peers: onnxruntime "
         f"{onnxruntime.__version__}, float32 and u8s8; LiteRT is not among them, since it takes "
         "only models in a format of its own.\n"
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from bpu_common.engine import KERNEL_SETS
 from bpu_common.environment import KERNELS
 from bpu_common.program import Conv, Eltwise, Tile
 from bpu_common.tensor import AnyArray
-from bpu_sim.kernels.choice import SETS, choose
+from bpu_sim.kernels.choice import choose_engine
 from bpu_sim.kernels.library import Library
 from bpu_sim.kernels.plan import Plan, Scratch
 from bpu_sim.machine.access import constants
@@ -34,8 +35,10 @@ def compiled_for(prefer: str) -> Compiled | None:
         UsageError: kernels that this machine cannot run.
     """
     wanted = KERNELS.value or prefer
-    chosen = choose(wanted)[0] if wanted in ("auto", *SETS) else None
-    return None if chosen is None else Compiled(*chosen)
+    if wanted not in ("auto", *KERNEL_SETS):
+        return None
+    choice = choose_engine(wanted)
+    return None if choice.library is None else Compiled(choice.library, choice.about.name)
 
 
 class Compiled:
