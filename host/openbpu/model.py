@@ -124,6 +124,7 @@ class Model:
             hints=self._model.hints,
             digest=hashlib.sha256(identity).hexdigest(),
             threads=self._threads,
+            contained=True,
         )
         return engine
 

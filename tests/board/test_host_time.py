@@ -27,9 +27,9 @@ def held(monkeypatch):
     go_on = threading.Event()
     outputs = ModelNumbers.outputs
 
-    def wait(self: ModelNumbers, inputs: object) -> object:
+    def wait(self: ModelNumbers, *given: object) -> object:
         assert go_on.wait(LONG_S)
-        return outputs(self, inputs)
+        return outputs(self, *given)
 
     monkeypatch.setattr(ModelNumbers, "outputs", wait)
     yield go_on

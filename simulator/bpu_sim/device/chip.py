@@ -12,8 +12,9 @@ from bpu_common.errors import DeviceFault, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, TaskPlan
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
-from bpu_sim.device.course import ChipSample, Course, Hangs, OnEvent, Outbox
+from bpu_sim.device.course import Course, Hangs, OnEvent, Outbox
 from bpu_sim.device.kernel import Kernel
+from bpu_sim.device.sample import ChipSample
 from bpu_sim.device.trace import Calls
 
 

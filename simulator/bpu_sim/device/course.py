@@ -8,7 +8,6 @@ half (interrupt and wake-up). While other frames keep the BPU busy these waits c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from bpu_common.machine import MachineSpec
@@ -25,42 +24,13 @@ from bpu_sim.device.cpu import CpuCluster
 from bpu_sim.device.ddr import DdrBus
 from bpu_sim.device.driver import Action, Driver, Failed, Finished, Parked, Start
 from bpu_sim.device.kernel import Kernel, Tie
+from bpu_sim.device.sample import ChipSample
 from bpu_sim.device.trace import CallTrace
 
 OnEvent: TypeAlias = Callable[[TaskEvent], None]
 Outbox: TypeAlias = list[tuple[OnEvent, TaskEvent]]
 Hangs: TypeAlias = Callable[[int, int, int], bool]
 _Kind = TaskEventKind
-
-
-@dataclass(frozen=True, slots=True)
-class ChipSample:
-    """State at one instant; counters since the chip began.
-
-    Attributes:
-        core_busy_ns: per BPU core, time with a function call on it.
-        core_calls: per BPU core, function calls completed.
-        preemptions: per BPU core, how often a task lost it at a call boundary.
-        running: per BPU core, (task, call) or None.
-        waiting: runs of function calls in the driver without a core.
-        cpu_busy_ns: CPU core time used by operators, all cores together.
-        core_ddr_bytes: per BPU core, loaded and stored by completed function calls.
-        core_ddr_wait_ns: per BPU core, how much longer those took because cores share the DDR bus.
-        tasks_alive: submitted and not yet over.
-    """
-
-    time_ns: int
-    core_busy_ns: tuple[int, ...]
-    core_calls: tuple[int, ...]
-    preemptions: tuple[int, ...]
-    running: tuple[tuple[int, int] | None, ...]
-    waiting: int
-    cpu_busy_ns: int
-    cpu_running: int
-    core_ddr_bytes: tuple[int, ...]
-    core_ddr_wait_ns: tuple[int, ...]
-    tasks_alive: int
-    tasks_done: int
 
 
 class _Task:
@@ -267,6 +237,26 @@ class Course:
             self._end(task, _Kind.CANCELLED)
         elif task.place == _DRIVER:
             self._apply(self._driver.cancel(task.id, self._kernel.now_ns))
+            self._watch_end(task)
+
+    def _watch_end(self, task: _Task) -> None:
+        """Reset the core of a cancelled task whose call does not end within the watchdog's time."""
+        step = task.steps[task.step]
+        for core in range(len(self._tickets)):
+            number, call = self._driver.running(core) or (-1, -1)
+            if number != task.id or not isinstance(step, BpuStep):
+                continue
+            if self._bus.alone_ns(step.calls[call]) > self._watchdog_ns:
+                due_ns = self._kernel.now_ns + self._watchdog_ns
+                self._kernel.at(due_ns, Tie.WATCHDOG, self._overdue, task, core, call)
+
+    def _overdue(self, task: _Task, core: int, call: int) -> None:
+        if self._driver.running(core) == (task.id, call):
+            self._tickets[core] += 1
+            now_ns = self._kernel.now_ns
+            self._core_busy_ns[core] += now_ns - task.since_ns
+            self._reschedule(self._bus.stop(core, now_ns))
+            self._apply(self._driver.hung(core, now_ns))
 
     # -- CPU steps ----------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ def open_engine(
     threads: int = 1,
     load_custom: CustomLoader | None = None,
     proofs: Proofs | None = None,
+    contained: bool = False,
 ) -> tuple[Engine, str]:
     """The engine for a network, and a sentence that says which it is and why.
 
@@ -40,11 +41,14 @@ def open_engine(
         threads: that may work on one frame.
         load_custom: finds what computes custom operators.
         proofs: where proofs are remembered; None: the user's folder.
+        contained: float operators of CPU parts run in a process of their own, within limits, as
+            those out of a file from elsewhere must.
 
     Raises:
         UsageError: no engine of that name, or kernels that this machine cannot run.
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: a part holds what may not be run.
+        CapacityError: a CPU part needs more memory or time than it may have.
     """
     wanted = KERNELS.value or prefer
     if wanted not in CHOICES:
@@ -56,16 +60,27 @@ def open_engine(
     asked = f"{KERNELS.name} or the caller asks for it"
     why = asked if wanted != "auto" else "the fastest there is"
     if wanted == "reference":
-        engine = ReferenceEngine(network, threads=threads, load_custom=load_custom)
+        engine = ReferenceEngine(
+            network, threads=threads, load_custom=load_custom, contained=contained
+        )
         return engine, f"reference arithmetic: {why}"
     kernels, reason = choose(wanted) if wanted != "onnxruntime" else (None, why)
     if kernels is not None:
         library, set_name = kernels
-        made = KernelEngine(network, library, set_name, threads=threads, load_custom=load_custom)
+        made = KernelEngine(
+            network,
+            library,
+            set_name,
+            threads=threads,
+            load_custom=load_custom,
+            contained=contained,
+        )
         return made, f"compiled kernels ({set_name}): {reason}"
     memory = proofs or Proofs()
     plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)
-    fast = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
+    fast = OrtEngine(
+        network, threads=threads, plans=plans, load_custom=load_custom, contained=contained
+    )
     if digest and not plans.trusted:
         memory.save(digest, write_hints(network, plans))
     return fast, f"onnxruntime {onnxruntime.__version__}: {reason}; its constants {source}"

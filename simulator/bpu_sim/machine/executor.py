@@ -35,6 +35,7 @@ from bpu_common.program import (
     Tile,
     legal_order,
 )
+from bpu_common.stop import Stop
 from bpu_common.tensor import I8, U8, AnyArray, DType
 from bpu_sim import arith
 from bpu_sim.machine import kernels
@@ -94,17 +95,31 @@ class Executor:
         memory.check_read(tile)
         return memory.view(tile).copy()
 
-    def run(self) -> None:
-        """Execute all calls in order."""
-        for index in range(len(self._program.calls)):
-            self.run_call(index)
+    def run(self, stop: Stop | None = None) -> None:
+        """Execute all calls in order.
 
-    def run_call(self, index: int, order: Iterable[tuple[int, int]] | None = None) -> None:
+        Args:
+            stop: when it has to end; looked at before each instruction.
+
+        Raises:
+            DeviceFault: as `run_call`.
+            Cancelled, DeadlineExceeded: `stop`.
+        """
+        for index in range(len(self._program.calls)):
+            self.run_call(index, stop=stop)
+
+    def run_call(
+        self,
+        index: int,
+        order: Iterable[tuple[int, int]] | None = None,
+        stop: Stop | None = None,
+    ) -> None:
         """Execute one call, one instruction at a time.
 
         Args:
             order: (stream, instruction) of all; any legal order gives the same bits. None: each
                 stream in list order.
+            stop: when it has to end.
 
         Raises:
             DeviceFault: an instruction reads or writes where it must not, or the streams wait for
@@ -115,6 +130,8 @@ class Executor:
             memory.forget()
         try:
             for stream, position in legal_order(call) if order is None else order:
+                if stop is not None:
+                    stop.check()
                 self._memories[Space.SRAM] = self._srams[stream]
                 instruction = call.streams[stream].instructions[position]
                 try:
@@ -245,7 +262,7 @@ class Executor:
         _require_channels(op.x, op.y)
         _require_windows(op, op.x.shape_hwc[:2], op.kernel_hw)
         rows, columns, _ = op.y.shape_hwc
-        pooled = arith.max_pool(self._codes(op.x), op.kernel_hw, op.stride_hw, op.pads_tlbr)
+        pooled = kernels.max_pool(self._codes(op.x), op.kernel_hw, op.stride_hw, op.pads_tlbr)
         return pooled[:rows, :columns]
 
     def _eltwise(self, op: Eltwise) -> AnyArray:
