@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bpu_board.devices.simulated import SimDevice
+from bpu_board.runtime import ModelStore, Runtime, session
 from bpu_common import container
-from bpu_common.errors import BpuError, DeadlineExceeded, DeviceFault
+from bpu_common.errors import BpuError, CapacityError, DeadlineExceeded, DeviceFault
+from bpu_common.machine import X3M
 from bpu_host.remote import Board
 from tests.support.agent_remote import Agent, wait_until
 from tests.support.hostile_cpu import LEAST, dividing_model, endless_model
@@ -90,3 +94,36 @@ def untaken(board: Board) -> int:
 def _left_alone(board: Board) -> None:
     with pytest.raises(BpuError):
         board.infer("endless", ENDLESS)
+
+
+class FailingDevice(SimDevice):
+    """It takes its time to find out that it cannot open a model."""
+
+    opened = 0
+
+    def open(self, path: Path, model: str) -> int:
+        if model == "tiny":
+            return super().open(path, model)
+        self.opened += 1
+        time.sleep(0.2)
+        raise CapacityError("too large", where="here", hint="take another")
+
+
+@pytest.mark.parametrize("rest", [10, 0])
+def test_what_takes_long_to_fail_is_not_tried_again_at_once(tmp_path, monkeypatch, rest):
+    """Without the rest every call of many keeps a thread for as long again."""
+    monkeypatch.setattr(session, "_REST", rest)
+    device = FailingDevice(X3M)
+    store = ModelStore(tmp_path, device.read)
+    runtime = Runtime(device, store)
+    store.put(container.dump([dividing_model()]))
+    store.put(container.dump([tiny_model()]))
+    for _ in range(5):
+        with pytest.raises(CapacityError, match="too large") as error:
+            runtime.make_ready("dividing")
+        assert (error.value.where, error.value.hint) == ("here", "take another")
+    assert device.opened == (1 if rest else 5)
+    assert not runtime.is_open("dividing")
+    runtime.make_ready("tiny")
+    assert runtime.is_open("tiny")
+    runtime.close()

@@ -61,6 +61,20 @@ class Runtime:
         """
         return tuple(session.info for session in self._sessions.load(model))
 
+    def is_open(self, model: str) -> bool:
+        """Whether a frame of it can be submitted at once; never waits."""
+        return self._sessions.is_open(model)
+
+    def make_ready(self, model: str) -> None:
+        """Open one model, if that has not been done.
+
+        Raises:
+            ModelNotFound: unknown model.
+            UsageError: the word means several.
+            ModelFormatError, ModelUnsupported, CapacityError, DeviceFault: it cannot run here.
+        """
+        self._sessions.get(model)
+
     def unload(self, model: str) -> None:
         """Give a model's memory back; it stays in the store.
 

@@ -55,7 +55,7 @@ class ContainedSession:
         disabled: Sequence[str],
         stop: Stop,
     ) -> None:
-        self._worker, self._name, self._number = worker, name, worker.next_number()
+        self._worker, self._name, self._number = worker, name, worker.take_number()
         constants = layout.items_of(list(externals.items()))
         copies = 2 * sum(item.size_bytes for item in constants)
         description = Description(
@@ -130,6 +130,7 @@ class ContainedSession:
         descriptor = getattr(self, "_descriptor", -1)  # -1: making it failed
         if descriptor >= 0:
             os.close(descriptor)
+            self._worker.give_number(self._number)
 
 
 def _items(specs: Sequence[TensorSpec]) -> layout.Items:

@@ -58,14 +58,22 @@ class Worker:
         self._lock = threading.Lock()
         self._process: _Process | None = None
         self._numbers = itertools.count()
+        self._free: list[int] = []
         self.opening = Stop(OPEN_S, "opening the CPU parts of the model")
         """For the sessions that are made with the model."""
         self.incarnation = 0
         """Counts the processes: a session of an earlier one is gone."""
 
-    def next_number(self) -> int:
-        """Of a new session."""
-        return next(self._numbers)
+    def take_number(self) -> int:
+        """Of a new session: in the process it takes the place of one that is gone."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return next(self._numbers)
+
+    def give_number(self, number: int) -> None:
+        """The session of this number is gone."""
+        self._free.append(number)
 
     @contextmanager
     def held(self, stop: Stop) -> Iterator[None]:
