@@ -50,15 +50,7 @@ def open_engine(
         ModelFormatError: a part holds what may not be run.
         CapacityError: a CPU part needs more memory or time than it may have.
     """
-    wanted = KERNELS.value or prefer
-    if wanted not in CHOICES:
-        raise UsageError(
-            f"there are no kernels called {wanted!r}",
-            where=KERNELS.name if KERNELS.value else "",
-            hint=f"possible are {', '.join(CHOICES)}",
-        )
-    asked = f"{KERNELS.name} or the caller asks for it"
-    why = asked if wanted != "auto" else "the fastest there is"
+    wanted, why = _wanted(prefer)
     if wanted == "reference":
         engine = ReferenceEngine(
             network, threads=threads, load_custom=load_custom, contained=contained
@@ -84,6 +76,23 @@ def open_engine(
     if digest and not plans.trusted:
         memory.save(digest, write_hints(network, plans))
     return fast, f"onnxruntime {onnxruntime.__version__}: {reason}; its constants {source}"
+
+
+def _wanted(prefer: str) -> tuple[str, str]:
+    """The engine that is asked for, and why it is.
+
+    Raises:
+        UsageError: no engine of that name.
+    """
+    wanted = KERNELS.value or prefer
+    if wanted not in CHOICES:
+        raise UsageError(
+            f"there are no kernels called {wanted!r}",
+            where=KERNELS.name if KERNELS.value else "",
+            hint=f"possible are {', '.join(CHOICES)}",
+        )
+    asked = f"{KERNELS.name} or the caller asks for it"
+    return wanted, asked if wanted != "auto" else "the fastest there is"
 
 
 def _plans(
