@@ -262,7 +262,7 @@ def test_files_are_closed_to_a_worker():
     rows = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
     assert rows["Max file size"] == ["0", "0"]
     assert rows["Max core file size"] == ["0", "0"]
-    assert rows["Max open files"] == ["32", "32"]
+    assert rows["Max open files"] == ["1024", "1024"]
 
 
 def test_frames_of_one_model_are_computed_a_few_at_a_time(runtime):

@@ -19,18 +19,20 @@ import numpy as np
 from bpu_common.errors import BpuError, ModelFormatError
 from bpu_common.tensor import AnyArray
 from bpu_sim.engines.contained import layout
-from bpu_sim.engines.contained.layout import Kind
+from bpu_sim.engines.contained.layout import Description, Kind
 from bpu_sim.engines.onnx.session import Session
 
-_MAX_FILES = 32
+_MAX_FILES = 1024
+"""A mapped region keeps a descriptor; there is nothing else that it may open."""
 _MAX_TEXT = 800
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, memory: int) -> None:
     """Serve the socket until its other end is closed.
 
     Args:
         descriptor: of a SOCK_SEQPACKET socket. Standard input ends when the parent does.
+        memory: descriptor of the shared memory.
     """
     threading.Thread(target=_follow_parent, daemon=True).start()
     for what, limit in (
@@ -39,18 +41,11 @@ def main(descriptor: int) -> None:
         (resource.RLIMIT_NOFILE, _MAX_FILES),
     ):
         resource.setrlimit(what, (limit, limit))
-    sessions: dict[int, _Opened] = {}
+    server = _Server(memory)
     with socket.socket(fileno=descriptor) as parent:
-        while True:
-            data, descriptors, _, _ = socket.recv_fds(parent, layout.MESSAGE.size, 1)
-            if not data:
-                return
-            kind, number, head_bytes, size_bytes = layout.MESSAGE.unpack(data)
+        while data := parent.recv(layout.MESSAGE.size):
             try:
-                if kind == Kind.OPEN:
-                    sessions[number] = _Opened(descriptors[0], head_bytes, size_bytes)
-                else:
-                    sessions[number].run()
+                server.serve(data)
                 answer: dict[str, str] = {}
             except BpuError as error:
                 parts = {"message": error.message, "where": error.where, "hint": error.hint}
@@ -64,34 +59,54 @@ def _follow_parent() -> None:
     os._exit(0)
 
 
-class _Opened:
-    """One session and the memory it shares with the parent."""
+class _Server:
+    """The sessions of this process by number."""
 
-    def __init__(self, descriptor: int, head_bytes: int, size_bytes: int) -> None:
-        try:
-            memory = mmap.mmap(descriptor, size_bytes)
-        finally:
-            os.close(descriptor)
-        description = layout.decoded(memory[:head_bytes])
-        graph = memory[head_bytes : head_bytes + description.graph_bytes]
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._base_bytes = _address_space_bytes()
+        self._own_bytes = 0
+        self._sessions: dict[int, _Opened] = {}
+
+    def serve(self, message: bytes) -> None:
+        """Open a session or run it.
+
+        Raises:
+            BpuError: it cannot be done.
+        """
+        kind, number, head_bytes, size_bytes, start = layout.MESSAGE.unpack(message)
+        if kind != Kind.OPEN:
+            self._sessions[number].run()
+            return
+        region = mmap.mmap(self._memory, size_bytes, offset=start)
+        description = layout.decoded(region[:head_bytes])
+        copies = 2 * sum(item.size_bytes for item in description.constants)
+        self._own_bytes += size_bytes + copies
+        _limit_memory(self._base_bytes + self._own_bytes + description.memory_bytes)
+        self._sessions[number] = _Opened(region, head_bytes, description)
+
+
+class _Opened:
+    """One session and its region."""
+
+    def __init__(self, region: mmap.mmap, head_bytes: int, description: Description) -> None:
+        graph = region[head_bytes : head_bytes + description.graph_bytes]
         starts, _ = layout.places(head_bytes, description)
         arrays = [
-            layout.view(memory, item, at)
+            layout.view(region, item, at)
             for item, at in zip(description.items, starts, strict=True)
         ]
         first = len(description.constants)
         last = first + len(description.inputs)
-        constants = _named(description.constants, arrays[:first])
         self._description = description
         self._inputs = _named(description.inputs, arrays[first:last])
         self._outputs = _named(description.outputs, arrays[last:])
-        _limit_memory(description.memory_bytes)
         self._limit_time()
         self._session = Session(
             graph,
             description.name,
             list(self._outputs),
-            constants,
+            _named(description.constants, arrays[:first]),
             description.threads,
             description.disabled,
         )
@@ -127,9 +142,12 @@ def _named(items: layout.Items, arrays: list[AnyArray]) -> dict[str, AnyArray]:
     return dict(zip((item.name for item in items), arrays, strict=True))
 
 
-def _limit_memory(more_bytes: int) -> None:
+def _address_space_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    limit = pages * resource.getpagesize() + more_bytes
+    return pages * resource.getpagesize()
+
+
+def _limit_memory(limit: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard == resource.RLIM_INFINITY or limit <= hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -1,4 +1,4 @@
-"""The memory of one graph that parent and worker share, and the messages between them."""
+"""A graph's region of the memory that parent and worker share, and the messages between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import TypeAlias
@@ -16,8 +16,8 @@ import numpy as np
 from bpu_common.tensor import AnyArray, align_up
 
 ALIGN_BYTES = 64
-MESSAGE = struct.Struct("<BQQQ")
-"""Kind, number of the session, bytes of the description, bytes of the shared memory."""
+MESSAGE = struct.Struct("<BQQQQ")
+"""Kind, number of the session, bytes of its description, size and start of its region (bytes)."""
 MAX_ANSWER_BYTES = 1 << 15
 
 
@@ -51,7 +51,8 @@ class Description:
     Attributes:
         constants: initializers whose data is not in the graph.
         run_cpu_s: CPU time of one run, all threads together.
-        memory_bytes: address space for the worker beside what it has when the session is opened.
+        memory_bytes: address space for the worker beside what it begins with, the regions of its
+            sessions and two copies of their constants.
     """
 
     name: str
@@ -83,7 +84,7 @@ def decoded(data: bytes) -> Description:
 
 
 def places(head_bytes: int, description: Description) -> tuple[list[int], int]:
-    """Where each array of `items` begins, and the size of it all.
+    """Where in its region each array of `items` begins, and the size of the region.
 
     Args:
         head_bytes: of the encoded description, which lies in front of the graph.
@@ -100,6 +101,6 @@ def view(memory: mmap.mmap, item: Item, at: int) -> AnyArray:
     return np.ndarray(item.shape, np.dtype(item.dtype), memory, at)
 
 
-def items_of(arrays: Sequence[tuple[str, AnyArray]]) -> Items:
+def items_of(arrays: Mapping[str, AnyArray]) -> Items:
     """Arrays by name as items."""
-    return tuple(Item(name, array.dtype.name, array.shape) for name, array in arrays)
+    return tuple(Item(name, array.dtype.name, array.shape) for name, array in arrays.items())

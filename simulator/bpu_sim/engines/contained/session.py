@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +15,7 @@ from bpu_sim.engines.contained.layout import MESSAGE, Description, Item, Kind
 from bpu_sim.engines.contained.worker import RUN_CPU_S, Worker
 
 MEMORY_BYTES = 768 << 20
-"""Address space for a graph beside its constants (which onnxruntime copies), inputs and outputs."""
+"""Address space of a worker beside constants (which onnxruntime copies), inputs and outputs."""
 MAX_EDGE_BYTES = 256 << 20
 """Inputs and outputs of a graph together."""
 
@@ -55,19 +53,17 @@ class ContainedSession:
         disabled: Sequence[str],
         stop: Stop,
     ) -> None:
-        self._worker, self._name, self._number = worker, name, worker.take_number()
-        constants = layout.items_of(list(externals.items()))
-        copies = 2 * sum(item.size_bytes for item in constants)
+        self._worker, self._name = worker, name
         description = Description(
             name=name,
             graph_bytes=len(graph),
-            constants=constants,
+            constants=layout.items_of(externals),
             inputs=_items(inputs),
             outputs=_items(outputs),
             threads=worker.threads,
             disabled=tuple(disabled),
             run_cpu_s=RUN_CPU_S * worker.threads,
-            memory_bytes=MEMORY_BYTES + copies,
+            memory_bytes=MEMORY_BYTES,
         )
         edges = sum(item.size_bytes for item in (*description.inputs, *description.outputs))
         if edges > MAX_EDGE_BYTES:
@@ -78,18 +74,14 @@ class ContainedSession:
             )
         head = description.encoded()
         starts, size = layout.places(len(head), description)
-        self._descriptor, self._memory = _shared(size)
-        self._message = len(head), size
-        self._memory[: len(head)] = head
-        self._memory[len(head) : len(head) + len(graph)] = graph
-        arrays = {
-            item.name: layout.view(self._memory, item, at)
-            for item, at in zip(description.items, starts, strict=True)
-        }
+        self._start, self._number = worker.take(size)
+        self._message = self._number, len(head), size, self._start
+        at = dict(zip((item.name for item in description.items), starts, strict=True))
+        self._inputs = [(item, at[item.name]) for item in description.inputs]
+        self._outputs = [(item, at[item.name]) for item in description.outputs]
+        worker.write(self._start, np.frombuffer(head + graph, np.uint8))
         for key, value in externals.items():
-            np.copyto(arrays[key], value)
-        self._inputs = [(item.name, arrays[item.name]) for item in description.inputs]
-        self._outputs = [(item.name, arrays[item.name]) for item in description.outputs]
+            worker.write(self._start + at[key], value)
         self._opened_in = 0
         self._first_run(stop)
 
@@ -104,46 +96,28 @@ class ContainedSession:
         stop = stop or Stop()
         with self._worker.held(stop):
             self._open(stop)
-            for name, array in self._inputs:
-                np.copyto(array, feeds[name], casting="equiv")
-            message = MESSAGE.pack(Kind.RUN, self._number, *self._message)
-            self._worker.ask(message, [], self._name, stop)
-            return {name: array.copy() for name, array in self._outputs}
+            for item, at in self._inputs:
+                self._worker.write(self._start + at, feeds[item.name])
+            self._worker.ask(MESSAGE.pack(Kind.RUN, *self._message), self._name, stop)
+            return {
+                item.name: self._worker.read(self._start + at, item) for item, at in self._outputs
+            }
 
     def _open(self, stop: Stop) -> None:
         """Open the session in the process that runs now."""
         if self._opened_in == self._worker.incarnation:
             return
-        message = MESSAGE.pack(Kind.OPEN, self._number, *self._message)
-        self._worker.ask(message, [self._descriptor], self._name, stop)
+        self._worker.ask(MESSAGE.pack(Kind.OPEN, *self._message), self._name, stop)
         self._opened_in = self._worker.incarnation
 
     def _first_run(self, stop: Stop) -> None:
         """A run on zeros: what the graph gives is what was declared, and the limits hold."""
-        zeros = {name: np.zeros(array.shape, array.dtype) for name, array in self._inputs}
+        zeros = {item.name: np.zeros(item.shape, item.dtype) for item, _ in self._inputs}
         with self._worker.held(stop):
             self._open(stop)
         with contextlib.suppress(DeviceFault):  # zeros need not be what it can be computed with
             self.run(zeros, stop)
 
-    def __del__(self) -> None:
-        descriptor = getattr(self, "_descriptor", -1)  # -1: making it failed
-        if descriptor >= 0:
-            os.close(descriptor)
-            self._worker.give_number(self._number)
-
 
 def _items(specs: Sequence[TensorSpec]) -> layout.Items:
     return tuple(Item(spec.name, spec.dtype.numpy.name, spec.shape) for spec in specs)
-
-
-def _shared(size_bytes: int) -> tuple[int, mmap.mmap]:
-    """Memory without a name that another process can map by its descriptor."""
-    try:
-        descriptor = os.memfd_create("openbpu")
-        os.truncate(descriptor, size_bytes)
-        return descriptor, mmap.mmap(descriptor, size_bytes)
-    except OSError as error:
-        raise CapacityError(
-            f"no {size_bytes} bytes of memory for the CPU parts of a model"
-        ) from error

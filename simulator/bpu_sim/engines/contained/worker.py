@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
+import mmap
 import os
 import select
 import signal
@@ -18,8 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from bpu_common.errors import BpuError, CapacityError, DeviceFault, ModelFormatError
 from bpu_common.stop import Stop
+from bpu_common.tensor import AnyArray, align_up
 from bpu_sim.engines.contained import layout
 
 MAX_IDLE = 8
@@ -31,8 +34,8 @@ OPEN_S = 30.0
 
 _LOOK_S = 0.05
 _MAIN = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from bpu_sim.engines.contained.child import main; main(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from bpu_sim.engines.contained.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 _ONE_HEAP = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 """Address space is limited: nothing may reserve it for threads that do not compute."""
@@ -57,23 +60,58 @@ class Worker:
         self.threads = threads
         self._lock = threading.Lock()
         self._process: _Process | None = None
-        self._numbers = itertools.count()
-        self._free: list[int] = []
+        self._memory = -1
+        self._size_bytes = 0
+        self._count = 0
         self.opening = Stop(OPEN_S, "opening the CPU parts of the model")
         """For the sessions that are made with the model."""
         self.incarnation = 0
         """Counts the processes: a session of an earlier one is gone."""
 
-    def take_number(self) -> int:
-        """Of a new session: in the process it takes the place of one that is gone."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            return next(self._numbers)
+    def take(self, size_bytes: int) -> tuple[int, int]:
+        """Where a region of the shared memory for a new session begins, and its number.
 
-    def give_number(self, number: int) -> None:
-        """The session of this number is gone."""
-        self._free.append(number)
+        Raises:
+            CapacityError: there is no memory.
+        """
+        with self._lock:
+            if self._memory < 0:
+                self._memory = os.memfd_create("openbpu")
+                weakref.finalize(self, os.close, self._memory)
+            start = self._size_bytes
+            end = align_up(start + size_bytes, mmap.ALLOCATIONGRANULARITY)
+            try:
+                os.truncate(self._memory, end)
+            except OSError as error:
+                raise _no_memory(size_bytes) from error
+            self._size_bytes = end
+            self._count += 1
+            return start, self._count
+
+    def write(self, at: int, array: AnyArray) -> None:
+        """Copy an array into the shared memory.
+
+        Raises:
+            CapacityError: there is no memory.
+        """
+        data = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        try:
+            while data:
+                done = os.pwrite(self._memory, data, at)
+                data, at = data[done:], at + done
+        except OSError as error:
+            raise _no_memory(len(data)) from error
+
+    def read(self, at: int, item: layout.Item) -> AnyArray:
+        """A copy of an array in the shared memory."""
+        array: AnyArray = np.empty(item.shape, item.dtype)
+        data = memoryview(array.reshape(-1).view(np.uint8))
+        while data:
+            done = os.preadv(self._memory, [data], at)
+            if not done:
+                raise DeviceFault(f"the worker of {item.name!r} cut its memory off")
+            data, at = data[done:], at + done
+        return array
 
     @contextmanager
     def held(self, stop: Stop) -> Iterator[None]:
@@ -89,14 +127,14 @@ class Worker:
             stop.check()
             if self._process is None or self._process.ended:
                 self._end()
-                self._process = _started()
+                self._process = _started(self._memory)
                 self.incarnation += 1
             _used(self)
             yield
         finally:
             self._lock.release()
 
-    def ask(self, message: bytes, descriptors: list[int], what: str, stop: Stop) -> None:
+    def ask(self, message: bytes, what: str, stop: Stop) -> None:
         """Send a message and wait for the answer; inside `held` only.
 
         Args:
@@ -111,7 +149,7 @@ class Worker:
         data = b""
         try:
             with contextlib.suppress(OSError), stop.calling(process.kill):
-                socket.send_fds(process.socket, [message], descriptors)
+                process.socket.send(message)
                 data = process.answer(stop.left_s())
             if not data:
                 stop.check()
@@ -172,17 +210,17 @@ def _reap(process: subprocess.Popen[bytes], own: socket.socket) -> None:
         process.stdin.close()
 
 
-def _started() -> _Process:
+def _started(memory: int) -> _Process:
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     paths = [str(Path(path).absolute()) for path in sys.path]
-    command = [sys.executable, "-I", "-c", _MAIN, str(other.fileno()), *paths]
+    command = [sys.executable, "-I", "-c", _MAIN, str(other.fileno()), str(memory), *paths]
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[other.fileno()],
+            pass_fds=[other.fileno(), memory],
             env={**os.environ, **_ONE_HEAP},
             start_new_session=True,  # an interrupt of the terminal is for the parent
         )
@@ -210,6 +248,10 @@ def _used(worker: Worker) -> None:
     for each in old:
         if each is not None:
             each.end_if_idle()
+
+
+def _no_memory(size_bytes: int) -> BpuError:
+    return CapacityError(f"no {size_bytes} bytes of memory for the CPU parts of a model")
 
 
 def _raise_answer(data: bytes, what: str) -> None:
