@@ -286,3 +286,28 @@ def test_errors_of_the_worker_are_errors():
     with pytest.raises(BpuError, match="cannot be computed with these values"):
         engine.run({"x": x, "i": np.array([7])})
     assert engine.run({"x": x, "i": np.array([0])})["y"] == 1
+
+
+def test_memory_that_is_shared_is_limited(monkeypatch):
+    size_bytes = 3 * 4096
+    monkeypatch.setattr(worker, "MAX_SHARED_BYTES", size_bytes)
+    made = worker.Worker(1)
+    assert made.take(4097) == (0, 1)
+    assert made.take(1) == (2 * 4096, 2)
+    with pytest.raises(CapacityError, match=f"at most {size_bytes} bytes"):
+        made.take(1)
+    monkeypatch.setattr(session, "MAX_EDGE_BYTES", 11)
+    with pytest.raises(CapacityError, match="12 bytes, at most 11"):
+        OrtEngine(dividing_model().network, contained=True)
+
+
+def test_a_model_may_have_many_cpu_parts():
+    """They share one process and one memory, and lie behind each other in it."""
+    network = dividing_model().network
+    engine = OrtEngine(network, contained=True)
+    [part] = engine._runners.values()
+    [step] = part._steps
+    others = [step._make(("y",), Stop()) for _ in range(40)]
+    given = {"a": np.array([8], np.int32), "b": np.array([2], np.int32)}
+    assert [other.run(given)["y"][0] for other in others] == [4] * 40
+    assert {other._worker for other in others} == {step._session._worker}

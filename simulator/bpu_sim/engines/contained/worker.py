@@ -32,6 +32,9 @@ RUN_CPU_S = 10
 OPEN_S = 30.0
 """Wall time in which all graphs of a model must be open, each after a run on zeros."""
 
+MAX_SHARED_BYTES = 1 << 30
+"""Graphs, constants, inputs and outputs of all parts of a model."""
+
 _LOOK_S = 0.05
 _MAIN = (
     "import sys; sys.path[:] = sys.argv[3:]; "
@@ -72,7 +75,7 @@ class Worker:
         """Where a region of the shared memory for a new session begins, and its number.
 
         Raises:
-            CapacityError: there is no memory.
+            CapacityError: there is no memory, or the model has taken its share.
         """
         with self._lock:
             if self._memory < 0:
@@ -80,6 +83,11 @@ class Worker:
                 weakref.finalize(self, os.close, self._memory)
             start = self._size_bytes
             end = align_up(start + size_bytes, mmap.ALLOCATIONGRANULARITY)
+            if end > MAX_SHARED_BYTES:
+                raise CapacityError(
+                    f"the CPU parts of a model share at most {MAX_SHARED_BYTES} bytes with others",
+                    hint="convert a model with smaller tensors at the edges of its CPU parts",
+                )
             try:
                 os.truncate(self._memory, end)
             except OSError as error:
@@ -94,7 +102,7 @@ class Worker:
         Raises:
             CapacityError: there is no memory.
         """
-        data = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         try:
             while data:
                 done = os.pwrite(self._memory, data, at)
@@ -105,7 +113,7 @@ class Worker:
     def read(self, at: int, item: layout.Item) -> AnyArray:
         """A copy of an array in the shared memory."""
         array: AnyArray = np.empty(item.shape, item.dtype)
-        data = memoryview(array.reshape(-1).view(np.uint8))
+        data = array.reshape(-1).view(np.uint8).data
         while data:
             done = os.preadv(self._memory, [data], at)
             if not done:
