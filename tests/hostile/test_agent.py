@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -76,7 +78,9 @@ def test_endless_runs_end_at_the_deadlines_of_their_calls(agent):
 def test_sigterm_ends_an_agent_whatever_runs(agent):
     board = Board(agent.address)
     board.infer("endless", {"n": np.array([1], np.int64)})
-    threads = [threading.Thread(target=_left_alone, args=(board,)) for _ in range(2)]
+    threads = [
+        threading.Thread(target=_left_alone, args=(board, "endless", ENDLESS)) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     wait_until(lambda: untaken(board) > 0)
@@ -91,9 +95,9 @@ def untaken(board: Board) -> int:
     return next(iter(board.telemetry(frame_count=1))).queue.untaken
 
 
-def _left_alone(board: Board) -> None:
+def _left_alone(board: Board, model: str, given: dict[str, np.ndarray]) -> None:
     with pytest.raises(BpuError):
-        board.infer("endless", ENDLESS)
+        board.infer(model, given)
 
 
 class FailingDevice(SimDevice):
@@ -127,3 +131,41 @@ def test_what_takes_long_to_fail_is_not_tried_again_at_once(tmp_path, monkeypatc
     runtime.make_ready("tiny")
     assert runtime.is_open("tiny")
     runtime.close()
+
+
+STUCK = """
+import sys, time
+from bpu_board.cli import agent, entry
+from bpu_sim.engines.engine import PartsEngine
+PartsEngine.run = lambda *_, **__: time.sleep(600)
+sys.exit({})
+"""
+
+
+@pytest.mark.parametrize(("end", "ends"), [("entry.agent()", True), ("agent.main()", False)])
+def test_a_thread_that_cannot_be_stopped_does_not_keep_the_agent(tmp_path, end, ends):
+    """Without the last step of its entry point the agent waits for the thread."""
+    socket = f"unix:{tmp_path / 's'}"
+    command = [sys.executable, "-c", STUCK.format(end)]
+    command += ["--listen", socket, "--store", str(tmp_path / "store")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("bpu-agent:")
+    board = Board(socket)
+    path = tmp_path / "tiny.bin"
+    path.write_bytes(container.dump([tiny_model()]))
+    board.deploy(path)
+    caller = threading.Thread(target=_left_alone, args=(board, "tiny", ZEROS))
+    caller.start()
+    wait_until(lambda: untaken(board) > 0)
+    process.terminate()
+    try:
+        assert process.wait(60 if ends else 12) == 0
+        assert ends
+    except subprocess.TimeoutExpired:
+        assert not ends
+        process.kill()
+        process.wait()
+    process.stdout.close()
+    caller.join()
+    board.close()
