@@ -64,7 +64,7 @@ def test_without_the_child_the_command_dies(dividing):
 def started(program: str) -> tuple[subprocess.Popen[str], int]:
     """A command that goes on in a child, and the child's id."""
     command = [sys.executable, "-c", GO_ON + program]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     return process, int(process.stdout.readline())
 
@@ -93,3 +93,16 @@ def test_what_ends_the_command_ends_the_child(number):
     process.send_signal(number)
     assert process.wait() == -number
     wait_until(lambda: is_gone(child))
+
+
+def test_an_interrupt_of_the_terminal_is_for_the_child():
+    """It goes to all of a group; the command ends when the child has tidied up."""
+    program = """
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+    process, _ = started("\n" + program)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
