@@ -21,6 +21,7 @@ from bpu_common.board import ModelInfo
 from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.engine import EngineInfo
 from bpu_common.frame import FrameInput
+from bpu_common.stop import Stop
 from bpu_common.task import TaskControl, TaskEvent, TaskPlan
 from bpu_common.telemetry import CallSlice
 from bpu_common.tensor import AnyArray, TensorSpec
@@ -168,13 +169,18 @@ class Device(Protocol):
             DeviceFault: the device works no more.
         """
 
-    def outputs(self, task: int) -> dict[str, AnyArray]:
+    def outputs(self, task: int, stop: Stop | None = None) -> dict[str, AnyArray]:
         """Outputs of a task that is DONE, by name, read-only; they can be taken once.
 
         The device may keep them and give them again, so nobody may write to them.
 
+        Args:
+            stop: when a device that computes them only now has to end.
+
         Raises:
             DeviceFault: the computation failed, or the task has no outputs.
+            CapacityError: it needs more memory or time than it may have.
+            Cancelled, DeadlineExceeded: `stop`.
         """
 
     def cancel(self, task: int) -> None:
@@ -226,14 +232,19 @@ class Observes(Protocol):
 class Inspects(Protocol):
     """A device that shows the arrays inside a model."""
 
-    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
+    def inspect(
+        self, handle: int, inputs: Inputs, exact: bool, stop: Stop | None = None
+    ) -> tuple[PartValues, ...]:
         """Run one frame outside of time and return the arrays between its parts.
 
         Args:
             exact: run the instructions too and compare with the fast path.
+            stop: when it has to end.
 
         Raises:
             DeviceFault: `exact` found a difference; the message names segment and tensor.
+            CapacityError: it needs more memory or time than it may have.
+            Cancelled, DeadlineExceeded: `stop`.
         """
 
 

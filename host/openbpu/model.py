@@ -125,6 +125,7 @@ class Model:
             hints=self._model.hints,
             digest=hashlib.sha256(identity).hexdigest(),
             threads=self._threads,
+            contained=True,
         )
         return engine
 

@@ -12,7 +12,7 @@ from bpu_board.devices.numbers import ModelNumbers
 from bpu_board.devices.simulated import SimDevice
 from bpu_board.runtime import Runtime
 from bpu_board.runtime.queue import ALIVE_LIMIT
-from bpu_common.errors import CapacityError, DeadlineExceeded
+from bpu_common.errors import Cancelled, CapacityError, DeadlineExceeded
 from bpu_common.machine import X3M
 from bpu_sim.device import PacedClock
 from tests.support.models_board import HEIGHT, WIDTH, install, slow_model, tiny_model
@@ -27,9 +27,9 @@ def held(monkeypatch):
     go_on = threading.Event()
     outputs = ModelNumbers.outputs
 
-    def wait(self: ModelNumbers, inputs: object) -> object:
+    def wait(self: ModelNumbers, *given: object) -> object:
         assert go_on.wait(LONG_S)
-        return outputs(self, inputs)
+        return outputs(self, *given)
 
     monkeypatch.setattr(ModelNumbers, "outputs", wait)
     yield go_on
@@ -53,11 +53,13 @@ def test_frames_whose_numbers_are_computed_are_alive(held):
         assert (queue.running, queue.waiting, queue.untaken) == (0, 0, ALIVE_LIMIT)
         with pytest.raises(CapacityError, match="TASK_NUM_EXCEED_LIMIT"):
             runtime.submit("tiny", ZEROS)
-        frames[0].cancel()  # its result is being taken: that is no room
+        frames[0].cancel()  # its result is being computed: there is room when that has ended
         with pytest.raises(CapacityError):
             runtime.submit("tiny", ZEROS)
         held.set()
-        assert all(result.result(LONG_S) for result in results)
+        with pytest.raises(Cancelled):
+            results[0].result(LONG_S)
+        assert all(result.result(LONG_S) for result in results[1:])
     seen = runtime.telemetry()
     assert seen.queue.untaken == 0
     assert seen.models[0].host.count == ALIVE_LIMIT

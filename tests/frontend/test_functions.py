@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler import passes
 from bpu_host.compiler.frontend import functions, prepare
-from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.nets_front import Net, run
 
 OPERATORS: list[tuple[str, int, list[int], list[list[int]], dict[str, Any]]] = [

@@ -8,10 +8,10 @@ import onnx.defs
 import onnx_ir as ir
 import pytest
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_host.compiler.frontend import prepare
 from bpu_host.compiler.frontend.structure import MIN_OPSET
 from bpu_host.compiler.passes import optimize
-from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.forms_opset import NEWEST, forms, model_of
 from tests.support.nets_front import Net, run
 

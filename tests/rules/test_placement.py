@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler import passes, rules, units
 from bpu_host.compiler.frontend import prepare
@@ -18,7 +19,6 @@ from bpu_host.compiler.rules.limits import RULES
 from bpu_host.compiler.rules.refused import refused, written_out
 from bpu_host.compiler.rules.table import onnx_rows, rows
 from bpu_host.compiler.units import OPERATORS
-from bpu_sim.engines.onnx import CPU_OPERATORS
 from tests.support.nets_front import Net, classifier
 
 ROOT = Path(__file__).parents[2]

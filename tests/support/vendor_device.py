@@ -19,6 +19,7 @@ from bpu_board.device import Capabilities, Inputs, OnEvent
 from bpu_common.board import ModelInfo
 from bpu_common.device_kind import Clock, DeviceKind
 from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_common.stop import Stop
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.tensor import AnyArray, DType, InputType, Layout, ModelInput, TensorSpec
 
@@ -87,7 +88,8 @@ class VendorDevice:
         self._work.put(work)
         return task
 
-    def outputs(self, task: int) -> dict[str, AnyArray]:
+    def outputs(self, task: int, stop: Stop | None = None) -> dict[str, AnyArray]:
+        del stop
         try:
             return self._outputs.pop(task)
         except KeyError:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bpu_common import container
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import CompilerBug, ModelUnsupported
 from bpu_host.compiler.verify import check_file
-from bpu_sim.engines.onnx import CPU_OPERATORS
 from bpu_sim.engines.ort import part as part_module
 from tests.support.convert_net import PREFIX, Converted, convert
 from tests.support.nets_front import Net

@@ -40,10 +40,18 @@ class InferCall:
         self._frame: Frame | None = None
         self._cancelled = False
 
-    async def run(self, threads: Executor) -> tuple[InferResult, int]:
-        """The result, and the wall time the runtime took (ns); cancelled with its frame."""
+    async def run(self, threads: Executor, opening: Executor) -> tuple[InferResult, int]:
+        """The result, and the wall time the runtime took (ns); cancelled with its frame.
+
+        Args:
+            threads: for frames; a model that must be opened first does not occupy one.
+            opening: for that.
+        """
+        loop, model = asyncio.get_running_loop(), self._request.model
+        if not self._runtime.is_open(model):
+            await loop.run_in_executor(opening, self._runtime.make_ready, model)
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, self._run)
+            return await loop.run_in_executor(threads, self._run)
         except asyncio.CancelledError:  # the caller is gone, or its deadline has passed
             self._cancel()
             raise

@@ -27,15 +27,22 @@ class RuntimeInference(InferenceServicer):
 
     Args:
         frames: threads for inferences.
+        opening: for models that an inference needs.
         control: for all that is short.
-        loading: for what may open a model.
+        loading: for what a client loads.
     """
 
     def __init__(
-        self, runtime: Runtime, frames: Executor, control: Executor, loading: Executor
+        self,
+        runtime: Runtime,
+        frames: Executor,
+        opening: Executor,
+        control: Executor,
+        loading: Executor,
     ) -> None:
         self._runtime = runtime
         self._frames = frames
+        self._opening = opening
         self._control = control
         self._loading = loading
         self._unloaded: set[str] = set()
@@ -59,7 +66,7 @@ class RuntimeInference(InferenceServicer):
     async def run(self, asked: NamedInference, left_s: float | None) -> InferResult:
         self._check(asked.request.model, "")
         call = InferCall(self._runtime, asked.request, left_s, asked.start_within_s)
-        result, _ = await call.run(self._frames)
+        result, _ = await call.run(self._frames, self._opening)
         return result
 
     async def statistics(self, model: str, version: str) -> tuple[ModelTotals, ...]:

@@ -1,7 +1,8 @@
 """The board's service over a runtime. Blocking work runs on threads, never in the event loop.
 
 Each kind of work has threads of its own, so that one kind can only make its own kind wait: frames,
-measurements, telemetry, short questions, and loading (which takes seconds for a large model).
+opening what they need (which takes seconds for a large model), measurements, telemetry, short
+questions, and what clients load.
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ class RuntimeServicer(BoardServicer):
         self._runtime = runtime
         # One more than the queue takes: the queue refuses, callers never wait for a thread.
         self._frames = ThreadPoolExecutor(ALIVE_LIMIT + 1, "infer")
+        self._opening = ThreadPoolExecutor(_LOADING_THREADS, "opening")
         self._measurements = ThreadPoolExecutor(MAX_MEASUREMENTS, "perf")
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "control")
         self._loading = ThreadPoolExecutor(_LOADING_THREADS, "loading")
         self._telemetry = ThreadPoolExecutor(1, "telemetry")
         self._running_perf: set[threading.Event] = set()
         self._stopping = asyncio.Event()
-        self.inference = RuntimeInference(runtime, self._frames, self._control, self._loading)
+        self.inference = RuntimeInference(
+            runtime, self._frames, self._opening, self._control, self._loading
+        )
 
     def stop(self) -> None:
         """End streams and measurements; calls in flight finish."""
@@ -91,7 +95,8 @@ class RuntimeServicer(BoardServicer):
         return await self._run(lambda: self._runtime.info(model))
 
     async def infer(self, request: InferRequest, left_s: float | None) -> tuple[InferResult, int]:
-        return await InferCall(self._runtime, request, left_s).run(self._frames)
+        call = InferCall(self._runtime, request, left_s)
+        return await call.run(self._frames, self._opening)
 
     async def perf(self, request: PerfRequest) -> AsyncIterator[PerfProgress | PerfResult]:
         if len(self._running_perf) == MAX_MEASUREMENTS:

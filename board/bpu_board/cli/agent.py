@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _EXAMPLES = """\
 examples:
@@ -138,5 +139,12 @@ def make_parser() -> OptionParser:
     return parser
 
 
+def end(status: int) -> NoReturn:
+    """End the process now: a thread that still computes must not keep an agent from its end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

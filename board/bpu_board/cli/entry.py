@@ -18,9 +18,9 @@ def agent() -> int:
         return 0
     if answered(VERSIONS["bpu-agent"], SCREENS["bpu-agent"], bare=False):
         return 0
-    from bpu_board.cli.agent import main
+    from bpu_board.cli.agent import end, main
 
-    return main()
+    return end(main())
 
 
 def hrt_model_exec() -> int:

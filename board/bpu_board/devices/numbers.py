@@ -9,8 +9,10 @@ nothing they do to an array, its shape included, reaches another caller.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +23,7 @@ from bpu_common.errors import DeviceFault
 from bpu_common.frame import FrameInput
 from bpu_common.model import BpuModel
 from bpu_common.network import Part, Place
+from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray
 from bpu_sim.inputs import as_network_sees
 
@@ -31,6 +34,9 @@ Arrays: TypeAlias = dict[str, AnyArray]
 
 CACHE_BYTES = 64 << 20
 """Outputs kept per model."""
+MAX_COMPUTING = max(2, os.cpu_count() or 1)
+"""Frames of one model that are computed at once: more would only need more memory."""
+_LOOK_S = 0.05
 
 
 class ModelNumbers:
@@ -40,42 +46,62 @@ class ModelNumbers:
         threads: onnxruntime's threads within one operator.
         digest: identity of the model in its file; empty: it has none.
         cache: where the engine remembers what it proved; None: the user's folder.
+        contained: float operators run in a process of their own, as those of a model from
+            elsewhere must.
 
     Raises:
         ModelFormatError: an operator of a CPU part may not be run.
+        CapacityError: a CPU part needs more memory or time than it may have.
     """
 
     def __init__(
-        self, model: BpuModel, threads: int, digest: str = "", cache: Path | None = None
+        self,
+        model: BpuModel,
+        threads: int,
+        digest: str = "",
+        cache: Path | None = None,
+        contained: bool = False,
     ) -> None:
         from bpu_sim.engines import open_engine  # loads onnxruntime
         from bpu_sim.engines.proofs import Proofs
 
         self._model = model
         self._engine, _ = open_engine(
-            model.network, hints=model.hints, digest=digest, threads=threads, proofs=Proofs(cache)
+            model.network,
+            hints=model.hints,
+            digest=digest,
+            threads=threads,
+            proofs=Proofs(cache),
+            contained=contained,
         )
         self._exact: dict[str, ExactPart] = {}
         self._exact_lock = threading.Lock()
         self._cache = _Cache(CACHE_BYTES)
+        self._places = threading.BoundedSemaphore(MAX_COMPUTING)
 
-    def outputs(self, inputs: Inputs) -> Arrays:
+    def outputs(self, inputs: Inputs, stop: Stop | None = None) -> Arrays:
         """Outputs of the model for checked inputs, by output name; the arrays are read-only.
 
         Raises:
             DeviceFault: the computation failed.
+            CapacityError: it needs more memory or time than it may have.
+            Cancelled, DeadlineExceeded: `stop`.
         """
         key = _digest(inputs)
         known = self._cache.get(key)
         if known is None:
-            known = self._kept(key, self._engine.run(self._as_network_sees(inputs)), inputs)
+            values = self._computed(inputs, (), stop or Stop())
+            known = self._kept(key, values, inputs)
         return _views(known)
 
-    def inspect(self, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
+    def inspect(
+        self, inputs: Inputs, exact: bool, stop: Stop | None = None
+    ) -> tuple[PartValues, ...]:
         """All arrays between parts, in execution order, read-only; see `Device.inspect`."""
         network = self._model.network
         between = list(dict.fromkeys(n for p in network.parts for n in (*p.inputs, *p.outputs)))
-        values = self._engine.run(self._as_network_sees(inputs), keep=between)
+        stop = stop or Stop()
+        values = self._computed(inputs, between, stop)
         found: list[PartValues] = []
         for part in network.parts:
             made = {name: values[name] for name in part.outputs}
@@ -86,7 +112,7 @@ class ModelNumbers:
             taken = {name: inputs.get(name) or FrameInput(values[name]) for name in part.inputs}
             given = {name: each.array for name, each in taken.items()}
             specs = {name: network.tensors[name] for name in part.outputs}
-            compared = self._compare(part, taken, made) if exact else 0
+            compared = self._compare(part, taken, made, stop) if exact else 0
             found.append(PartValues(part.name, "BPU", _views(given), _views(made), specs, compared))
         self._kept(_digest(inputs), values, inputs)
         return tuple(found)
@@ -108,7 +134,15 @@ class ModelNumbers:
             for item in self._model.inputs
         }
 
-    def _compare(self, part: Part, given: Inputs, made: Arrays) -> int:
+    def _computed(self, inputs: Inputs, keep: Collection[str], stop: Stop) -> Arrays:
+        while not self._places.acquire(timeout=_LOOK_S):
+            stop.check()
+        try:
+            return self._engine.run(self._as_network_sees(inputs), keep, stop)
+        finally:
+            self._places.release()
+
+    def _compare(self, part: Part, given: Inputs, made: Arrays, stop: Stop) -> int:
         from bpu_sim.machine import ExactPart
 
         with self._exact_lock:
@@ -118,7 +152,7 @@ class ModelNumbers:
                 machine = self._exact[part.name] = ExactPart(
                     part.name, program, images, [op.name for op in part.ops]
                 )
-            wanted = machine.run(given)
+            wanted = machine.run(given, stop)
         return sum(_check_equal(part.name, name, made[name], wanted[name]) for name in part.outputs)
 
 

@@ -23,6 +23,7 @@ from bpu_common.engine import EngineInfo
 from bpu_common.errors import DeviceFault, ModelFormatError, UsageError
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
+from bpu_common.stop import Stop
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind, TaskPlan
 from bpu_common.telemetry import MAX_SLICES
 from bpu_common.tensor import AnyArray, InputSource
@@ -139,7 +140,8 @@ class SimDevice:
                     hint="compile the model with another input_source",
                 )
         loaded = _Loaded(
-            task_plan(model, self._spec), ModelNumbers(model, self._threads, digest, self._cache)
+            task_plan(model, self._spec),
+            ModelNumbers(model, self._threads, digest, self._cache, contained=True),
         )
         with self._lock:
             handle = self._next_handle
@@ -167,12 +169,12 @@ class SimDevice:
             on_event = _Task(self, loaded, inputs, on_event).take
         return self._chip.submit(loaded.plan, control, on_event, every_event=every_event)
 
-    def outputs(self, task: int) -> dict[str, AnyArray]:
+    def outputs(self, task: int, stop: Stop | None = None) -> dict[str, AnyArray]:
         with self._lock:
             ended = self._finished.pop(task, None)
         if ended is None or ended.inputs is None:
             raise DeviceFault(f"task {task} has no outputs (not done, or taken already)")
-        return ended.loaded.numbers.outputs(ended.inputs)
+        return ended.loaded.numbers.outputs(ended.inputs, stop)
 
     def keep(self, task: _Task, event: TaskEvent) -> None:
         """A final event arrived: outputs may be asked for."""
@@ -247,8 +249,10 @@ class SimDevice:
             for core, running in enumerate(sample.running)
         )
 
-    def inspect(self, handle: int, inputs: Inputs, exact: bool) -> tuple[PartValues, ...]:
-        return self._loaded(handle).numbers.inspect(inputs, exact)
+    def inspect(
+        self, handle: int, inputs: Inputs, exact: bool, stop: Stop | None = None
+    ) -> tuple[PartValues, ...]:
+        return self._loaded(handle).numbers.inspect(inputs, exact, stop)
 
     def engine(self) -> EngineInfo:
         from bpu_sim.kernels.choice import choose_engine  # loads and tests the kernels

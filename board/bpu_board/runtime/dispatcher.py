@@ -18,6 +18,7 @@ from bpu_board.profiler.eventlog import EventLog
 from bpu_board.runtime.queue import ActionKind, Actions, RuntimeQueue
 from bpu_common.errors import BpuError, Cancelled, CapacityError, DeadlineExceeded, DeviceFault
 from bpu_common.perf import InferResult
+from bpu_common.stop import Stop
 from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind
 from bpu_common.telemetry import QueueSample
 
@@ -39,6 +40,7 @@ class Frame:
         awaited: somebody waits for its result, or takes it.
         cancel_wanted: its caller took it back while it was under way.
         deadline_missed: its caller took it back because its deadline had passed.
+        stop: ends the computation of its outputs.
         on_final: called once with the frame, on the thread that advances the device.
         listener: gets every event of the device's task.
         on_event: what the device is given to tell of it.
@@ -47,7 +49,7 @@ class Frame:
     __slots__ = (
         "_dispatcher", "awaited", "cancel_wanted", "control", "counters", "deadline_missed",
         "detail", "done_ns", "final", "handle", "inputs", "listener", "on_event", "on_final",
-        "placed", "started_ns", "submitted_ns", "task",
+        "placed", "started_ns", "stop", "submitted_ns", "task",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +78,7 @@ class Frame:
         self.cancel_wanted = False
         self.deadline_missed = False
         self.placed = False
+        self.stop = Stop()
 
     def again(self) -> None:
         """Make it ready for another submission: it has ended, and nobody takes its result."""
@@ -96,7 +99,7 @@ class Frame:
         return deadline_ns is not None and self.done_ns > deadline_ns
 
     def cancel(self, deadline_missed: bool = False) -> None:
-        """Take it back; `result` then raises `Cancelled` unless it was done before.
+        """Take it back; `result` then raises `Cancelled` unless it has its outputs already.
 
         A frame is alive until its result was taken or it was taken back, so a caller who does not
         want the result of a frame any more calls this.
@@ -117,6 +120,7 @@ class Frame:
             DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
             Cancelled: it was taken back.
             DeviceFault: it failed.
+            CapacityError: its outputs need more memory or time than they may have.
         """
         return self._dispatcher.result(self, timeout_s)
 
@@ -172,7 +176,9 @@ class Dispatcher:
         now_ns = self._device.now_ns()
         with self._lock:
             if frame.final is not None:
-                if not frame.awaited:
+                if frame.awaited:
+                    frame.stop.now()
+                else:
                     self._queue.taken(frame)
                 return
             frame.cancel_wanted = True
@@ -192,6 +198,7 @@ class Dispatcher:
     def result(self, frame: Frame, timeout_s: float | None) -> InferResult:
         """See `Frame.result`."""
         name = frame.counters.name
+        frame.stop = Stop(timeout_s, f"a frame of model {name}")
         frame.awaited = True
         if not self._wait(frame, timeout_s):
             self.cancel(frame, deadline_missed=frame.control.deadline_ns is not None)
@@ -211,7 +218,7 @@ class Dispatcher:
             raise DeviceFault(f"a frame of model {name} failed: {reason}")
         started_ns = time.perf_counter_ns()
         try:
-            outputs = self._device.outputs(frame.task)
+            outputs = self._device.outputs(frame.task, frame.stop)
         finally:
             host_ns = time.perf_counter_ns() - started_ns
             with self._lock:

@@ -21,6 +21,7 @@ from bpu_common.frame import Given
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
+from bpu_common.stop import Stop
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
 
@@ -59,6 +60,20 @@ class Runtime:
             ModelNotFound: it is neither loaded nor in the store.
         """
         return tuple(session.info for session in self._sessions.load(model))
+
+    def is_open(self, model: str) -> bool:
+        """Whether a frame of it can be submitted at once; never waits."""
+        return self._sessions.is_open(model)
+
+    def make_ready(self, model: str) -> None:
+        """Open one model, if that has not been done.
+
+        Raises:
+            ModelNotFound: unknown model.
+            UsageError: the word means several.
+            ModelFormatError, ModelUnsupported, CapacityError, DeviceFault: it cannot run here.
+        """
+        self._sessions.get(model)
 
     def unload(self, model: str) -> None:
         """Give a model's memory back; it stays in the store.
@@ -168,7 +183,8 @@ class Runtime:
         inputs = request.inputs or random_inputs(session.info)
         checked = check_inputs(session.info, inputs)
         if isinstance(self.device, Inspects):
-            self.device.inspect(session.handle, checked, request.exact)
+            measured = Stop(what=f"the measurement of model {request.model}", event=stop)
+            self.device.inspect(session.handle, checked, request.exact, measured)
         elif request.exact:
             raise _cannot_tell("what the instructions of a model compute")
         if request.profile and not isinstance(self.device, Plans):

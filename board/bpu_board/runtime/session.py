@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.runtime.store import ModelStore, StoredModel
 from bpu_common.board import ModelEntry, ModelInfo
-from bpu_common.errors import ModelNotFound, UsageError
+from bpu_common.errors import BpuError, ModelNotFound, UsageError
+
+_REST = 10
+"""A model that could not be opened is not tried again for so many times what that took."""
+_MAX_REFUSED = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +60,7 @@ class Sessions:
         self._known: dict[str, Session] = {}
         self._counters: tuple[ModelCounters, ...] = ()
         self._generation = -1
+        self._refused: dict[tuple[str, str], tuple[float, BpuError]] = {}
 
     def open(self, path: Path, name: str = "") -> tuple[Session, ...]:
         """Open models of a file that is not in the store: the one of this name, or all.
@@ -92,6 +98,10 @@ class Sessions:
             if self._open.get((session.digest, session.info.name)) is session:
                 self._known[key] = session
         return session
+
+    def is_open(self, key: str) -> bool:
+        """Whether `get` has the session of a key at hand."""
+        return key in self._known and self._generation == self._store_generation()
 
     def info(self, key: str) -> ModelInfo:
         """The description of the model a key means; one of the store is not opened for it.
@@ -204,13 +214,29 @@ class Sessions:
                 return session
             if digest and not path.exists():  # removed while this caller waited
                 raise ModelNotFound(f"no model {info.name!r} on this board")
-            handle = self._device.open(path, info.name)
+            handle = self._opened(path, info.name, digest)
             session = Session(info, digest, handle, ModelCounters(info.name, digest))
             with self._lock:
                 self._open[digest, info.name] = session
                 self._changed()
         self._log.info(self._device.now_ns(), f"{info.name} loaded")
         return session
+
+    def _opened(self, path: Path, name: str, digest: str) -> int:
+        """The device's handle; what took long to fail is not tried again at once."""
+        known_until_s, known = self._refused.get((digest, name), (0.0, None))
+        begin_s = time.monotonic()
+        if known is not None and begin_s < known_until_s:
+            raise type(known)(known.message, where=known.where, hint=known.hint)
+        try:
+            return self._device.open(path, name)
+        except BpuError as error:
+            if digest:
+                end_s = time.monotonic()
+                self._refused[digest, name] = end_s + _REST * (end_s - begin_s), error
+                while len(self._refused) > _MAX_REFUSED:
+                    del self._refused[next(iter(self._refused))]
+            raise
 
     @contextmanager
     def _gate(self, file: str) -> Iterator[None]:

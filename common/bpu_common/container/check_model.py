@@ -11,7 +11,7 @@ from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel
 from bpu_common.network import Place
 from bpu_common.network.check import check_network
-from bpu_common.require import placed, require, unique
+from bpu_common.require import in_range, placed, require, unique
 
 MAX_MODELS = 1024
 
@@ -59,6 +59,9 @@ def check_model(model: BpuModel, where: str) -> None:
         with placed(place):
             require(part.name in model.programs, "the program of a BPU part is missing")
         made = model.programs[part.name]
+        with placed(place):
+            most = MACHINES[model.machine].sram_bytes
+            in_range("on-chip memory", made.program.sram_bytes, 0, most)
         check_program(made.program, len(made.weights), len(part.ops), place)
         check_agreement(model, index, where)
     _check_features(model, where)

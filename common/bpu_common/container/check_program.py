@@ -26,6 +26,10 @@ MAX_SRAM_BYTES = 64 << 20
 MAX_DDR_BYTES = 1 << 30
 MAX_STREAMS = 8
 MAX_SLOTS = 1 << 12
+MAX_INSTRUCTIONS = 1 << 17
+"""Of all function calls together: a second or two of reading and costing."""
+MAX_WAITS = 64
+"""Of one instruction; three queues need no more than one each."""
 MAX_FRAMES = 128
 """Frames that one run computes (docs/board.md "Tensors and tasks")."""
 SLOT_ALIGN = 64
@@ -56,6 +60,8 @@ def check_program(program: Program, weights_bytes: int, operation_count: int, wh
             _check_roi_input(roi)
         _check_slots((*program.inputs, *program.outputs), program)
         require(bool(program.calls), "a program without function calls")
+        count = sum(len(stream.instructions) for call in program.calls for stream in call.streams)
+        in_range("number of instructions", count, 0, MAX_INSTRUCTIONS, "calls")
     for index, call in enumerate(program.calls):
         place = f"{where}.call[{index}]"
         with placed(place):
@@ -82,6 +88,7 @@ def _check_waits(call: FunctionCall, number: int, position: int) -> None:
     """What an instruction waits for comes before it, or in another stream."""
     instruction = call.streams[number].instructions[position]
     waits = instruction.waits
+    in_range("number of waits", len(waits), 0, MAX_WAITS)
     if waits and (min(waits) < 0 or max(waits) >= position or len(set(waits)) != len(waits)):
         raise BrokenRuleError(f"waits {waits[:8]} are not different earlier instructions")
     if isinstance(instruction, AwaitStream):

@@ -14,7 +14,7 @@ from bpu_common.network.check_op import check_op
 from bpu_common.network.check_tensor import check_input, check_name, check_tensor
 from bpu_common.network.graph import Network, Part, Place, RemovedNode
 from bpu_common.network.ops import BPU_OPS, EDGE_OPS, CustomOp, OnnxOp, Operation, QConv, QLut
-from bpu_common.network.rules import tensors_made, tensors_read
+from bpu_common.network.rules import tensors_made, tensors_read, work_of
 from bpu_common.require import BrokenRuleError, placed, require, unique
 
 MAX_TENSORS = 1 << 16
@@ -24,6 +24,8 @@ MAX_EDGES = 1 << 12
 """Inputs, outputs, removed nodes."""
 MAX_ARRAY_BYTES = 1 << 30
 """All weights and tables together, each operation's counted even where some share them."""
+MAX_WORK = 1 << 40
+"""Element operations of one frame: four seconds of a core that is never idle."""
 
 
 def check_network(network: Network, where: str) -> None:
@@ -59,6 +61,9 @@ def check_network(network: Network, where: str) -> None:
                 "the tensor is described otherwise, or not at all, among the tensors",
             )
     _check_flow(network, where)
+    with placed(where):
+        work = sum(work_of(op, network.tensors) for op in network.ops)
+        require(work <= MAX_WORK, f"{work} element operations, at most {MAX_WORK} are possible")
     for index, node in enumerate(network.removed):
         with placed(f"{where}.removed[{index}]"):
             _check_removed(node)

@@ -58,6 +58,18 @@ def tensors_made(op: Operation) -> tuple[str, ...]:
             return (op.y,)
 
 
+def work_of(op: Operation, tensors: Tensors) -> int:
+    """Element operations of one operation: multiplications, comparisons, or elements made."""
+    elements = result_elements(op, tensors)
+    match op:
+        case QConv():
+            return elements * int(op.weights[0].size)
+        case QMaxPool():
+            return elements * op.kernel_hw[0] * op.kernel_hw[1]
+        case _:
+            return elements
+
+
 def result_shape(op: Operation, tensors: Tensors) -> tuple[int, ...] | None:
     """Shape of the one result, from the shapes of what is read; None where those do not say it.
 

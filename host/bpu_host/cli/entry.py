@@ -28,6 +28,9 @@ def bpud() -> int:
 def hb_mapper() -> None:
     """`hb_mapper`."""
     if not _answered("hb_mapper"):
+        from bpu_host.cli.crashes import go_on_in_child
+
+        go_on_in_child("hb_mapper")
         from bpu_host.cli.hb_mapper import main
 
         main()

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
@@ -344,11 +345,18 @@ def _guarded(command: str, run: Callable[[Progress], None], console: TextIO | No
     return 0
 
 
+def _interrupt(_: int, __: FrameType | None) -> NoReturn:
+    """As Ctrl-C, once: the signal that comes a second time, to all of a group, changes nothing."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Entry point of the `hb_mapper` command; SIGTERM and a lost terminal end it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, _interrupt)
     cli(prog_name="hb_mapper")
     sys.exit(0)
 

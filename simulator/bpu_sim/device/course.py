@@ -211,6 +211,25 @@ class Course:
             self._end(now_ns, task, _Kind.CANCELLED)
         elif task.place == DRIVER:
             self._apply(now_ns, self._driver.cancel(task.id, now_ns))
+            self._watch_end(now_ns, task)
+
+    def _watch_end(self, now_ns: int, task: Task) -> None:
+        """Reset the core of a cancelled task whose call does not end within the watchdog's time."""
+        for core in self._cores:
+            running = self._driver.running(core.index)
+            if running is None or running[0] != task.id:
+                continue
+            if core.demand.alone_ns > self._watchdog_ns:
+                order, due_ns = WATCHDOG + self._order(), now_ns + self._watchdog_ns
+                heappush(self._heap, (due_ns, order, self._overdue, (core, running)))
+
+    def _overdue(self, now_ns: int, given: tuple[Core, tuple[int, int]]) -> None:
+        core, running = given
+        if self._driver.running(core.index) == running:
+            core.ticket += 1
+            core.busy_ns += now_ns - core.since_ns
+            self._reschedule(self._bus.stop(core.index, now_ns))
+            self._apply(now_ns, self._driver.hung(core.index, now_ns))
 
     # -- CPU steps ----------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ No clock, thread or I/O: every method takes the time and returns what follows fr
   one may resume on another, as function calls leave nothing on chip.
 - The core with the fewest queued calls is filled first, then the lower index.
 - At most `hardware_queue_limit` calls, the running one included, are bound to a core.
-- A core that makes no progress is reset: its call is replayed once, then the run has failed.
+- A core that makes no progress is reset: its call is replayed once, then the run has failed. The
+  call of a cancelled run is not replayed: its end was only waited for.
 """
 
 from __future__ import annotations
@@ -156,17 +157,18 @@ class Driver:
         return actions
 
     def hung(self, core: int, now_ns: int) -> list[Action]:
-        """The watchdog found no progress on `core`: replay its call, or give its run up."""
+        """The watchdog found no end of the call on `core`: replay it, or give its run up."""
         place = self._cores[core]
         run, call = place.ring[0]
         actions: list[Action] = []
-        if run.attempt < MAX_ATTEMPTS:
+        if run.attempt < MAX_ATTEMPTS and not run.cancelled:
             run.attempt += 1
             self._start_head(place, actions, now_ns)
             return actions
         place.ring = deque(entry for entry in place.ring if entry[0] is not run)
         self._leave(place, run)
-        actions.append(Failed(core, run.task, call))
+        left = Finished(core, run.task, True) if run.cancelled else Failed(core, run.task, call)
+        actions.append(left)
         if place.ring:
             self._start_head(place, actions, now_ns)
         self._fill(actions, now_ns)

@@ -14,7 +14,9 @@ import numpy as np
 
 from bpu_common.errors import DeviceFault, ModelUnsupported
 from bpu_common.network import CustomOp, Network, Operation, Part, tensors_made, tensors_read
+from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray
+from bpu_sim.engines.contained import Worker
 from bpu_sim.engines.engine import Arrays, CustomFunction, CustomLoader, PartRunner
 from bpu_sim.engines.ort import OrtPart, Plans
 
@@ -24,10 +26,12 @@ class CpuPart:
 
     Args:
         load_custom: finds what computes custom operators.
+        worker: runs what comes out of a file; None: this process does.
 
     Raises:
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: the part holds what may not be run.
+        CapacityError: it needs more memory or time than it may have.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class CpuPart:
         plans: Plans,
         threads: int,
         load_custom: CustomLoader | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._outputs = part.outputs
         self._steps: list[PartRunner] = []
@@ -52,9 +57,16 @@ class CpuPart:
             read = dict.fromkeys(name for op in ops for name in tensors_read(op))
             inputs = [n for n in read if n not in made and n not in network.constants]
             outputs = [name for name in made if name in later or name in part.outputs]
-            self._steps.append(OrtPart(part.name, ops, network, plans, inputs, outputs, threads))
+            self._steps.append(
+                OrtPart(part.name, ops, network, plans, inputs, outputs, threads, worker)
+            )
 
-    def run(self, values: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
+    def run(
+        self,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
         """The outputs and the kept tensors that are made here.
 
         Raises:
@@ -63,7 +75,7 @@ class CpuPart:
         known = dict(values)
         made: Arrays = {}
         for step in self._steps:
-            found = step.run(known, keep)
+            found = step.run(known, keep, stop)
             known.update(found)
             made.update(found)
         return {name: made[name] for name in made if name in self._outputs or name in keep}
@@ -77,8 +89,13 @@ class _Custom:
     function: CustomFunction
     constants: Mapping[str, AnyArray]
 
-    def run(self, values: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
-        del keep  # all it makes are results
+    def run(
+        self,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
+        del keep, stop  # all it makes are results; it is the user's own code
         op = self.op
         try:
             xs = [values[x] if x in values else self.constants[x] for x in op.xs if x]

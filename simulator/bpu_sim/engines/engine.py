@@ -9,6 +9,7 @@ import numpy as np
 
 from bpu_common.errors import DeviceFault, InputError
 from bpu_common.network import CustomOp, Network, Part, tensors_made
+from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray, TensorSpec
 
 Arrays: TypeAlias = dict[str, AnyArray]
@@ -34,13 +35,20 @@ class Engine(Protocol):
     def network(self) -> Network:
         """What it runs."""
 
-    def run(self, arrays: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
+    def run(
+        self,
+        arrays: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
         """One frame.
 
         Args:
             arrays: the model's inputs by tensor name, as `Network.inputs` describes them: images
                 int8 (1, H, W, C), the value minus 128; featuremaps float32.
             keep: names of further tensors to give, inner ones too.
+            stop: when it has to end; looked at between parts, and while a CPU part runs in a
+                process of its own.
 
         Returns:
             Each output and each kept tensor by tensor name: codes int8 or int32 (1, H, W, C),
@@ -49,6 +57,8 @@ class Engine(Protocol):
         Raises:
             InputError: an input is missing or does not fit, or a kept tensor does not exist.
             DeviceFault: the computation failed.
+            CapacityError: it needs more memory or time than it may have.
+            Cancelled, DeadlineExceeded: `stop`.
         """
 
     def run_part(
@@ -72,7 +82,12 @@ class Engine(Protocol):
 class PartRunner(Protocol):
     """Runs one part; may be shared by threads."""
 
-    def run(self, values: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
+    def run(
+        self,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
         """The part's outputs, and of `keep` what it makes; `values` holds its inputs."""
 
 
@@ -96,7 +111,12 @@ class PartsEngine:
     def network(self) -> Network:
         return self._network
 
-    def run(self, arrays: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
+    def run(
+        self,
+        arrays: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
         unknown = sorted(set(keep) - self._known)
         if unknown:
             raise InputError(
@@ -107,7 +127,9 @@ class PartsEngine:
         for item in self._network.inputs:
             values[item.tensor.name] = _given(arrays, item.tensor)
         for part in self._network.parts:
-            values.update(self._run(part, values, keep))
+            if stop is not None:
+                stop.check()
+            values.update(self._run(part, values, keep, stop))
         wanted = [*(output.tensor for output in self._network.outputs), *keep]
         return {name: values[name] for name in wanted}
 
@@ -115,10 +137,16 @@ class PartsEngine:
         self, part: Part, values: Mapping[str, AnyArray], keep: Collection[str] = ()
     ) -> Arrays:
         given = {name: _given(values, self._network.tensors[name]) for name in part.inputs}
-        return self._run(part, given, keep)
+        return self._run(part, given, keep, None)
 
-    def _run(self, part: Part, values: Mapping[str, AnyArray], keep: Collection[str]) -> Arrays:
-        made = self._runners[part.name].run(values, keep)
+    def _run(
+        self,
+        part: Part,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str],
+        stop: Stop | None,
+    ) -> Arrays:
+        made = self._runners[part.name].run(values, keep, stop)
         for name, array in made.items():
             spec = self._network.tensors[name]
             if array.shape != spec.shape or array.dtype != spec.dtype.numpy:

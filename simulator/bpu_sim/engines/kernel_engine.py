@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bpu_common.network import Network, Place
+from bpu_sim.engines.contained import Worker
 from bpu_sim.engines.cpu import CpuPart
 from bpu_sim.engines.engine import CustomLoader, PartRunner, PartsEngine
 from bpu_sim.engines.ort import Plans
@@ -16,6 +17,7 @@ class KernelEngine(PartsEngine):
     Args:
         set_name: the instruction set.
         threads: that may work on one frame.
+        contained: float operators run in a process of their own.
 
     Raises:
         ModelUnsupported: a custom operator, and nothing that computes it.
@@ -32,12 +34,14 @@ class KernelEngine(PartsEngine):
         threads: int = 1,
         plans: Plans | None = None,
         load_custom: CustomLoader | None = None,
+        contained: bool = False,
     ) -> None:
+        worker = Worker(threads) if contained else None
         cpu_plans = plans or Plans.of(network)
         runners: dict[str, PartRunner] = {}
         for part in network.parts:
             if part.place is Place.CPU:
-                runners[part.name] = CpuPart(part, network, cpu_plans, threads, load_custom)
+                runners[part.name] = CpuPart(part, network, cpu_plans, threads, load_custom, worker)
             else:
                 runners[part.name] = KernelPart(library, set_name, part, network, threads)
         super().__init__(set_name, network, runners)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bpu_common.network import Network, Place
+from bpu_sim.engines.contained import Worker
 from bpu_sim.engines.cpu import CpuPart
 from bpu_sim.engines.engine import CustomLoader, PartRunner, PartsEngine
 from bpu_sim.engines.ort import OrtPart, Plans
@@ -14,6 +15,7 @@ class OrtEngine(PartsEngine):
     Args:
         threads: onnxruntime's threads within an operator.
         plans: how its operations are computed, if that is known.
+        contained: float operators run in a process of their own.
 
     Raises:
         ModelUnsupported: a custom operator, and nothing that computes it.
@@ -27,12 +29,14 @@ class OrtEngine(PartsEngine):
         threads: int = 1,
         plans: Plans | None = None,
         load_custom: CustomLoader | None = None,
+        contained: bool = False,
     ) -> None:
+        worker = Worker(threads) if contained else None
         plans = plans or Plans.of(network)
         runners: dict[str, PartRunner] = {}
         for part in network.parts:
             if part.place is Place.CPU:
-                runners[part.name] = CpuPart(part, network, plans, threads, load_custom)
+                runners[part.name] = CpuPart(part, network, plans, threads, load_custom, worker)
             else:
                 runners[part.name] = OrtPart(
                     part.name, part.ops, network, plans, part.inputs, part.outputs, threads

@@ -32,8 +32,10 @@ from bpu_common.network import (
     Transpose,
     tensors_read,
 )
+from bpu_common.stop import Stop
 from bpu_common.tensor import F32, I8, AnyArray, Layout, TensorSpec
 from bpu_sim import arith
+from bpu_sim.engines.contained import Worker
 from bpu_sim.engines.cpu import CpuPart
 from bpu_sim.engines.engine import Arrays, CustomLoader, PartRunner, PartsEngine
 from bpu_sim.engines.ort import Plans
@@ -50,6 +52,7 @@ class ReferenceEngine(PartsEngine):
 
     Args:
         threads: onnxruntime's threads within a float operator.
+        contained: float operators run in a process of their own.
 
     Raises:
         ModelUnsupported: a custom operator, and nothing that computes it.
@@ -57,13 +60,19 @@ class ReferenceEngine(PartsEngine):
     """
 
     def __init__(
-        self, network: Network, *, threads: int = 1, load_custom: CustomLoader | None = None
+        self,
+        network: Network,
+        *,
+        threads: int = 1,
+        load_custom: CustomLoader | None = None,
+        contained: bool = False,
     ) -> None:
+        worker = Worker(threads) if contained else None
         plans = Plans.of(network)
         runners: dict[str, PartRunner] = {
             part.name: ReferencePart(part, network)
             if all(isinstance(op, EXACT_OPS) for op in part.ops)
-            else CpuPart(part, network, plans, threads, load_custom)
+            else CpuPart(part, network, plans, threads, load_custom, worker)
             for part in network.parts
         }
         super().__init__("reference", network, runners)
@@ -75,8 +84,14 @@ class ReferencePart:
     def __init__(self, part: Part, network: Network) -> None:
         self._part, self._network = part, network
 
-    def run(self, values: Mapping[str, AnyArray], keep: Collection[str] = ()) -> Arrays:
+    def run(
+        self,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
+    ) -> Arrays:
         """The outputs and the kept tensors that are made here."""
+        del stop  # looked at between parts
         known = dict(values)
         made: Arrays = {}
         for op in self._part.ops:

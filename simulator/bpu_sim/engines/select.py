@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 from bpu_common.engine import REFERENCE, engine_line
 from bpu_common.network import Network
@@ -16,6 +17,14 @@ from bpu_sim.engines.reference import ReferenceEngine
 from bpu_sim.kernels.choice import choose_engine
 
 
+class _Parts(TypedDict):
+    """What every engine is told about the parts it runs."""
+
+    threads: int
+    load_custom: CustomLoader | None
+    contained: bool
+
+
 def open_engine(
     network: Network,
     *,
@@ -25,6 +34,7 @@ def open_engine(
     threads: int = 1,
     load_custom: CustomLoader | None = None,
     proofs: Proofs | None = None,
+    contained: bool = False,
 ) -> tuple[Engine, str]:
     """The engine for a network, and a sentence that says which it is and why.
 
@@ -35,24 +45,25 @@ def open_engine(
         threads: that may work on one frame.
         load_custom: finds what computes custom operators.
         proofs: where proofs are remembered; None: the user's folder.
+        contained: float operators of CPU parts run in a process of their own, within limits, as
+            those out of a file from elsewhere must.
 
     Raises:
         UsageError: no engine of that name, or kernels that this machine cannot run.
         ModelUnsupported: a custom operator, and nothing that computes it.
         ModelFormatError: a part holds what may not be run.
+        CapacityError: a CPU part needs more memory or time than it may have.
     """
     choice = choose_engine(prefer)
     about, sentence = choice.about, engine_line(choice.about)
+    parts = _Parts(threads=threads, load_custom=load_custom, contained=contained)
     if about.name == REFERENCE:
-        return ReferenceEngine(network, threads=threads, load_custom=load_custom), sentence
+        return ReferenceEngine(network, **parts), sentence
     if choice.library is not None:
-        made = KernelEngine(
-            network, choice.library, about.name, threads=threads, load_custom=load_custom
-        )
-        return made, sentence
+        return KernelEngine(network, choice.library, about.name, **parts), sentence
     memory = proofs or Proofs()
     plans, source = _plans(network, (hints or {}).get(ENGINE, b""), digest, memory)
-    fast = OrtEngine(network, threads=threads, plans=plans, load_custom=load_custom)
+    fast = OrtEngine(network, plans=plans, **parts)
     if digest and not plans.trusted:
         memory.save(digest, write_hints(network, plans))
     return fast, f"{sentence}; its constants {source}"

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 
 from bpu_common.network import BPU_OPS, Network, Part, tensors_made
+from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray
 from bpu_sim.kernels.library import Library
 from bpu_sim.kernels.plan import Plan
@@ -33,9 +34,13 @@ class KernelPart:
         self._lock = threading.Lock()
 
     def run(
-        self, values: Mapping[str, AnyArray], keep: Collection[str] = ()
+        self,
+        values: Mapping[str, AnyArray],
+        keep: Collection[str] = (),
+        stop: Stop | None = None,
     ) -> dict[str, AnyArray]:
         """The outputs and the tensors of `keep` that are made here."""
+        del stop  # looked at between parts
         inner = tuple(sorted(self._made.intersection(keep).difference(self._part.outputs)))
         plan = self._keeping(inner) if inner else self.plan
         return plan.run(values, threads=self._threads)

@@ -9,6 +9,7 @@ import numpy as np
 from bpu_common.errors import DeviceFault
 from bpu_common.frame import Roi
 from bpu_common.program import DeadlockError, FunctionCall, Program, Space, Tile, legal_order
+from bpu_common.stop import Stop
 from bpu_common.tensor import I8, AnyArray
 from bpu_sim.machine.compiled import compiled_for
 from bpu_sim.machine.memory import Memory
@@ -87,17 +88,31 @@ class Executor:
             reading.check()
         return memory.view(tile).copy()
 
-    def run(self) -> None:
-        """Execute all calls in order."""
-        for index in range(len(self._program.calls)):
-            self.run_call(index)
+    def run(self, stop: Stop | None = None) -> None:
+        """Execute all calls in order.
 
-    def run_call(self, index: int, order: Iterable[tuple[int, int]] | None = None) -> None:
+        Args:
+            stop: when it has to end; looked at before each instruction.
+
+        Raises:
+            DeviceFault: as `run_call`.
+            Cancelled, DeadlineExceeded: `stop`.
+        """
+        for index in range(len(self._program.calls)):
+            self.run_call(index, stop=stop)
+
+    def run_call(
+        self,
+        index: int,
+        order: Iterable[tuple[int, int]] | None = None,
+        stop: Stop | None = None,
+    ) -> None:
         """Execute one call, one instruction at a time.
 
         Args:
             order: (stream, instruction) of all; any legal order gives the same bits. None: each
                 stream in list order.
+            stop: when it has to end.
 
         Raises:
             DeviceFault: an instruction reads or writes where it must not, or the streams wait for
@@ -108,6 +123,8 @@ class Executor:
             core.forget()
         try:
             for stream, position in legal_order(call) if order is None else order:
+                if stop is not None:
+                    stop.check()
                 try:
                     self._prepared(index, stream, position).run()
                 except DeviceFault as fault:

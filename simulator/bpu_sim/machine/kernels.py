@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bpu_common.limits import INT32_LIMIT
 from bpu_common.params import ChannelParams
-from bpu_common.program import Conv, Pair
+from bpu_common.program import Conv, Pair, Quad
 from bpu_common.tensor import I8, I32, DType
 from bpu_sim import arith
 
@@ -114,6 +114,13 @@ def _depthwise(padded: Reals, weights: I8, op: Conv) -> Reals:
             np.multiply(windows[:, :, i, j], taps[i, j], out=product)
             sums += product
     return sums
+
+
+def max_pool(x: I8, kernel: Pair, stride: Pair, pads: Quad) -> I8:
+    """`arith.max_pool`; the maximum of a window is that of its rows' maxima."""
+    top, left, bottom, right = pads
+    rows = arith.max_pool(x, (kernel[0], 1), (stride[0], 1), (top, 0, bottom, 0))
+    return arith.max_pool(rows, (1, kernel[1]), (1, stride[1]), (0, left, 0, right))
 
 
 def lut(x: I8, tables: I8) -> I8:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from bpu_common.caller import canonical
-from bpu_common.errors import DeviceFault, InputError
+from bpu_common.errors import CapacityError, DeviceFault, InputError
 from bpu_common.frame import Given, as_frame_inputs
 from bpu_common.image import resizer_codes
 from bpu_common.model import PartProgram
 from bpu_common.program import IoSlot, Program, Space, Store, Tile
+from bpu_common.stop import Stop
 from bpu_common.tensor import (
     DDR_WIDTH_ALIGN,
     AnyArray,
@@ -22,6 +23,9 @@ from bpu_common.tensor import (
     align_up,
 )
 from bpu_sim.machine.executor import Executor
+
+MAX_MEMORY_BYTES = 512 << 20
+"""Modelled memories of a part that runs instruction by instruction."""
 
 
 class ExactPart:
@@ -37,6 +41,7 @@ class ExactPart:
     Raises:
         DeviceFault: nothing stores an output.
         UsageError: kernels that this machine cannot run.
+        CapacityError: its memories are larger than what one instruction after the other is for.
     """
 
     def __init__(
@@ -48,6 +53,13 @@ class ExactPart:
         prefer: str = "auto",
     ) -> None:
         self._name, self._program = name, made.program
+        memory_bytes = _memory_bytes(made.program)
+        if memory_bytes > MAX_MEMORY_BYTES:
+            raise CapacityError(
+                f"its instructions need {memory_bytes} bytes of memory, at most "
+                f"{MAX_MEMORY_BYTES} are given for running them one by one",
+                where=f"part '{name}'",
+            )
         self._images = {
             name: model_input
             for name, model_input in inputs.items()
@@ -59,16 +71,19 @@ class ExactPart:
             for slot in made.program.outputs
         }
 
-    def run(self, arrays: Given) -> dict[str, AnyArray]:
+    def run(self, arrays: Given, stop: Stop | None = None) -> dict[str, AnyArray]:
         """One frame, see `run_frames`; a program of several frames computes it as often."""
-        return self.run_frames([arrays] * self._program.frames)[0]
+        return self.run_frames([arrays] * self._program.frames, stop)[0]
 
-    def run_frames(self, frames: Sequence[Given]) -> list[dict[str, AnyArray]]:
+    def run_frames(
+        self, frames: Sequence[Given], stop: Stop | None = None
+    ) -> list[dict[str, AnyArray]]:
         """As many frames as the program computes in one run.
 
         Args:
             frames: images in the caller's form, or int8 (1, H, W, C); regions come with a picture
                 of any size.
+            stop: when it has to end; looked at before each instruction.
 
         Returns:
             For each frame its outputs, (1, H, W, C).
@@ -77,6 +92,7 @@ class ExactPart:
             InputError: an input is missing or of the wrong shape or type.
             DeviceFault: the program reads or writes where it must not, or computes another number
                 of frames.
+            Cancelled, DeadlineExceeded: `stop`.
         """
         if len(frames) != self._program.frames:
             raise DeviceFault(
@@ -86,7 +102,7 @@ class ExactPart:
         self._executor.begin()
         for number, given in enumerate(frames):
             self._place_inputs(number, given)
-        self._executor.run()
+        self._executor.run(stop)
         return [
             {
                 name: self._executor.read(shifted(tile, number * pitch))[np.newaxis]
@@ -132,6 +148,12 @@ class ExactPart:
         stride = align_up(image.width, DDR_WIDTH_ALIGN)
         planes = array.reshape(-1, image.width, 1)  # H rows of Y, then H / 2 rows of UV
         return [(Tile(Space.IO, slot.offset_bytes, planes.shape, stride, 1, DType.UINT8), planes)]
+
+
+def _memory_bytes(program: Program) -> int:
+    """Of the modelled memories, each byte with a mark that it has been written."""
+    cores = max(len(call.streams) for call in program.calls)
+    return 2 * (cores * program.sram_bytes + program.scratch_bytes + program.io_bytes)
 
 
 def shifted(tile: Tile, bytes_on: int) -> Tile:

@@ -136,7 +136,7 @@ class Core:
                 return self._conv(op)
             case MaxPool():
                 x, (rows, columns, _) = self._codes(op.x), op.y.shape_hwc
-                return lambda: arith.max_pool(x, op.kernel_hw, op.stride_hw, op.pads_tlbr)[
+                return lambda: kernels.max_pool(x, op.kernel_hw, op.stride_hw, op.pads_tlbr)[
                     :rows, :columns
                 ]
             case Eltwise():

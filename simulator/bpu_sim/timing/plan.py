@@ -10,9 +10,13 @@ from bpu_common.network.rules import result_elements
 from bpu_common.program import Program
 from bpu_common.task import BpuStep, CallCost, CpuStep, Step, TaskPlan
 from bpu_sim.timing.pipeline import simulate_call
+from bpu_sim.timing.predict import cycles_to_ns
 
 PREPROCESS = "Preprocess"
 """Name and type of the step that every frame starts with (layout of the model's inputs)."""
+
+MAX_FRAME_NS = 60_000_000_000
+"""Time that the steps of one frame may take together."""
 
 _DEQUANTIZE = {"HzDequantize", "Dequantize", "DequantizeLinear"}
 _LOOK_UP = {"HzLut", "Sigmoid", "Tanh", "Exp", "Log", "Erf", "Gelu", "HardSwish", "Mish", "Elu"}
@@ -49,7 +53,7 @@ def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
 
     Raises:
         ModelUnsupported: a program that the driver of the chip cannot run: it gives a call one core
-            and counts one frame.
+            and counts one frame; or one that would keep a core for too long.
     """
     steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
     for part in model.network.parts:
@@ -61,7 +65,9 @@ def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
         for op in part.ops:
             elements = result_elements(op, model.network.tensors)
             steps.append(CpuStep(op.name, op.op_type, cpu_step_ns(op.op_type, elements, spec.cpu)))
-    return TaskPlan(model.name, tuple(steps))
+    plan = TaskPlan(model.name, tuple(steps))
+    _require_an_end(plan, spec)
+    return plan
 
 
 def _require_one_core_and_frame(program: Program, part: str) -> None:
@@ -72,6 +78,31 @@ def _require_one_core_and_frame(program: Program, part: str) -> None:
             "device runs calls of one core and one frame",
             where=part,
             hint="convert the model for one core and one frame",
+        )
+
+
+def _require_an_end(plan: TaskPlan, spec: MachineSpec) -> None:
+    """A call is over before the watchdog would reset its core, and a frame some time."""
+    total_ns = 0
+    for step in plan.steps:
+        if isinstance(step, CpuStep):
+            total_ns += step.duration_ns
+            continue
+        for index, call in enumerate(step.calls):
+            call_ns = cycles_to_ns(call.cycles, spec.clock_hz)
+            total_ns += call_ns
+            if call_ns > spec.watchdog_ns:
+                raise ModelUnsupported(
+                    f"function call {index} takes {call_ns / 1e9:.1f} s; a core is reset after "
+                    f"{spec.watchdog_ns / 1e9:g} s",
+                    where=f"{plan.model}, {step.name}",
+                    hint="convert the model with max_time_per_fc, or a smaller one",
+                )
+    if total_ns > MAX_FRAME_NS:
+        raise ModelUnsupported(
+            f"a frame takes {total_ns / 1e9:.1f} s, at most {MAX_FRAME_NS / 1e9:g} s are possible",
+            where=plan.model,
+            hint="convert a smaller model",
         )
 
 

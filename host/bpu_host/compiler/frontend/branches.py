@@ -13,10 +13,10 @@ import onnx
 import onnx.shape_inference
 from onnx import TensorProto, helper, numpy_helper
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.frontend.splice import names_of, put, spliced
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 _WITH_BODIES = ("If", "Loop", "Scan")
 _WHY = {

@@ -14,11 +14,11 @@ import onnx.inliner
 import onnx.shape_inference
 from onnx import helper
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.frontend.normalizations import OWN_BODIES
 from bpu_host.compiler.frontend.splice import names_of, put, spliced
 from bpu_host.compiler.frontend.structure import MAX_NODES, opset_of
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 ONNX_DOMAINS = ("", "ai.onnx")
 Types = Mapping[str, onnx.TypeProto]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_host.compiler.rules.limits import FORM_RULES, RULES
 from bpu_host.compiler.rules.placement import NEIGHBOUR_RULES
 from bpu_host.compiler.rules.refused import refused, written_out
 from bpu_host.compiler.rules.table import OperatorRow, onnx_rows, rows
 from bpu_host.compiler.units import OPERATORS, REWRITTEN
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 PAGE = Path("docs/supported-ops.md")
 _HEAD = """# Supported operators

@@ -15,6 +15,7 @@ from functools import cached_property
 import onnx_ir as ir
 
 from bpu_common import limits
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.passes import graph as g
@@ -24,7 +25,6 @@ from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
 from bpu_host.compiler.units import Plan, Unit, float_tensors, fuse
 from bpu_host.compiler.units.work import AddWork, ClampWork, MulWork
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 NEIGHBOUR_RULES: dict[str, str] = {
     "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add, Sub "

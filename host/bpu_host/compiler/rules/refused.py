@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import onnx.defs
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_host.compiler.frontend.functions import is_function
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.units import REWRITTEN
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 
 _RANDOM = "it is random"
 _SHAPE = "the shape of its result depends on the data"

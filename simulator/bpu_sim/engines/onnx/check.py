@@ -11,9 +11,9 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelFormatError
 from bpu_common.limits import MAX_RANK
-from bpu_sim.engines.onnx.operators import CPU_OPERATORS
 from bpu_sim.engines.onnx.wire import Bytes, fields, message, number, text, varints
 
 MAX_GRAPH_BYTES = 1 << 30

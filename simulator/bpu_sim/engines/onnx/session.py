@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from bpu_common.errors import DeviceFault, ModelFormatError
+from bpu_common.errors import BpuError, CapacityError, DeviceFault, ModelFormatError
+from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Session:
 
     Raises:
         ModelFormatError: onnxruntime does not take the graph.
+        CapacityError: there is not enough memory for it.
     """
 
     def __init__(
@@ -58,15 +60,21 @@ class Session:
             options.add_external_initializers(list(self._externals), values)
         self._session = make_session(graph, options, name, disabled)
 
-    def run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """The outputs by name.
+    def run(self, feeds: Mapping[str, AnyArray], stop: Stop | None = None) -> dict[str, AnyArray]:
+        """The outputs by name; a run that has begun goes to its end.
 
         Raises:
             DeviceFault: onnxruntime failed.
+            CapacityError: it got no memory.
+            Cancelled, DeadlineExceeded: `stop`, before the run.
         """
+        if stop is not None:
+            stop.check()
         try:
             made = self._session.run(self._outputs, feeds)
         except Exception as error:
+            if _NO_MEMORY.search(str(error)) or isinstance(error, MemoryError):
+                raise no_memory(self._name) from error
             sentence, node = explain(error)
             raise DeviceFault(f"{self._name} failed: {sentence}", where=node) from error
         return dict(zip(self._outputs, made, strict=True))
@@ -92,6 +100,7 @@ def make_session(
 
     Raises:
         ModelFormatError: onnxruntime does not take it.
+        CapacityError: there is not enough memory for it.
     """
     try:
         return ort.InferenceSession(
@@ -101,12 +110,25 @@ def make_session(
             disabled_optimizers=list(disabled),
         )
     except Exception as error:
+        if _NO_MEMORY.search(str(error)) or isinstance(error, MemoryError):
+            raise no_memory(name) from error
         sentence, node = explain(error)
         raise ModelFormatError(
             f"{name} cannot be run: {sentence}",
             where=node,
             hint="convert the model again with this version",
         ) from error
+
+
+_NO_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|bad array new length")
+
+
+def no_memory(name: str) -> BpuError:
+    """The error of a graph that asks for more memory than it gets."""
+    return CapacityError(
+        f"{name} needs more memory than it may have",
+        hint="convert a model with smaller tensors in its CPU parts",
+    )
 
 
 _CAUSES = (

@@ -1,4 +1,4 @@
-"""What a CPU part may hold: the one list that the compiler and every engine read.
+"""What a CPU part may hold: the one list that the compiler writes by and every engine reads by.
 
 Operators of the standard ONNX domain without files, randomness, text, or graphs inside: the work of
 each is bounded by its shapes. The compiler's operator table may refuse some of them, never allow

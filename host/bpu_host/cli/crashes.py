@@ -1,0 +1,62 @@
+"""A command goes on in a child process: what crashes it there becomes a sentence here.
+
+A float model is run by native code, which a model can bring down: a division of the least integer
+by -1 is enough. The child is made before anything is imported, so it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from types import FrameType
+
+_CRASHES = {
+    signal.SIGFPE: "an integer division without a result, by zero or of the least number by -1",
+    signal.SIGSEGV: "it read or wrote memory that is not its own",
+    signal.SIGBUS: "it read or wrote memory that is not there",
+    signal.SIGILL: "an instruction that this processor does not have",
+    signal.SIGABRT: "it gave up",
+}
+_PARENT_DEATH = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+def go_on_in_child(program: str) -> None:
+    """Return in a child process; this one ends as the child does, and never returns.
+
+    Args:
+        program: whose crash it is.
+    """
+    child = os.fork()
+    if not child:
+        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+        return
+
+    def forward(number: int, _: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            os.kill(child, number)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the child itself
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, forward)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        os._exit(code)
+    ended_by = signal.Signals(-code)
+    if ended_by in _CRASHES:
+        sys.stderr.write(
+            f"error: the model ended {program} by {ended_by.name}: {_CRASHES[ended_by]}\n"
+            "  hint: look for integer divisions and indices in the model; "
+            "shorten it with output_nodes to find the operator\n"
+        )
+        sys.stderr.flush()
+        os._exit(1)
+    if ended_by is not signal.SIGKILL:
+        signal.signal(ended_by, signal.SIG_DFL)
+    os.kill(os.getpid(), ended_by)
+    os._exit(128 + ended_by)

@@ -1,0 +1,108 @@
+"""A float model that crashes the code that runs it ends its command with a sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.support.agent_remote import wait_until
+
+COMMAND = "import sys; from bpu_host.cli import crashes, entry; {}; entry.hb_mapper()"
+GO_ON = (
+    "import os, time; from bpu_host.cli.crashes import go_on_in_child; go_on_in_child('it');"
+    "print(os.getpid(), flush=True);"
+)
+
+
+@pytest.fixture
+def dividing(tmp_path: Path) -> Path:
+    """A model that divides the least int32 by -1, both constants."""
+    constants = [np.array(-(1 << 31), np.int32), np.array(-1, np.int32)]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Div", ["low", "minus"], ["q"], "div"),
+            helper.make_node("Cast", ["q"], ["f"], "cast", to=TensorProto.FLOAT),
+            helper.make_node("Add", ["x", "f"], ["y"], "add"),
+        ],
+        "dividing",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [numpy_helper.from_array(c, n) for c, n in zip(constants, ("low", "minus"), strict=True)],
+    )
+    opset = helper.make_opsetid("", 13)
+    path = tmp_path / "dividing.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return path
+
+
+def checker(model: Path, before: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", COMMAND.format(before)]
+    command += ["checker", "--model-type", "onnx", "--model", str(model)]
+    return subprocess.run(command, cwd=model.parent, capture_output=True, text=True, check=False)
+
+
+def test_a_crash_is_a_sentence(dividing):
+    ended = checker(dividing, "pass")
+    assert ended.returncode == 1
+    assert "error: the model ended hb_mapper by SIGFPE: an integer division" in ended.stderr
+
+
+def test_without_the_child_the_command_dies(dividing):
+    ended = checker(dividing, "crashes.go_on_in_child = lambda _: None")
+    assert ended.returncode == -signal.SIGFPE
+    assert "error:" not in ended.stderr
+
+
+def started(program: str) -> tuple[subprocess.Popen[str], int]:
+    """A command that goes on in a child, and the child's id."""
+    command = [sys.executable, "-c", GO_ON + program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def is_gone(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [("pass", 0), ("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", -signal.SIGKILL)],
+)
+def test_the_command_ends_as_the_child_does(program, status):
+    process, child = started(program)
+    assert process.wait() == status
+    assert child != process.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_ends_the_command_ends_the_child(number):
+    process, child = started("time.sleep(600)")
+    process.send_signal(number)
+    assert process.wait() == -number
+    wait_until(lambda: is_gone(child))
+
+
+def test_an_interrupt_of_the_terminal_is_for_the_child():
+    """It goes to all of a group; the command ends when the child has tidied up."""
+    program = """
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+    process, _ = started("\n" + program)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
