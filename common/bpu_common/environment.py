@@ -47,6 +47,12 @@ KERNELS = Variable(
     f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}",
     "auto: the fastest that runs here",
 )
+WHEEL = Variable(
+    "BPU_WHEEL",
+    "the machine whose release wheel is being built (docs/kernels.md)",
+    "x86_64 or aarch64",
+    "no release: what `pip install .` makes",
+)
 PROFILE = Variable(
     "HB_DNN_PROFILER_LOG_PATH",
     "folder of profiler.log, as --profile_path of hrt_model_exec perf",
@@ -79,8 +85,8 @@ SSH_AGENT = Variable(
     "SSH_AUTH_SOCK", "the SSH agent whose keys may be used", "a socket", "no agent", "the system"
 )
 VARIABLES = (
-    LOG, BOARD, KERNELS, PROFILE, CACHE_HOME, CONFIG_HOME, STATE_HOME, RUNTIME_DIR, NO_COLOR, TERM,
-    COLORFGBG, SSH_AGENT,
+    LOG, BOARD, KERNELS, WHEEL, PROFILE, CACHE_HOME, CONFIG_HOME, STATE_HOME, RUNTIME_DIR, NO_COLOR,
+    TERM, COLORFGBG, SSH_AGENT,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bpu_common.environment import WHEEL
 from bpu_sim.kernels import wheels
 from bpu_sim.kernels.build import UNITS, BuildError, build
 from bpu_sim.kernels.library import library_file, seal
@@ -106,9 +107,9 @@ def test_a_wheel_of_a_source_install_without_a_compiler(
 def test_a_wheel_of_a_release(
     machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(wheels.RELEASE, raising=False)
+    monkeypatch.delenv(WHEEL.name, raising=False)
     assert wheels.released(tmp_path, every_machine=True) is None
-    monkeypatch.setenv(wheels.RELEASE, machine)
+    monkeypatch.setenv(WHEEL.name, machine)
     with pytest.raises(BuildError, match="make wheels"):
         wheels.released(tmp_path, every_machine=False)
     folder = tmp_path / "build" / "kernels"

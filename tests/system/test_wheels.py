@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bpu_common import __version__
+from bpu_common.environment import WHEEL
 from bpu_sim.kernels.build import UNITS
 from bpu_sim.kernels.library import library_file
-from bpu_sim.kernels.wheels import RELEASE
 from tests.support.kernels_library import LIBRARY
 from tests.support.kernels_runs import ROOT
 from tests.system import qemu_digest
@@ -167,7 +167,7 @@ def test_from_source_without_a_compiler(tree: Path, tmp_path: Path) -> None:
 
 def built(tree: Path, folder: Path, environment: dict[str, str]) -> Path:
     """The host's wheel, made from an sdist."""
-    environment.pop(RELEASE, None)
+    environment.pop(WHEEL.name, None)
     out = folder / "dist"
     command = [sys.executable, "-m", "build", "--outdir", str(out), str(tree)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

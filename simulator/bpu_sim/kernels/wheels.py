@@ -6,17 +6,15 @@ Without it the system's compiler makes those of this machine, if there is one.
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bpu_common.environment import WHEEL
 from bpu_sim.kernels.build import GLIBC, UNITS, BuildError, build, without
 from bpu_sim.kernels.library import library_file
-
-RELEASE = "BPU_WHEEL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def released(root: Path, *, every_machine: bool) -> Content | None:
     Raises:
         BuildError: the libraries are not there.
     """
-    machine = os.environ.get(RELEASE, "")
+    machine = WHEEL.value
     if not machine:
         return None
     folder = root / "build" / "kernels"
@@ -51,7 +49,9 @@ def released(root: Path, *, every_machine: bool) -> Content | None:
     libraries = tuple(folder / library_file(each).name for each in machines)
     missing = [path.name for path in libraries if not path.exists()]
     if machine not in UNITS or missing:
-        raise BuildError(f"{RELEASE}={machine}: no {', '.join(missing)} in {folder}: `make wheels`")
+        raise BuildError(
+            f"{WHEEL.name}={machine}: no {', '.join(missing)} in {folder}: `make wheels`"
+        )
     glibc = GLIBC.replace(".", "_")
     tag = f"py3-none-manylinux_{glibc}_{machine}.manylinux2014_{machine}"
     return Content(libraries, tag)
