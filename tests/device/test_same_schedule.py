@@ -1,7 +1,8 @@
 """The schedule of random work is the one that was recorded before the simulator was made faster.
 
 `golden/event_logs.json` holds a digest of the event log for each seed, written by the first, plain
-form of the device (one heap action and one event object for everything). Ties are frequent, cores,
+form of the device (one heap action and one event object for everything), with the core of a
+cancelled call that does not end reset. Ties are frequent, cores,
 queues and CPUs vary, tasks are cancelled, hang, and submit others when they end.
 """
 
