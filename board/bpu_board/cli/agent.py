@@ -50,6 +50,7 @@ def _serve(options: argparse.Namespace) -> None:
     from bpu_board.agent.server import check_listen, serve
     from bpu_board.devices.simulated import SimDevice
     from bpu_board.runtime import ModelStore, Runtime
+    from bpu_common.files import SingleLock
     from bpu_common.machine import MACHINES
     from bpu_common.wire.rpc.address import Address, parse_address
     from bpu_sim.device import PacedClock, VirtualClock
@@ -61,6 +62,9 @@ def _serve(options: argparse.Namespace) -> None:
     cache = folder / "engines"  # an agent leaves nothing outside its folder
     device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
     store = ModelStore(folder, device.read)
+    lock = SingleLock(
+        folder / "agent.lock", "another agent serves this store", "stop it, or give another --store"
+    )
     runtime = Runtime(device, store)
 
     def ready(bound: Address) -> None:
@@ -71,6 +75,7 @@ def _serve(options: argparse.Namespace) -> None:
         asyncio.run(serve(runtime, address, ready))
     finally:
         runtime.close()
+        lock.release()
 
 
 def make_parser() -> argparse.ArgumentParser:
