@@ -159,6 +159,37 @@ def test_streams_of_requests_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     run(work)
 
 
+def test_streams_that_send_nothing_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "PATIENCE_S", 0.01)
+
+    async def work(guard: Intake) -> None:
+        ended: list[BpuError] = []
+        one_ended = asyncio.Event()
+
+        async def idle() -> None:
+            try:
+                async with guard._many(never, bytes, 1) as requests:
+                    async for _ in requests:
+                        pass
+            except BpuError as error:
+                ended.append(error)
+                one_ended.set()
+
+        first = asyncio.create_task(idle())
+        await asyncio.sleep(0.1)  # alone it may wait as long as it likes
+        assert not ended
+        others = [asyncio.create_task(idle()) for _ in range(intake.REQUEST_STREAMS - 1)]
+        await one_ended.wait()
+        assert isinstance(ended[0], DeadlineExceeded)
+        async with guard._many(arriving(b"1"), bytes, 1) as requests:
+            assert [each async for each in requests] == [b"1"]
+        for task in (first, *others):
+            task.cancel()
+        await asyncio.gather(first, *others, return_exceptions=True)
+
+    run(work)
+
+
 def test_a_refused_request_waits_for_no_garbage_collector() -> None:
     """gRPC keeps the frames of an aborted call: none of them keeps the request."""
     freed: list[bool] = []

@@ -39,10 +39,12 @@ ARRIVING = 3
 """Requests that arrive at once; the others wait, which takes no memory here."""
 
 REQUEST_STREAMS = 8
-"""Calls with a stream of requests that are served at once; the others wait."""
+"""Calls with a stream of requests that are served at once; the others wait. One that sends nothing
+keeps its place as long as there are others."""
 
 PATIENCE_S = 30.0
-"""A request that has not arrived after so long is given up, and so is the wait for a place."""
+"""A request that has not arrived after so long is given up, and so is the wait for a place; within
+a stream only while all places of streams are taken."""
 
 _M = TypeVar("_M", bound=Message)
 _Parse: TypeAlias = Callable[[bytes], Any]
@@ -144,7 +146,9 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     async def _one(self, read: _Read, parse: _Parse, _: int) -> AsyncIterator[Message]:
         """The only request of a call."""
         async with _place(self._arriving, "requests arrive"):
-            raw = await _in_time(read)
+            raw = await _in_time(read, lambda: True)
+        if raw is grpc.aio.EOF:
+            raise InputError("the call has no request")
         size_bytes = len(raw)
         self._hold(size_bytes)
         try:
@@ -162,7 +166,7 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         held: deque[int] = deque()
 
         async def requests() -> AsyncIterator[Message]:
-            while (raw := await read()) is not grpc.aio.EOF:
+            while (raw := await _in_time(read, self._streams.locked)) is not grpc.aio.EOF:
                 if len(held) == window:
                     self._held_bytes -= held.popleft()
                 self._hold(len(raw))
@@ -204,32 +208,37 @@ async def _place(places: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
         places.release()
 
 
-async def _in_time(read: _Read) -> bytes:
-    """The first message. A timer, because `wait_for` would cost every call a task."""
+async def _in_time(read: _Read, others_wait: Callable[[], bool]) -> Any:  # noqa: ANN401
+    """The next message. A timer, because `wait_for` would cost every call a task.
+
+    Args:
+        others_wait: whether one that does not come may be given up.
+    """
     late = False
     task = asyncio.current_task()
     assert task is not None
 
     def give_up() -> None:
-        nonlocal late
-        late = True
-        task.cancel()
+        nonlocal late, timer
+        if others_wait():
+            late = True
+            task.cancel()
+        else:
+            timer = loop.call_later(PATIENCE_S, give_up)
 
-    timer = asyncio.get_running_loop().call_later(PATIENCE_S, give_up)
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(PATIENCE_S, give_up)
     try:
-        raw = await read()
+        return await read()
     except asyncio.CancelledError:
         if not late:
             raise
         raise DeadlineExceeded(
-            f"the request has not arrived within {PATIENCE_S:g} seconds",
+            f"the request has not arrived within {PATIENCE_S:g} seconds, and others wait",
             hint="send smaller tensors, or over a faster connection",
         ) from None
     finally:
         timer.cancel()
-    if raw is grpc.aio.EOF:
-        raise InputError("the call has no request")
-    return raw
 
 
 def _logged(parse: _Parse | None) -> _Parse:
