@@ -51,6 +51,7 @@ _Parse: TypeAlias = Callable[[bytes], Any]
 _Read: TypeAlias = Callable[[], Awaitable[Any]]
 """Bytes of the next request, or `grpc.aio.EOF`. gRPC's iterator over them is a part of a cycle of
 references, and would keep its last request until the garbage collector comes."""
+_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in its stubs
 _Handler: TypeAlias = Any
 """A `grpc.RpcMethodHandler`: its stubs know those of synchronous servers only."""
 
@@ -147,7 +148,7 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         """The only request of a call."""
         async with _place(self._arriving, "requests arrive"):
             raw = await _in_time(read, lambda: True)
-        if raw is grpc.aio.EOF:
+        if raw is _END:
             raise InputError("the call has no request")
         size_bytes = len(raw)
         self._hold(size_bytes)
@@ -166,7 +167,7 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         held: deque[int] = deque()
 
         async def requests() -> AsyncIterator[Message]:
-            while (raw := await _in_time(read, self._streams.locked)) is not grpc.aio.EOF:
+            while (raw := await _in_time(read, self._streams.locked)) is not _END:
                 if len(held) == window:
                     self._held_bytes -= held.popleft()
                 self._hold(len(raw))
@@ -215,6 +216,7 @@ async def _in_time(read: _Read, others_wait: Callable[[], bool]) -> Any:  # noqa
         others_wait: whether one that does not come may be given up.
     """
     late = False
+    timer: asyncio.TimerHandle
     task = asyncio.current_task()
     assert task is not None
 

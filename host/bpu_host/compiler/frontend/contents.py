@@ -18,7 +18,7 @@ from bpu_common.plain import has_controls
 from bpu_host.compiler.frontend.external import tensors_of
 
 _KNOWN_TYPES = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
     TensorProto.FLOAT4E2M1: 4,
@@ -105,5 +105,5 @@ def _problem(tensor: TensorProto) -> str:
 def _size_bytes(data_type: int, count: int) -> int:
     bits = _BITS.get(data_type)
     if bits is None:
-        return count * int(helper.tensor_dtype_to_np_dtype(data_type).itemsize)
+        bits = 8 * int(helper.tensor_dtype_to_np_dtype(data_type).itemsize)
     return (count * bits + 7) // 8
