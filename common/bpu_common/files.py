@@ -1,16 +1,20 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Files and folders that one process at a time writes, and nobody else sees half of."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bpu_common.errors import CapacityError, UsageError
 
+_LOCK_WAIT_S = 0.5  # those who ask whether it is held hold it for a moment themselves
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -65,6 +69,62 @@ def writing(path: str | Path, *, if_full: str = "", otherwise: str = "") -> Iter
         yield
     except OSError as error:
         raise file_error(error, str(path), if_full, otherwise) from None
+
+
+def private_folder(path: Path, hint: str) -> Path:
+    """Make a folder, and those above it, that its owner alone may enter (0700).
+
+    Args:
+        hint: what to do if there is something else.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UsageError: it is no folder (a link to one neither), or somebody else's.
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise UsageError("this is not a folder of yours", where=str(path), hint=hint)
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+class SingleLock:
+    """Held by the only process of its kind, until it ends however that happens."""
+
+    def __init__(self, path: Path, sentence: str, hint: str) -> None:
+        """Take the lock.
+
+        Args:
+            sentence, hint: what to say where another process has it.
+
+        Raises:
+            UsageError: another process has it.
+            OSError: the file cannot be made.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._handle = os.open(path, flags, 0o600)
+        end_s = time.monotonic() + _LOCK_WAIT_S
+        while not self._take():
+            if time.monotonic() > end_s:
+                os.close(self._handle)
+                raise UsageError(sentence, where=str(path), hint=hint)
+            time.sleep(_LOCK_WAIT_S / 10)
+
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        os.close(self._handle)
 
 
 def sync_folder(folder: str | Path) -> None:

@@ -8,6 +8,8 @@ other's files; a value of another type than the class declares is an error.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
@@ -33,7 +35,22 @@ _Write: TypeAlias = Callable[[Any], object]
 _Read: TypeAlias = Callable[[object, str], Any]  # (loaded, its place) -> value
 
 _NO_ROWS: Rows = {}
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 _KINDS = {dict: "an object", list: "an array", bool: "a bool", int: "an int", str: "a string"}
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
+    """What a JSON text of somebody else holds.
+
+    Raises:
+        InputError: it is no JSON, nests too deeply, or has a number that no program stores.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"no JSON: {error}") from None
+    except RecursionError:
+        raise InputError("no JSON: it nests too deeply") from None
 
 
 def json_writer(kind: type[_V], rows: Rows = _NO_ROWS) -> Callable[[_V], object]:
@@ -157,4 +174,8 @@ def _member(kind: type[Enum], loaded: object, where: str) -> Enum:
 def _checked(kind: type[_V], loaded: object, where: str) -> _V:
     if type(loaded) is not kind:  # a bool is no int here
         raise InputError(f"{loaded!r:.40} is not {_KINDS.get(kind, kind.__name__)}", where=where)
+    if isinstance(loaded, int) and not _LEAST <= loaded <= _MOST:
+        raise InputError("a number beyond 64 bits", where=where)
+    if isinstance(loaded, float) and not math.isfinite(loaded):
+        raise InputError(f"{loaded} is not a finite number", where=where)
     return loaded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from bpu_common.errors import UsageError
 from bpu_common.perf import MAX_THREADS
 from bpu_common.task import CORE_ANY, PRIORITY_HIGHEST, PRIORITY_LOWEST
 
-MAX_RATE_HZ = 10_000.0
+MIN_RATE_HZ, MAX_RATE_HZ = 0.001, 10_000.0
 MAX_NAME_LENGTH = 64
 
 
@@ -46,8 +45,10 @@ class LoadRequest:
         """
         if self.threads < 1:
             raise UsageError(f"threads {self.threads} is not in [1,{MAX_THREADS}]")
-        if not math.isfinite(self.rate_hz) or not 0 <= self.rate_hz <= MAX_RATE_HZ:
-            raise UsageError(f"rate {self.rate_hz} Hz is not in [0,{MAX_RATE_HZ:g}]")
+        if self.rate_hz != 0 and not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
+            raise UsageError(
+                f"rate {self.rate_hz} Hz is not 0 and not in [{MIN_RATE_HZ:g},{MAX_RATE_HZ:g}]"
+            )
         if not PRIORITY_LOWEST <= self.priority <= PRIORITY_HIGHEST:
             raise UsageError(
                 f"priority {self.priority} is not in [{PRIORITY_LOWEST},{PRIORITY_HIGHEST}]"

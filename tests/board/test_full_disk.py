@@ -72,10 +72,10 @@ def test_reserved_room_is_no_part_of_the_file(store):
     assert store.commit(digest).path.read_bytes() == data
 
 
-def test_a_disk_that_is_full_after_all_names_folder_and_next_step(store):
+def test_a_disk_that_is_full_after_all_names_folder_and_next_step(store, monkeypatch):
     """/dev/full answers every write with ENOSPC, as a full disk does."""
-    part = store.root / "uploads" / f"{digest_of(3)}.part"
-    part.symlink_to("/dev/full")
+    full, write = os.open("/dev/full", os.O_WRONLY), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda _, data, offset: write(full, data, offset))
     with pytest.raises(CapacityError, match="no space left") as caught:
         store.append(digest_of(3), 0, b"bytes")
     assert caught.value.where == str(store.root)

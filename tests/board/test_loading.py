@@ -120,3 +120,11 @@ def test_a_model_removed_while_others_wait_for_it_is_gone(
     assert SLOW[0] not in {entry.name for entry in runtime.list()}
     with pytest.raises(ModelNotFound):
         runtime.load(SLOW[0])
+
+
+def test_a_model_with_a_slash_in_its_name(device: GatedDevice, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, device.read)
+    stored = store.put(container.dump([tiny_model("backbone/tiny")]))
+    runtime = Runtime(device, store)
+    for key in ("backbone/tiny", stored.digest, f"{stored.digest}/backbone/tiny"):
+        assert runtime.infer(key, ZEROS).model == "backbone/tiny"

@@ -13,6 +13,7 @@ from bpu_common.errors import Cancelled, InputError, UsageError
 from bpu_common.frame import FrameInput, as_frame_inputs
 from bpu_common.machine import J3, X3M
 from bpu_common.perf import MINUTE_NS, PerfRequest
+from bpu_sim.device import PacedClock
 from tests.support.models_board import install, slow_model, tiny_model
 
 
@@ -53,6 +54,14 @@ def test_figures_agree(runtime, threads):
     assert result.total_latency_ns <= threads * result.run_time_ns
     assert result.total_latency_ns >= 0.9 * threads * result.run_time_ns
     assert sum(result.core_busy_ns) <= 2 * result.run_time_ns
+
+
+def test_a_time_that_is_over_before_a_frame_can_be_submitted():
+    made = Runtime(SimDevice(X3M, PacedClock()))
+    install(made, tiny_model())
+    with pytest.raises(UsageError, match="no frame was submitted within 1 ns"):
+        made.perf(PerfRequest("tiny", duration_ns=1))
+    made.close()
 
 
 def test_two_threads_use_both_cores(runtime):

@@ -43,6 +43,9 @@ def test_entries_come_back(home: Path) -> None:
         '{"version": 1, "boards": [{"name": "a", "host": "h", "port": "22"}]}',
         '{"version": 1, "boards": [{"name": "a", "host": "h", "shell": "sh"}]}',
         '{"version": 1, "boards": [{"name": "../a", "host": "h"}]}',
+        "[" * 100_000,
+        '{"version": 1, "boards": [], "x": "' + "x" * (1 << 20) + '"}',
+        '{"version": 1' + "1" * 5000 + "}",
     ],
 )
 def test_damage_is_named_and_nothing_is_lost(text: str) -> None:

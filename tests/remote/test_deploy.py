@@ -263,7 +263,7 @@ def test_a_store_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("keep me")
     done = run_agent("--listen", f"unix:{tmp_path}/a.sock", "--store", str(tmp_path / "file"))
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path}/file: cannot write here")
+    assert done.stderr.startswith(f"error: {tmp_path}/file: this is not a folder of yours")
     assert "--store" in done.stderr
     assert (tmp_path / "file").read_text() == "keep me"
 

@@ -33,12 +33,12 @@ def png(
     height, width = codes.shape[:2]
     assert codes.reshape(height, width, -1).shape[2] == _SAMPLES[colour]
     header = struct.pack(">IIBBBBB", *(size_wh or (width, height)), bits, colour, 0, 0, 0)
-    parts = [_chunk(b"IHDR", header)]
+    parts = [chunk(b"IHDR", header)]
     if palette is not None:
-        parts.append(_chunk(b"PLTE", palette.astype(np.uint8).tobytes()))
+        parts.append(chunk(b"PLTE", palette.astype(np.uint8).tobytes()))
     for kind, content in ((b"tRNS", transparency), (b"eXIf", exif)):
         if content:
-            parts.append(_chunk(kind, content))
+            parts.append(chunk(kind, content))
     rows = codes.reshape(height, -1)
     if bits == 16:
         packed = rows.astype(">u2").view(np.uint8)
@@ -48,7 +48,7 @@ def png(
         places = (rows[..., None] >> np.arange(bits - 1, -1, -1)) & 1
         packed = np.packbits(places.astype(np.uint8).reshape(height, -1), axis=1)
     lines = b"".join(b"\0" + row.tobytes() for row in packed)
-    parts += [_chunk(b"IDAT", zlib.compress(lines)), _chunk(b"IEND", b"")]
+    parts += [chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -101,6 +101,7 @@ def displayed(stored: np.ndarray, orientation: int) -> np.ndarray:
     return shown
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG: length, kind, content, checksum."""
     checksum = struct.pack(">I", zlib.crc32(kind + content))
     return struct.pack(">I", len(content)) + kind + content + checksum

@@ -83,7 +83,7 @@ OWN: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     # what the classes refuse or change
     (LoadRequest, "name"): st.text(st.characters(categories=("L", "N")), max_size=12),
     (LoadRequest, "threads"): st.integers(1, 8),
-    (LoadRequest, "rate_hz"): st.floats(0, 10_000),
+    (LoadRequest, "rate_hz"): st.just(0.0) | st.floats(0.001, 10_000),
     (LoadRequest, "priority"): st.integers(0, 255),
     (PerfRequest, "thread_num"): st.integers(1, 8),
     (PerfRequest, "frame_count"): st.integers(1, 2**64 - 1),

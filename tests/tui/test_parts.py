@@ -144,6 +144,11 @@ def test_loads_on_a_board(tmp_path: Path) -> None:
         left.close()
 
 
+def test_values_later_than_the_newest_are_left_out() -> None:
+    found = buckets(Series((90 * SECOND_NS, 10 * SECOND_NS), (1.0, 2.0)), 60)
+    assert [each for each in found if not math.isnan(each)] == [2.0]
+
+
 def test_buckets_stand_still_in_time() -> None:
     times = tuple(range(0, 60 * SECOND_NS, 100 * MS))
     values = tuple(float(at % 37) for at in range(len(times)))

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpu_common.load import LoadRequest, LoadState
+from bpu_common.plain import plain
 from bpu_common.telemetry import LogLine, ModelSample
 from bpu_host.tui.state import Link, Note, UiState
-from bpu_host.tui.view import plain, view
+from bpu_host.tui.view import view
 from bpu_host.tui.view.models import BINS, CALLS_NS, nice_top
 from bpu_host.tui.view.window import RATE_WINDOW_NS
 from tests.support.frames_tui import DEMO, MS, WALL_NS, Log, Net, frames, play
@@ -170,6 +171,23 @@ def test_selected_model_and_models_of_the_same_name() -> None:
         "detector@ffffff",
     ]
     assert isinstance(twin, ModelSample)
+
+
+def test_models_of_one_name_and_one_digest_are_two_rows() -> None:
+    last = frames(play(DEMO, 2_050 * MS), 2_000 * MS)[-1]
+    twins = replace(last, models=(last.models[0],) * 3)
+    names = [row.name for row in view((twins,), UiState()).models]
+    assert len(set(names)) == 3
+
+
+def test_times_that_a_faulty_board_tells() -> None:
+    told = frames(play(DEMO, 2_050 * MS), 2_000 * MS)
+    slices = tuple(
+        replace(call, start_ns=call.end_ns, end_ns=call.start_ns) for call in told[-1].slices
+    )
+    view((*told[:-1], replace(told[-1], slices=slices)), UiState())
+    backwards = replace(told[-1], time_ns=told[0].time_ns, sequence=told[-1].sequence + 1)
+    view((*told, backwards), UiState())
 
 
 def test_round_numbers() -> None:

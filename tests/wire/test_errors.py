@@ -16,6 +16,7 @@ from bpu_common.board import UploadState as State
 from bpu_common.errors import (
     BoardUnreachable,
     BpuError,
+    Cancelled,
     CapacityError,
     DeadlineExceeded,
     UsageError,
@@ -27,7 +28,7 @@ from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TelemetryFrame
 from bpu_common.wire.rpc.address import Address, parse_address
 from bpu_common.wire.rpc.client import BoardClient, open_channel
-from bpu_common.wire.rpc.errors import MAX_TEXT_BYTES
+from bpu_common.wire.rpc.errors import MAX_TEXT_BYTES, from_call
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.server import BoardServicer, add_board_service
 
@@ -200,3 +201,26 @@ def test_addresses() -> None:
     for bad in ("", "unix:", "board", "board:x", ":1", "board:70000", "unix:/" + "x" * 120):
         with pytest.raises(UsageError):
             parse_address(bad)
+
+
+class Ended:
+    """A call that gRPC ended."""
+
+    def __init__(self, details: str) -> None:
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.CANCELLED
+
+    def details(self) -> str:
+        return self._details
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+def test_who_cancelled_decides_whether_it_is_repeated() -> None:
+    """An agent that ends cancels the calls it has: to their callers the connection was lost."""
+    assert isinstance(from_call(Ended("Locally cancelled by application!"), "here"), Cancelled)
+    for details in ("CANCELLED", "", "Cancelled on the server side"):
+        assert isinstance(from_call(Ended(details), "here"), BoardUnreachable)

@@ -28,6 +28,7 @@ from bpu_common.wire.messages import inference as messages
 from bpu_common.wire.rpc.address import Address
 from bpu_common.wire.rpc.client import SERVICE
 from bpu_common.wire.rpc.inference import add_inference_service
+from bpu_common.wire.rpc.intake import Intake
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_common.wire.rpc.server import add_board_service
 
@@ -71,7 +72,9 @@ async def serve(runtime: Runtime, address: Address, on_ready: Callable[[Address]
         UsageError: the address may not be used or is in use.
     """
     check_listen(address)
-    server = grpc.aio.server(options=_SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
+    server = grpc.aio.server(
+        interceptors=(Intake(),), options=_SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+    )
     servicer = RuntimeServicer(runtime)
     add_board_service(server, servicer)
     add_inference_service(server, servicer.inference)

@@ -54,6 +54,7 @@ def _serve(options: argparse.Namespace) -> None:
     from bpu_board.devices.simulated import SimDevice
     from bpu_board.runtime import ModelStore, Runtime
     from bpu_common.engine import engine_line
+    from bpu_common.files import SingleLock
     from bpu_common.machine import MACHINES
     from bpu_common.wire.rpc.address import Address, parse_address
     from bpu_sim.device import PacedClock, VirtualClock
@@ -66,6 +67,9 @@ def _serve(options: argparse.Namespace) -> None:
     device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
     logging.getLogger(__name__).info("engine: %s", engine_line(device.engine()))
     store = ModelStore(folder, device.read)
+    lock = SingleLock(
+        folder / "agent.lock", "another agent serves this store", "stop it, or give another --store"
+    )
     runtime = Runtime(device, store)
 
     def ready(bound: Address) -> None:
@@ -76,6 +80,7 @@ def _serve(options: argparse.Namespace) -> None:
         asyncio.run(serve(runtime, address, ready))
     finally:
         runtime.close()
+        lock.release()
 
 
 class OptionParser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bpu_board.runtime.dispatcher import Frame
 from bpu_board.runtime.runtime import Runtime
-from bpu_board.runtime.store import ModelStore, StoredModel
+from bpu_board.runtime.shelf import StoredModel
+from bpu_board.runtime.store import ModelStore
 
 __all__ = ["Frame", "ModelStore", "Runtime", "StoredModel"]

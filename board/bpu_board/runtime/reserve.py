@@ -16,6 +16,15 @@ _KEEP_SIZE = 1
 _NOT_HERE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.ESPIPE, errno.EINVAL}
 
 
+def open_own(path: Path) -> int:
+    """A descriptor of a file to read and write, made (0600) if it is not there.
+
+    Raises:
+        OSError: it cannot be opened, or is a link: what it points to is nobody's upload.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def reserve(path: Path, size_bytes: int) -> None:
     """Take room for `size_bytes` bytes of a file, made (0600, empty) if it is not there.
 
@@ -23,7 +32,7 @@ def reserve(path: Path, size_bytes: int) -> None:
         OSError: no room (ENOSPC, EDQUOT); a file that was made for it is gone again.
     """
     made = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_own(path)
     try:
         _fallocate(descriptor, size_bytes)
     except OSError:
@@ -37,9 +46,13 @@ def reserve(path: Path, size_bytes: int) -> None:
 def give_back(path: Path) -> None:
     """Keep the bytes of a file and no room beyond them; nothing happens if there is no file."""
     try:
-        os.truncate(path, path.stat().st_size)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return
+    try:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _fallocate(descriptor: int, size_bytes: int) -> None:

@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
-from bpu_board.runtime.store import ModelStore, StoredModel
+from bpu_board.runtime.shelf import StoredModel
+from bpu_board.runtime.store import ModelStore
 from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import BpuError, ModelNotFound, UsageError
 
@@ -185,7 +186,7 @@ class Sessions:
 
     def _find(self, key: str) -> Session | tuple[StoredModel, ModelInfo]:
         """What a key means: a model of the store, or else one that is open."""
-        digest, _, name = key.rpartition("/")
+        digest, name = self._split(key)
         file = self._file(digest or key)
         if file is not None:
             wanted = name if digest or key in file.names else ""
@@ -202,6 +203,14 @@ class Sessions:
         if not found:
             raise self._unknown(key)
         return found[0]
+
+    def _split(self, key: str) -> tuple[str, str]:
+        """Digest and name of `digest/name`; no digest where all of it is a name (with a slash)."""
+        digest, slash, name = key.partition("/")
+        named = self._store is not None and any(key in file.names for file in self._store.list())
+        if not slash or named or ("", key) in self._open:
+            return "", key
+        return digest, name
 
     def _of_store(self, file: StoredModel, info: ModelInfo) -> Session:
         return self._ready(file.path, info, file.digest)

@@ -9,71 +9,43 @@ becomes part of a path except a digest of 64 hexadecimal digits.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import re
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-from bpu_board.runtime.reserve import give_back, reserve
+from bpu_board.runtime.reserve import give_back, open_own, reserve
+from bpu_board.runtime.shelf import DIGEST, ReadModels, Shelf, StoredModel
 from bpu_common import container
-from bpu_common.board import ModelInfo
-from bpu_common.errors import (
-    CapacityError,
-    DeployError,
-    ModelFormatError,
-    ModelNotFound,
-    UsageError,
-)
-from bpu_common.files import writing
+from bpu_common.errors import CapacityError, DeployError, ModelNotFound, UsageError
+from bpu_common.files import private_folder, writing
 
 logger = logging.getLogger(__name__)
 
 MAX_MODEL_BYTES = 1 << 30
 """Largest model file (docs/bin-format.md "What a reader checks")."""
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORT_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _RESERVE_BYTES = 16 << 20
+
+MAX_UPLOADS = 64
+"""Unfinished uploads; one more is refused."""
 
 ABANDONED_S = 7 * 24 * 3600.0
 """An upload that has not grown for so long is thrown away."""
 
 _STALLED_S = 600.0
-"""One that has not grown for so long gives way when the disk is full."""
+"""One that has not grown for so long gives way when the disk is full, or there are too many."""
 
 _IF_FULL = "remove models that are not used any more (`bpu remove`)"
 _OTHERWISE = "give the agent a folder that it may write to as --store"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """One file of the store.
-
-    Attributes:
-        digest: SHA-256 of the file, 64 hexadecimal digits.
-        models: inside (a pack holds several); none if the file was damaged later.
-    """
-
-    digest: str
-    size_bytes: int
-    models: tuple[ModelInfo, ...]
-    path: Path
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the models inside."""
-        return tuple(model.name for model in self.models)
-
-
-ReadModels: TypeAlias = Callable[[Path], tuple[ModelInfo, ...]]
-"""Checks a model file and tells what it holds: `Device.read`."""
 
 
 class ModelStore:
@@ -92,14 +64,13 @@ class ModelStore:
     def __init__(self, root: Path | str, read: ReadModels) -> None:
         self.root = Path(root)
         self._read = read
-        self._models = self.root / "models"
+        self._shelf = Shelf(self.root / "models", read)
         self._uploads = self.root / "uploads"
         self.generation = 0
-        self._models_in: dict[str, tuple[ModelInfo, ...]] = {}
         with writing(self.root, if_full=_IF_FULL, otherwise=_OTHERWISE):
-            for folder in (self.root, self._models, self._uploads):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                folder.chmod(0o700)
+            private_folder(self.root.resolve(), _OTHERWISE)  # it may be a link to another disk
+            for folder in (self._shelf.folder, self._uploads):
+                private_folder(folder, _OTHERWISE)
         self._sweep(ABANDONED_S)
 
     def begin(self, digest: str, size_bytes: int) -> int:
@@ -112,9 +83,13 @@ class ModelStore:
         An offset equal to `size_bytes` means that the model is complete already, or that all its
         bytes have arrived: `commit` is the next step and does no harm.
 
+        A stored file that is damaged is thrown away and comes anew.
+
         Raises:
             UsageError: not a digest.
-            CapacityError: larger than the format allows, or than the disk has room for.
+            InputError: something that is no file lies where it belongs.
+            CapacityError: larger than the format allows, or than the disk has room for, or too
+                many uploads are unfinished.
         """
         part = self._part(digest)
         if not 0 < size_bytes <= MAX_MODEL_BYTES:
@@ -122,11 +97,19 @@ class ModelStore:
                 f"a model of {size_bytes} bytes cannot be stored, the limit is {MAX_MODEL_BYTES}"
             )
         self._sweep(ABANDONED_S)
-        if shutil.disk_usage(self._uploads).free < size_bytes + _RESERVE_BYTES:
+        is_full = shutil.disk_usage(self._uploads).free < size_bytes + _RESERVE_BYTES
+        if is_full or not self._may_begin(part):
             self._sweep(_STALLED_S, keep=digest)
         with self._locked(digest):
-            if self._file(digest).exists():
+            if self._shelf.is_whole(digest):
                 return size_bytes
+            self._drop_damaged(digest)
+            if not self._may_begin(part):
+                raise CapacityError(
+                    f"{MAX_UPLOADS} uploads are unfinished",
+                    where=str(self.root),
+                    hint=f"finish them, or wait: after {_STALLED_S / 60:.0f} minutes they give way",
+                )
             have, held = _sizes(part)
             if have > size_bytes:
                 part.unlink()
@@ -153,7 +136,7 @@ class ModelStore:
         with self._locked(digest):
             if self._file(digest).exists():
                 return offset + len(chunk)
-            descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_own(part)
             try:
                 have = os.fstat(descriptor).st_size
                 if not 0 <= offset <= have:
@@ -192,8 +175,8 @@ class ModelStore:
         part, file = self._part(digest), self._file(digest)
         with self._locked(digest):
             if file.exists():
-                return self._stored(digest)
-            if not part.exists():
+                return self._shelf.stored(digest)
+            if not _is_file(part):
                 raise DeployError(f"nothing of {digest[:12]} has been uploaded")
             found = container.digest(part)
             if found != digest:
@@ -210,10 +193,10 @@ class ModelStore:
                 raise
             _flush(part)
             part.replace(file)
-            _flush(self._models)
+            _flush(self._shelf.folder)
             self.generation += 1
-            self._models_in[digest] = models
-            return self._stored(digest)
+            self._shelf.known(digest, models)
+            return self._shelf.stored(digest)
 
     def put(self, data: bytes) -> StoredModel:
         """Store a whole file at once.
@@ -233,16 +216,8 @@ class ModelStore:
             self._part(digest).unlink(missing_ok=True)
 
     def list(self) -> tuple[StoredModel, ...]:
-        """All complete models, by digest."""
-        found = sorted(path.stem for path in self._models.glob("*.bin"))
-        stored = []
-        for digest in found:
-            if _DIGEST.fullmatch(digest):
-                try:
-                    stored.append(self._stored(digest))
-                except FileNotFoundError:  # removed by another process meanwhile
-                    continue
-        return tuple(stored)
+        """All complete models, by digest; one that cannot be read (any more) holds no models."""
+        return self._shelf.list()
 
     def find(self, key: str) -> StoredModel:
         """The file with this digest (at least 8 digits of it) or holding the model of this name.
@@ -277,15 +252,29 @@ class ModelStore:
                 self._file(digest).unlink()
             except FileNotFoundError:
                 raise ModelNotFound(f"no model {digest[:12]} on this board") from None
-            self._models_in.pop(digest, None)
-            self.generation += 1
-            _flush(self._models)
+            self._gone(digest)
+
+    def _drop_damaged(self, digest: str) -> None:
+        """Make room for a file that is to come in the place of a damaged one."""
+        with contextlib.suppress(FileNotFoundError):
+            self._file(digest).unlink()
+            logger.warning("stored model %s was damaged: it is replaced", digest[:12])
+            self._gone(digest)
+
+    def _gone(self, digest: str) -> None:
+        self._shelf.forget(digest)
+        self.generation += 1
+        _flush(self._shelf.folder)
+
+    def _may_begin(self, part: Path) -> bool:
+        """The upload has begun, or there is a place for one more."""
+        return part.exists() or sum(1 for _ in self._uploads.glob("*.part")) < MAX_UPLOADS
 
     def _sweep(self, idle_s: float, keep: str = "") -> None:
         """Throw away unfinished uploads that have not grown for `idle_s` seconds."""
         for path in self._uploads.glob("*.part"):
             digest = path.stem
-            if digest == keep or not _DIGEST.fullmatch(digest) or not _older(path, idle_s):
+            if digest == keep or not DIGEST.fullmatch(digest) or not _older(path, idle_s):
                 continue
             with self._locked(digest):
                 if _older(path, idle_s):  # nobody went on with it meanwhile
@@ -293,24 +282,10 @@ class ModelStore:
                     path.unlink()
 
     def _file(self, digest: str) -> Path:
-        return self._models / f"{_checked(digest)}.bin"
+        return self._shelf.path(_checked(digest))
 
     def _part(self, digest: str) -> Path:
         return self._uploads / f"{_checked(digest)}.part"
-
-    def _stored(self, digest: str) -> StoredModel:
-        path = self._file(digest)
-        size_bytes = path.stat().st_size
-        models = self._models_in.get(digest)
-        if models is None:
-            try:
-                models = self._read(path)
-            except ModelFormatError as error:
-                reason = error.message
-                logger.warning("stored model %s cannot be read any more: %s", digest[:12], reason)
-                models = ()
-            self._models_in[digest] = models
-        return StoredModel(digest, size_bytes, models, path)
 
     @contextmanager
     def _locked(self, digest: str) -> Iterator[None]:
@@ -320,7 +295,7 @@ class ModelStore:
         """
         name = self._uploads / f"{_checked(digest)[0]}.lock"  # 16 files, never removed
         with writing(self.root, if_full=_IF_FULL, otherwise=_OTHERWISE):
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_own(name)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)  # each open file excludes every other one
                 yield
@@ -329,17 +304,25 @@ class ModelStore:
 
 
 def _checked(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise UsageError(
             f"{digest[:80]!r} is not the digest of a model", hint="64 hexadecimal digits of SHA-256"
         )
     return digest
 
 
+def _is_file(path: Path) -> bool:
+    """A file, not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def _sizes(part: Path) -> tuple[int, int]:
     """Bytes that have arrived, and bytes of the disk that the upload holds."""
     try:
-        status = part.stat()
+        status = part.lstat()
     except FileNotFoundError:
         return 0, 0
     return status.st_size, status.st_blocks * 512
@@ -348,9 +331,10 @@ def _sizes(part: Path) -> tuple[int, int]:
 def _older(path: Path, age_s: float) -> bool:
     """The file is there and was last written longer ago."""
     try:
-        return time.time() - path.stat().st_mtime > age_s
+        status = path.lstat()
     except FileNotFoundError:
         return False
+    return not stat.S_ISDIR(status.st_mode) and time.time() - status.st_mtime > age_s
 
 
 def _flush(path: Path) -> None:

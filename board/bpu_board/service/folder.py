@@ -9,8 +9,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import InputError, UsageError
 from bpu_common.files import write_atomic, writing
+from bpu_common.json_form import parse_json
 
 _PROBE_TIMEOUT_S = 2.0
 
@@ -81,7 +82,7 @@ class Folder:
             UsageError: the file is damaged.
         """
         try:
-            found = json.loads(self.settings_file.read_text())
+            found = parse_json(self.settings_file.read_text())
             return Settings(
                 str(found["kind"]),
                 tuple(map(str, found["options"])),
@@ -90,7 +91,7 @@ class Folder:
             )
         except FileNotFoundError:
             return Settings()
-        except (ValueError, KeyError, TypeError) as error:
+        except (InputError, ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"cannot read the settings: {error}",
                 where=str(self.settings_file),

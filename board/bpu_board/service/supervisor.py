@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bpu_board.service.folder import Folder
+from bpu_common.errors import InputError
 from bpu_common.files import writing
+from bpu_common.json_form import parse_json
 
 LOG_BYTES = 1 << 20
 """The log and the one before it have at most this size."""
@@ -164,8 +166,8 @@ def state(folder: Folder) -> dict[str, Any] | None:
     finally:
         os.close(handle)
     try:
-        found = json.loads(text)
-    except ValueError:  # it has the lock and has not started its agent yet
+        found = parse_json(text.decode(errors="replace"))
+    except InputError:  # it has the lock and has not started its agent yet
         return {}
     return found if isinstance(found, dict) else {}
 

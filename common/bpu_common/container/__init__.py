@@ -12,6 +12,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from bpu_common.container.budget import DescriptionBudget
 from bpu_common.container.check_model import check_models
 from bpu_common.container.layout import MAX_FILE_BYTES, Section, pack, unpack
 from bpu_common.container.sections import read_models, write_models
@@ -35,7 +36,10 @@ def dump(models: Sequence[BpuModel]) -> bytes:
     sections: list[Section] = [Section(SectionKind.MANIFEST, b"")]
     known: dict[tuple[SectionKind, bytes], int] = {}
 
+    budget = DescriptionBudget()
+
     def put(kind: SectionKind, data: Bytes) -> int:
+        budget.take(kind, len(data))
         key = (kind, hashlib.sha256(data).digest())
         if key not in known:
             known[key] = len(sections)
@@ -85,12 +89,15 @@ def loads(data: bytes | memoryview) -> tuple[BpuModel, ...]:
     """
     sections = unpack(memoryview(data).toreadonly().cast("B"))
     used = {0}
+    budget = DescriptionBudget()
 
     def get(kind: SectionKind, index: int) -> memoryview:
         if not index < len(sections) or sections[index].kind is not kind:
             raise ModelFormatError(f"section {index} is not a {kind.name.lower()}")
         used.add(index)
-        return memoryview(sections[index].data)
+        data = memoryview(sections[index].data)
+        budget.take(kind, len(data))
+        return data
 
     models = read_models(sections[0].data, get)
     if len(used) != len(sections):

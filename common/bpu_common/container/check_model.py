@@ -11,6 +11,7 @@ from bpu_common.machine import MACHINES
 from bpu_common.model import BpuModel
 from bpu_common.network import Place
 from bpu_common.network.check import check_network
+from bpu_common.plain import has_controls
 from bpu_common.require import in_range, placed, require, unique
 
 MAX_MODELS = 1024
@@ -52,6 +53,10 @@ def check_model(model: BpuModel, where: str) -> None:
             require(name in bpu, f"a program of {name!r}, which is no BPU part")
         for node in model.nodes:
             require(node.on in {"BPU", "CPU"}, f"node {node.name!r} runs on {node.on!r}")
+            for text in (node.name, node.op_type, node.in_dtype, node.out_dtype):
+                require(not has_controls(text), f"node {node.name!r} has control characters")
+        for key in model.parameters:
+            require(not has_controls(key), f"parameter {key!r} has control characters")
     for index, part in enumerate(model.network.parts):
         if part.place is not Place.BPU:
             continue

@@ -10,6 +10,7 @@ from itertools import pairwise
 from bpu_common.container.check_instruction import check_instruction
 from bpu_common.errors import ModelFormatError
 from bpu_common.network.check_numbers import MAX_EXTENT
+from bpu_common.plain import has_controls
 from bpu_common.program import (
     AwaitStream,
     DeadlockError,
@@ -65,6 +66,7 @@ def check_program(program: Program, weights_bytes: int, operation_count: int, wh
     for index, call in enumerate(program.calls):
         place = f"{where}.call[{index}]"
         with placed(place):
+            require(not has_controls(call.name), "a name with control characters", "name")
             in_range("number of streams", len(call.streams), 1, MAX_STREAMS, "streams")
             in_range("predicted cycles", call.predicted_cycles, 0, (1 << 48) - 1)
         for number, stream in enumerate(call.streams):

@@ -18,6 +18,7 @@ from bpu_common.errors import ModelFormatError
 from bpu_common.manifest import Manifest, ModelSections, ProgramSections, SectionKind
 from bpu_common.model import BpuModel, Bytes, PartProgram
 from bpu_common.network import Network, Part, Place
+from bpu_common.program import Program
 from bpu_common.tensor import AnyArray
 from bpu_common.wire.messages.model import (
     decode_manifest,
@@ -50,9 +51,10 @@ def read_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
         ModelFormatError: with `where` as `model[i].part[k]...`.
     """
     models = []
+    programs: dict[int, Program] = {}
     for index, entry in enumerate(decode_manifest(manifest, refuse_unknown).models):
         try:
-            models.append(_read(entry, get))
+            models.append(_read(entry, get, programs))
         except ModelFormatError as error:
             raise prefixed(error, f"model[{index}]") from None
     return tuple(models)
@@ -91,12 +93,18 @@ def _write(model: BpuModel, put: PutSection) -> ModelSections:
     )
 
 
-def _read(entry: ModelSections, get: GetSection) -> BpuModel:
+def _read(entry: ModelSections, get: GetSection, decoded: dict[int, Program]) -> BpuModel:
+    """One model of the manifest.
+
+    Args:
+        decoded: programs by their section: models may share one.
+    """
     network, stored = decode_network(get(SectionKind.NETWORK, entry.network_section))
     constants = get(SectionKind.WEIGHTS, entry.constants_section)
     of_part = {part.name: at for part, at in zip(network.parts, stored.parts, strict=True)}
     programs = {
-        each.part: _read_program(each, of_part.get(each.part, ()), get) for each in entry.programs
+        each.part: _read_program(each, of_part.get(each.part, ()), get, decoded)
+        for each in entry.programs
     }
     if len(programs) != len(entry.programs):
         raise ModelFormatError("two programs of one part")
@@ -117,11 +125,17 @@ def _read(entry: ModelSections, get: GetSection) -> BpuModel:
     )
 
 
-def _read_program(sections: ProgramSections, places: Places, get: GetSection) -> PartProgram:
-    try:
-        program = decode_program(get(SectionKind.PROGRAM, sections.program_section))
-    except ModelFormatError as error:
-        raise prefixed(error, f"program of {sections.part!r}") from None
+def _read_program(
+    sections: ProgramSections, places: Places, get: GetSection, decoded: dict[int, Program]
+) -> PartProgram:
+    index = sections.program_section
+    data = get(SectionKind.PROGRAM, index)
+    program = decoded.get(index)
+    if program is None:
+        try:
+            program = decoded[index] = decode_program(data)
+        except ModelFormatError as error:
+            raise prefixed(error, f"program of {sections.part!r}") from None
     return PartProgram(program, get(SectionKind.WEIGHTS, sections.weights_section), places)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bpu_common.limits import MAX_RANK
+from bpu_common.plain import has_controls
 from bpu_common.program import FULL_RANGE
 from bpu_common.require import BrokenRuleError, in_range, require
 from bpu_common.tensor import DType, Layout, ModelInput, Scale, TensorSpec
@@ -17,10 +18,10 @@ _UNSIGNED = (DType.UINT4, DType.UINT8)
 
 
 def check_name(name: str, what: str, field: str = "") -> None:
-    """1 to MAX_NAME characters, none of them NUL."""
+    """1 to MAX_NAME characters, none of them a control character."""
     require(
-        1 <= len(name) <= MAX_NAME and "\0" not in name,
-        f"a {what} needs a name of 1 to {MAX_NAME} characters",
+        1 <= len(name) <= MAX_NAME and not has_controls(name),
+        f"a {what} needs a name of 1 to {MAX_NAME} characters, none of them a control character",
         field,
     )
 

@@ -11,13 +11,14 @@ import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from bpu_common.errors import CapacityError, InputError, UsageError
-from bpu_common.json_form import json_reader, json_writer
+from bpu_common.json_form import json_reader, json_writer, parse_json
 from bpu_common.telemetry.frame import CallSlice, TelemetryFrame
 
 FORMAT = "openbpu-telemetry"
@@ -129,7 +130,7 @@ def _frame_of(
     text: str, read_frame: Callable[[object], TelemetryFrame], path: Path, number: int
 ) -> TelemetryFrame:
     try:
-        return read_frame(_parsed(text))
+        return read_frame(parse_json(text))
     except InputError as error:
         raise InputError(f"not a telemetry frame: {error}", where=f"{path}:{number}") from None
 
@@ -157,7 +158,7 @@ def _header(text: str, path: Path) -> tuple[str, ...]:
     """The slice columns of a recording whose first line is `text`."""
     hint = "give a file that `bpu top --record` or `bpu top --json` made"
     try:
-        head = _parsed(text)
+        head = parse_json(text)
     except InputError:
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
@@ -183,20 +184,11 @@ def _next_line(file: TextIO, path: Path, number: int) -> str:
         return ""
     except UnicodeDecodeError:
         raise InputError("not text", where=where) from None
-    except OSError as error:
+    except (OSError, zlib.error) as error:
         raise InputError(f"cannot read on: {error}", where=where) from None
     if len(text) > MAX_LINE_CHARS:
         raise InputError(f"a line of more than {MAX_LINE_CHARS} characters", where=where)
     return text
-
-
-def _parsed(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    except RecursionError:
-        raise InputError("nested too deeply") from None
 
 
 def _open_new(path: Path) -> TextIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from bpu_common import __version__
 from bpu_common.device_kind import device_words
 from bpu_common.engine import engine_line
 from bpu_common.errors import BpuError
+from bpu_common.json_form import parse_json
 from bpu_host.boards import access
 from bpu_host.boards.install import current
 from bpu_host.boards.inventory import BoardEntry
@@ -117,7 +117,7 @@ def _board(connection: Connection, entry: BoardEntry) -> Iterator[Finding]:
     done = connection.run(words)
     looked: dict[str, Any] = {"modes": [["?", done.err]], "log": []}
     if done.status == 0:
-        looked = json.loads(done.out)
+        looked = parse_json(done.out)
     wrong = ", ".join(f"{path}: {why}" for path, why in looked["modes"])
     yield Finding("permissions", not wrong, wrong or "only you can reach the agent", again)
     log = " | ".join(looked["log"][-_LOG_LINES:])

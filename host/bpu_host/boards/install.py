@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bpu_common.errors import BpuError, DeployError
+from bpu_common.json_form import parse_json
 from bpu_common.words import counted
 from bpu_host.boards.bundle import fetch_bundle
 from bpu_host.boards.inventory import BoardEntry
@@ -29,8 +30,13 @@ _START_S = 60.0  # the first start compiles what it imports
 _DIGESTS = """\
 import hashlib, json, os, sys
 os.umask(0o077)
+top = os.path.dirname(sys.argv[1])
+held = set(os.listdir(top)) if os.path.isdir(top) else set()
+if held and not held & {"wheels", "current", "service.json"}:
+    sys.exit("error: the folder holds files that are not of OpenBPU: " + top
+             + "\n  hint: give a new folder as --folder")
 os.makedirs(sys.argv[1], 0o700, exist_ok=True)
-os.chmod(os.path.dirname(sys.argv[1]), 0o700)
+os.chmod(top, 0o700)
 found = {}
 for name in sorted(os.listdir(sys.argv[1])):
     if name.endswith(".whl"):
@@ -136,13 +142,11 @@ exit 0
 
 def current(connection: Connection, folder: str) -> dict[str, Any]:
     """What is installed: the environment in use, the complete ones, the agent's status."""
-    import json
-
     done = connection.run(_CURRENT.format(folder=shlex.quote(folder)))
     found: dict[str, Any] = {}
     for line in done.out.splitlines():
         if line.startswith("{"):
-            found.update(json.loads(line))
+            found.update(parse_json(line))
     return found
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import InputError, UsageError
 from bpu_common.files import write_atomic
+from bpu_common.json_form import parse_json
 from bpu_host.boards.places import config_folder
 
 FILE_NAME = "boards.json"
@@ -21,6 +22,7 @@ DEFAULT_FOLDER = ".openbpu"
 TRANSPORTS = ("paramiko", "openssh")
 
 _VERSION = 1
+_MAX_CHARS = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -122,15 +124,17 @@ class Inventory:
 
     def _read(self) -> dict[str, BoardEntry]:
         try:
-            text = self.path.read_text("utf-8")
-        except FileNotFoundError:
-            return {}
-        try:
-            content = json.loads(text)
+            with self.path.open(encoding="utf-8") as file:
+                text = file.read(_MAX_CHARS + 1)
+            if len(text) > _MAX_CHARS:
+                raise InputError(f"more than {_MAX_CHARS} characters")
+            content = parse_json(text)
             if content["version"] != _VERSION:
                 raise ValueError(f"version {content['version']} is not {_VERSION}")
             return {item["name"]: _entry(item) for item in content["boards"]}
-        except (ValueError, KeyError, TypeError) as error:
+        except FileNotFoundError:
+            return {}
+        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"the inventory cannot be read: {error}",
                 where=str(self.path),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
 from bpu_common.environment import CACHE_HOME, CONFIG_HOME, RUNTIME_DIR, STATE_HOME, home_folder
 from bpu_common.errors import UsageError
+from bpu_common.files import private_folder
 
 
 def config_folder() -> Path:
@@ -41,14 +41,6 @@ def runtime_folder() -> Path:
 
 def _private(path: Path) -> Path:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.lstat()
+        return private_folder(path, "remove it, or set XDG_* folders")
     except OSError as error:
         raise UsageError(f"cannot make the folder: {error.strerror}", where=str(path)) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise UsageError(
-            "this is not a folder of yours", where=str(path), hint="remove it, or set XDG_* folders"
-        )
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return path

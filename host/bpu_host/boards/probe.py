@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bpu_common.errors import BpuError, UsageError
+from bpu_common.errors import BpuError, InputError, UsageError
+from bpu_common.json_form import parse_json
 from bpu_host.boards.inventory import BoardEntry
 from bpu_host.boards.wheel import PYTHON
 from bpu_host.remote.ssh import Connection
@@ -91,7 +91,7 @@ def probe(connection: Connection, entry: BoardEntry) -> Facts:
         if kind == "system":
             system = rest
         elif kind == "python" and rest.startswith("{"):
-            found.append(json.loads(rest))
+            found.append(parse_json(rest))
     return judge(entry, system, found)
 
 
@@ -182,8 +182,8 @@ def run_json(connection: Connection, script: str, timeout_s: float = 60.0) -> di
     lines = done.out.strip().splitlines()
     if done.status == 0 and lines:
         try:
-            answer = json.loads(lines[-1])
-        except ValueError:
+            answer = parse_json(lines[-1])
+        except InputError:
             answer = None
         if isinstance(answer, dict):
             return answer

@@ -250,16 +250,13 @@ def _first_contact(board: str, fingerprint: str | None) -> FirstContact:
             "  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
             err=True,
         )
-        try:
-            return click.confirm("Is it the same?", default=False, err=True)
-        except click.Abort:
-            if sys.stdin.isatty():
-                raise
+        if not sys.stdin.isatty():  # an answer out of a pipe is nobody's
             raise UsageError(
                 "nobody can be asked whether this is the board's key",
                 where=host,
                 hint=f"compare it on the board, then give --fingerprint {key.fingerprint}",
-            ) from None
+            )
+        return click.confirm("Is it the same?", default=False, err=True)
 
     return decide
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bpu_host.cli.bpu_options import ProgressLine, board_option, json_option, print_json
+from bpu_host.cli.bpu_options import ProgressLine, board_option, json_option, print_json, say
 
 _EXAMPLES = """\b
 Examples:
@@ -39,6 +39,6 @@ def command(file: str, address: str, keep: bool, as_json: bool) -> None:
         return
     names = ", ".join(result.models)
     how = f"{result.sent_bytes} bytes sent" if result.sent_bytes else "it was there already"
-    click.echo(f"deployed {names} ({result.size_bytes} bytes, {how}), digest {result.digest[:12]}")
+    say(f"deployed {names} ({result.size_bytes} bytes, {how}), digest {result.digest[:12]}")
     for digest in result.replaced:
-        click.echo(f"replaced {digest[:12]}")
+        say(f"replaced {digest[:12]}")

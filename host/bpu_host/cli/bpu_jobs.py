@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bpu_host.cli.bpu_options import json_option, print_json
+from bpu_host.cli.bpu_options import json_option, print_json, say
 from bpu_host.cli.completing import complete_boards
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def command(context: click.Context, board: str, with_past: bool, limit: int, as_
         print_json({"jobs": [job_to_json(job) for job in jobs]})
         return
     if not jobs:
-        click.echo("no jobs" if with_past else "nothing runs or waits; `--all` shows past jobs")
+        say("no jobs" if with_past else "nothing runs or waits; `--all` shows past jobs")
     for job in jobs:
-        click.echo(job_line(job))
+        say(job_line(job))
 
 
 @command.command("cancel")
@@ -62,7 +62,7 @@ def cancel(job: int, as_json: bool) -> None:
     if as_json:
         print_json(job_to_json(ended))
     else:
-        click.echo(f"job {ended.id} is {ended.state.value}")
+        say(f"job {ended.id} is {ended.state.value}")
 
 
 def job_to_json(job: Job) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bpu_common.words import counted
-from bpu_host.cli.bpu_options import board_option, json_option, print_json
+from bpu_host.cli.bpu_options import board_option, json_option, print_json, say
 from bpu_host.cli.completing import complete_models
 
 if TYPE_CHECKING:
@@ -42,15 +42,13 @@ def _list(entries: tuple[ModelEntry, ...], as_json: bool) -> None:
         print_json({"models": [asdict(entry) for entry in entries]})
         return
     if not entries:
-        click.echo("no models; send one with `bpu deploy`")
+        say("no models; send one with `bpu deploy`")
         return
     width = max(4, *(len(entry.name) for entry in entries))
-    click.echo(f"{'name':<{width}}  digest        {'bytes':>11}  loaded")
+    say(f"{'name':<{width}}  digest        {'bytes':>11}  loaded")
     for entry in entries:
         loaded = "yes" if entry.loaded else "no"
-        click.echo(
-            f"{entry.name:<{width}}  {entry.digest[:12]:<12}  {entry.size_bytes:>11}  {loaded}"
-        )
+        say(f"{entry.name:<{width}}  {entry.digest[:12]:<12}  {entry.size_bytes:>11}  {loaded}")
 
 
 def _describe(info: ModelInfo, as_json: bool) -> None:
@@ -59,9 +57,9 @@ def _describe(info: ModelInfo, as_json: bool) -> None:
     if as_json:
         print_json(info_to_json(info))
         return
-    click.echo(f"{info.name} ({info.march}, {info.machine})")
+    say(f"{info.name} ({info.march}, {info.machine})")
     for row in (*input_rows(info), *output_rows(info)):
-        click.echo(f"  {row}")
+        say(f"  {row}")
     for part in info.parts:
         detail = ""
         if part.on == "BPU":
@@ -70,4 +68,4 @@ def _describe(info: ModelInfo, as_json: bool) -> None:
                 f"{part.predicted_cycles} cycles, {part.macs / 1e6:.1f} M multiply-accumulates, "
                 f"{part.weights_bytes} bytes"
             )
-        click.echo(f"  part {part.name} on the {part.on}{detail}")
+        say(f"  part {part.name} on the {part.on}{detail}")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bpu_common.plain import plain_lines
 from bpu_host.cli.completing import complete_boards, complete_models
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -33,6 +34,11 @@ def _meant(context: click.Context, _: click.Parameter, given: str | None) -> str
     from bpu_host.client import default_board
 
     return default_board()
+
+
+def say(text: str) -> None:
+    """Print what a board or a model may have named: nothing in it moves the terminal."""
+    click.echo(plain_lines(text))
 
 
 def model_argument(function: _F) -> _F:

@@ -14,6 +14,7 @@ from bpu_host.cli.bpu_options import (
     json_option,
     model_argument,
     print_json,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -155,29 +156,29 @@ def _in_turn(
 def _show(result: PerfResult) -> None:
     from bpu_common.device_kind import Clock, device_words
 
-    click.echo(
+    say(
         f"{result.model} on {result.machine} ({device_words(result.device, result.clock)}): "
         f"{counted(result.frame_count, 'frame')}, {counted(result.thread_num, 'thread')}, "
         f"core {result.core_id or 'any'}"
     )
-    click.echo(f"  run time  {result.run_time_ns / 1e6:.3f} ms")
-    click.echo(f"  rate      {result.fps:.3f} frames/s")
-    click.echo(f"  latency   {_latency(result.average_ns, result.min_ns, result.max_ns)}")
-    click.echo(
+    say(f"  run time  {result.run_time_ns / 1e6:.3f} ms")
+    say(f"  rate      {result.fps:.3f} frames/s")
+    say(f"  latency   {_latency(result.average_ns, result.min_ns, result.max_ns)}")
+    say(
         f"            p50 {result.p50_ns / 1e6:.3f}, p90 {result.p90_ns / 1e6:.3f}, "
         f"p99 {result.p99_ns / 1e6:.3f}"
     )
     if result.clock is Clock.VIRTUAL and result.p50_ns == result.p99_ns:
-        click.echo("            (simulated: without jitter, so the percentiles are equal)")
+        say("            (simulated: without jitter, so the percentiles are equal)")
     shares = ", ".join(
         f"core {index} {100 * busy_ns / result.run_time_ns:.1f} %"
         for index, busy_ns in enumerate(result.core_busy_ns)
     )
     if shares:
-        click.echo(f"  busy      {shares}")
+        say(f"  busy      {shares}")
     if result.profile is not None:
         for line in profile_lines(result.profile):
-            click.echo(line)
+            say(line)
 
 
 def _show_stopped(info: BoardInfo, model: str, seen: Sequence[PerfProgress], as_json: bool) -> None:
@@ -204,12 +205,12 @@ def _show_stopped(info: BoardInfo, model: str, seen: Sequence[PerfProgress], as_
         return
     from bpu_common.device_kind import device_words
 
-    click.echo(
+    say(
         f"{model} on {info.machine} ({device_words(info.device, info.clock)}): "
         f"stopped by the user, {counted(frames, 'frame')} until the last report"
     )
-    click.echo(f"  rate      {fps:.3f} frames/s")
-    click.echo(f"  latency   {_latency(average_ns, least_ns, most_ns)}")
+    say(f"  rate      {fps:.3f} frames/s")
+    say(f"  latency   {_latency(average_ns, least_ns, most_ns)}")
 
 
 def _latency(average_ns: float, min_ns: int, max_ns: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bpu_host.cli.bpu_options import board_option, model_argument
+from bpu_host.cli.bpu_options import board_option, model_argument, say
 
 
 @click.command(
@@ -18,4 +18,4 @@ def command(model: str, address: str) -> None:
 
     with connect(address) as board:
         board.remove(model)
-    click.echo(f"removed {model}")
+    say(f"removed {model}")

@@ -13,6 +13,7 @@ from bpu_host.cli.bpu_options import (
     json_option,
     model_argument,
     print_json,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _show(
 
     late = ", late" if result.late else ""
     device = device_words(board.device, board.clock)
-    click.echo(f"{name}: {result.latency_ns / 1e6:.3f} ms on {board.machine} ({device}){late}")
+    say(f"{name}: {result.latency_ns / 1e6:.3f} ms on {board.machine} ({device}){late}")
     for output, array in result.outputs.items():
         shape = "x".join(map(str, array.shape)) or "scalar"
         text = f"  {output} {array.dtype} {shape}: {_number(array.min())} to {_number(array.max())}"
@@ -170,9 +171,9 @@ def _show(
             best = values.argsort()[::-1][:_BEST]
             named = labels if len(labels) == values.size else [f"[{i}]" for i in range(values.size)]
             text += ", largest " + ", ".join(f"{named[i]} {_number(values[i])}" for i in best)
-        click.echo(text)
+        say(text)
     for path in saved:
-        click.echo(f"  written {path}")
+        say(f"  written {path}")
 
 
 def _number(value: SupportsFloat) -> str:

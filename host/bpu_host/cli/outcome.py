@@ -11,6 +11,7 @@ import click
 
 from bpu_common.environment import LOG
 from bpu_common.errors import BpuError
+from bpu_common.plain import plain_lines
 from bpu_host.cli.colours import coloured
 
 
@@ -58,7 +59,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
 
 
 def _complain(text: str) -> None:
-    click.echo(f"{coloured('error:', 'error', sys.stderr)} {text}", err=True)
+    click.echo(f"{coloured('error:', 'error', sys.stderr)} {plain_lines(text)}", err=True)
 
 
 def _debug() -> None:

@@ -1,4 +1,4 @@
-"""The daemon's files, the lock that keeps a second one away, and what it leaves for clients."""
+"""The daemon's files, and what it leaves for clients."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import fcntl
 import json
 import os
 import socket
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from bpu_common.errors import UsageError
+from bpu_common.errors import InputError
 from bpu_common.files import write_atomic
+from bpu_common.json_form import parse_json
 from bpu_host.boards.places import runtime_folder, state_folder
-
-_LOCK_WAIT_S = 0.5  # those who ask whether it is held hold it for a moment themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +80,10 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(path: Path) -> Record | None:
     """The record, or None if there is none that can be read."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_text("utf-8"))
         return Record(int(content["process_id"]), str(content["run_id"]), str(content["version"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, ValueError, KeyError, TypeError):
         return None
-
-
-class SingleLock:
-    """Held by the only daemon of a user, until its process ends however that happens."""
-
-    def __init__(self, path: Path) -> None:
-        """Take the lock.
-
-        Raises:
-            UsageError: another process has it.
-        """
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        end_s = time.monotonic() + _LOCK_WAIT_S
-        while not self._take():
-            if time.monotonic() > end_s:
-                os.close(self._handle)
-                raise UsageError(
-                    "another bpud of this user runs",
-                    where=str(path),
-                    hint="see it with `bpud status`, end it with `bpud stop`",
-                )
-            time.sleep(_LOCK_WAIT_S / 10)
-
-    def _take(self) -> bool:
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def release(self) -> None:
-        os.close(self._handle)
 
 
 def is_locked(path: Path) -> bool:

@@ -14,11 +14,13 @@ import grpc.aio
 
 from bpu_common import __version__
 from bpu_common.errors import UsageError
+from bpu_common.files import SingleLock
 from bpu_common.wire.rpc.address import Address, parse_address
 from bpu_common.wire.rpc.daemon_server import add_daemon_service
+from bpu_common.wire.rpc.intake import Intake
 from bpu_common.wire.rpc.limits import CHANNEL_OPTIONS
 from bpu_host.boards.inventory import Inventory
-from bpu_host.daemon.files import DaemonFiles, Record, SingleLock, remove, write_record
+from bpu_host.daemon.files import DaemonFiles, Record, remove, write_record
 from bpu_host.daemon.hub import Hub
 from bpu_host.daemon.joblog import JobLog
 from bpu_host.daemon.jobs import JobRunner
@@ -50,7 +52,11 @@ async def serve(
         UsageError: another one runs, or its files cannot be used.
     """
     address = parse_address(files.address)
-    lock = SingleLock(files.lock)
+    lock = SingleLock(
+        files.lock,
+        "another bpud of this user runs",
+        "see it with `bpud status`, end it with `bpud stop`",
+    )
     try:
         record = Record(os.getpid(), secrets.token_hex(8), __version__)
         log = await asyncio.to_thread(JobLog, files.jobs, time.time_ns())
@@ -83,7 +89,9 @@ def _stop_on_signals(service: Service) -> None:
 
 
 def _bind(service: Service, address: Address, files: DaemonFiles) -> grpc.aio.Server:
-    server = grpc.aio.server(options=CHANNEL_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
+    server = grpc.aio.server(
+        interceptors=(Intake(),), options=CHANNEL_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+    )
     add_daemon_service(server, service)
     remove(files.socket)  # we hold the lock: whoever made it is gone
     mask = os.umask(0o177)

@@ -63,7 +63,8 @@ class Canvas:
 def buckets(series: Series, count: int, span_ns: int = SERIES_NS) -> list[float]:
     """The largest value in each of `count` equal times up to now; NaN where there is none.
 
-    Bucket borders stand still in device time, so that a line moves as a whole.
+    Bucket borders stand still in device time, so that a line moves as a whole. What a faulty board
+    calls later than its newest value is left out.
     """
     found = [math.nan] * count
     if not series.times_ns or count <= 0:
@@ -74,7 +75,7 @@ def buckets(series: Series, count: int, span_ns: int = SERIES_NS) -> list[float]
         at = count - 1 - (newest - time_ns // width_ns)
         if at < 0:
             break
-        if not math.isnan(value) and not found[at] >= value:
+        if at < count and not math.isnan(value) and not found[at] >= value:
             found[at] = value
     return found
 

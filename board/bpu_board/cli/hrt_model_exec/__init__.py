@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from bpu_board.cli.hrt_model_exec.options import Command, Options, parse
 from bpu_board.cli.hrt_model_exec.usage import VERSION_TEXT, usage_text
 from bpu_common.errors import BpuError
+from bpu_common.plain import plain_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,5 +66,5 @@ def _command(options: Options) -> int:
 
 
 def _complain(text: str, status: int) -> int:
-    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.write(f"error: {plain_lines(text)}\n")
     return status

@@ -12,10 +12,16 @@ from typing import TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from bpu_common.errors import ModelFormatError
+from bpu_common.errors import CapacityError, InputError, ModelFormatError
 
 MAX_FIELDS = 2_000_000
 """Fields and packed values in one message, sub-messages included (about 200,000 instructions)."""
+
+MAX_REQUEST_FIELDS = 500_000
+"""The same of a request, where `_PACKED_IN_REQUEST` packed values count as one field: a tensor may
+come as numbers instead of bytes."""
+
+_PACKED_IN_REQUEST = 16
 
 _SMALL_BYTES = 256 << 10
 """Nothing this short can unfold to more than some 20 MB."""
@@ -24,16 +30,50 @@ _VARINT, _BYTES = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 
 
+class _OverBudgetError(Exception):
+    """More fields than are allowed."""
+
+
+class _NoMessageError(Exception):
+    """Bytes that no message has; the text says why."""
+
+
 def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) -> None:
-    """Count the fields of a message and of all messages in it.
+    """Count the fields of a message out of a file and of all messages in it.
 
     Raises:
         ModelFormatError: more than MAX_FIELDS, or (found here for long ones) no message at all.
     """
-    raw = bytes(data)
+    try:
+        _count(bytes(data), descriptor, MAX_FIELDS, 1)
+    except _OverBudgetError:
+        raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields") from None
+    except _NoMessageError as error:
+        raise ModelFormatError(f"{what} is not a valid message{error}") from None
+
+
+def check_request_budget(data: bytes, descriptor: Descriptor, what: str) -> None:
+    """Count the fields of a request and of all messages in it.
+
+    Raises:
+        CapacityError: more than MAX_REQUEST_FIELDS.
+        InputError: (found here for long ones) no message at all.
+    """
+    try:
+        _count(data, descriptor, MAX_REQUEST_FIELDS, _PACKED_IN_REQUEST)
+    except _OverBudgetError:
+        raise CapacityError(
+            f"{what} has more than {MAX_REQUEST_FIELDS} fields",
+            hint="send the values of tensors as raw bytes",
+        ) from None
+    except _NoMessageError as error:
+        raise InputError(f"{what} is not a valid message{error}") from None
+
+
+def _count(raw: bytes, descriptor: Descriptor, most: int, packed_per_field: int) -> None:
     if len(raw) <= _SMALL_BYTES:
         return
-    fields_left = MAX_FIELDS
+    fields_left = most
     position, end, children = 0, len(raw), _children(descriptor)
     outer: list[tuple[int, _Children]] = []  # messages around: end and children
     while position < end or outer:
@@ -43,18 +83,18 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
             end, children = outer.pop()
             continue
         fields_left -= 1
-        tag, position = _varint(raw, position, end, what)
+        tag, position = _varint(raw, position, end)
         wire = tag & 7
         if wire == _VARINT:
-            _, position = _varint(raw, position, end, what)
+            _, position = _varint(raw, position, end)
         elif wire == _BYTES:
-            size, position = _varint(raw, position, end, what)
+            size, position = _varint(raw, position, end)
             child = children.get(tag >> 3)
             if child is None or not size:
                 position += size
             elif isinstance(child, int):
                 position += size
-                fields_left -= size // child
+                fields_left -= size // (child * packed_per_field)
             elif _children(child):
                 outer.append((end, children))
                 end, children = min(position + size, end), _children(child)
@@ -63,11 +103,11 @@ def check_budget(data: bytes | memoryview, descriptor: Descriptor, what: str) ->
         elif wire in _FIXED_BYTES:
             position += _FIXED_BYTES[wire]
         else:
-            raise ModelFormatError(f"{what} is not a valid message")
+            raise _NoMessageError
         if fields_left < 0:
-            raise ModelFormatError(f"{what} has more than {MAX_FIELDS} fields")
+            raise _OverBudgetError
     if position != end:
-        raise ModelFormatError(f"{what} is not a valid message (it ends within a field)")
+        raise _NoMessageError(" (it ends within a field)")
 
 
 _Children: TypeAlias = dict[int, Descriptor | int]
@@ -92,7 +132,7 @@ def _children(descriptor: Descriptor) -> _Children:
     return {**packed, **messages}
 
 
-def _varint(raw: bytes, position: int, end: int, what: str) -> tuple[int, int]:
+def _varint(raw: bytes, position: int, end: int) -> tuple[int, int]:
     if position < end and raw[position] < 0x80:
         return raw[position], position + 1
     value = shift = 0
@@ -103,4 +143,4 @@ def _varint(raw: bytes, position: int, end: int, what: str) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-    raise ModelFormatError(f"{what} is not a valid message (a number does not end)")
+    raise _NoMessageError(" (a number does not end)")

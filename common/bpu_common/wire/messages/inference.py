@@ -7,6 +7,7 @@ common pool they would clash with a client library's.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,7 @@ _CONTENTS = {
     "FP64": "fp64_contents",
 }
 """The typed field of each datatype; FP16 has none in the protocol."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MAX_DIMENSIONS = 8
 _REFUSED = ("shared_memory_region", "classification")
 
@@ -203,7 +205,7 @@ def _options(parameters: Mapping[str, Any]) -> dict[str, int]:
         choice = parameters[name].WhichOneof("parameter_choice")
         if choice in {"int64_param", "uint64_param"}:
             value = getattr(parameters[name], choice)
-        elif choice == "string_param" and parameters[name].string_param.lstrip("-").isdecimal():
+        elif choice == "string_param" and _WHOLE.fullmatch(parameters[name].string_param):
             value = int(parameters[name].string_param)
         elif choice == "string_param" and not parameters[name].string_param:
             continue
@@ -262,7 +264,7 @@ def _array(tensor: Any, raw: bytes | None) -> AnyArray:  # noqa: ANN401
     else:
         values = getattr(tensor.contents, _CONTENTS[tensor.datatype])
         count, wanted = len(values), math.prod(shape)
-        flat = np.array(values, _wide(dtype))
+        flat = np.fromiter(values, _wide(dtype), count)  # no list of as many Python numbers
     if count != wanted:
         unit = "values" if raw is None else "bytes"
         raise InputError(f"{count} {unit} are not {tensor.datatype} of {list(shape)}", where=where)

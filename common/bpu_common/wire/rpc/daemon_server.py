@@ -21,6 +21,8 @@ from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
 from bpu_common.wire.messages import daemon
 from bpu_common.wire.rpc.daemon_client import DAEMON_SERVICE
 from bpu_common.wire.rpc.handlers import Context, many, one, serialize
+from bpu_common.wire.rpc.intake import RequestParser
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
 
 
 class DaemonServicer(abc.ABC):
@@ -64,14 +66,18 @@ def add_daemon_service(server: grpc.aio.Server, servicer: DaemonServicer) -> Non
     calls = _Calls(servicer)
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     handlers = {
-        "GetStatus": unary(one(calls.status), pb.GetDaemonStatusRequest.FromString, serialize),
-        "ResolveBoard": unary(one(calls.resolve), pb.ResolveBoardRequest.FromString, serialize),
-        "RunPerf": stream(many(calls.perf), pb.PerfJobRequest.FromString, serialize),
-        "ListJobs": unary(one(calls.jobs), pb.ListJobsRequest.FromString, serialize),
-        "CancelJob": unary(one(calls.cancel), pb.CancelJobRequest.FromString, serialize),
-        "WatchTelemetry": stream(many(calls.watch), pb.WatchTelemetryRequest.FromString, serialize),
-        "HoldBoard": stream(many(calls.hold), pb.HoldBoardRequest.FromString, serialize),
-        "StopDaemon": unary(one(calls.stop_daemon), pb.StopDaemonRequest.FromString, serialize),
+        "GetStatus": unary(one(calls.status), RequestParser(pb.GetDaemonStatusRequest), serialize),
+        "ResolveBoard": unary(one(calls.resolve), RequestParser(pb.ResolveBoardRequest), serialize),
+        "RunPerf": stream(
+            many(calls.perf), RequestParser(pb.PerfJobRequest, MAX_MESSAGE_BYTES), serialize
+        ),
+        "ListJobs": unary(one(calls.jobs), RequestParser(pb.ListJobsRequest), serialize),
+        "CancelJob": unary(one(calls.cancel), RequestParser(pb.CancelJobRequest), serialize),
+        "WatchTelemetry": stream(
+            many(calls.watch), RequestParser(pb.WatchTelemetryRequest), serialize
+        ),
+        "HoldBoard": stream(many(calls.hold), RequestParser(pb.HoldBoardRequest), serialize),
+        "StopDaemon": unary(one(calls.stop_daemon), RequestParser(pb.StopDaemonRequest), serialize),
     }
     handler = grpc.method_handlers_generic_handler(DAEMON_SERVICE, handlers)
     server.add_generic_rpc_handlers((handler,))

@@ -82,6 +82,9 @@ def from_call(failed: _FailedCall, address: str) -> BpuError:
 _TOO_MANY_CALLS = "concurrent rpc limit"
 """How gRPC's own refusal of a further call begins."""
 
+_BY_CALLER = "locally cancelled"
+"""How gRPC says that the caller itself took a call back."""
+
 
 def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> BpuError:
     match status:
@@ -94,8 +97,12 @@ def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> 
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded("the board did not answer in time", where=address)
-        case grpc.StatusCode.CANCELLED:
+        case grpc.StatusCode.CANCELLED if _BY_CALLER in details.lower():
             return Cancelled("the call was cancelled", where=address)
+        case grpc.StatusCode.CANCELLED:  # by an agent that ends: as if the connection had broken
+            return BoardUnreachable(
+                "the agent ended during the call", where=address, hint="repeat the call"
+            )
         case grpc.StatusCode.RESOURCE_EXHAUSTED if _TOO_MANY_CALLS in details.lower():
             return CapacityError(
                 "the board serves as many calls as it takes at once",
@@ -112,7 +119,7 @@ def _from_status(status: grpc.StatusCode | None, details: str, address: str) -> 
             return UsageError(
                 f"what answers does not know this call ({details})",
                 where=address,
-                hint="it is not an OpenBPU agent, or an older one: compare `bpu --version`",
+                hint="it is no OpenBPU agent, or one of another version: compare `bpu --version`",
             )
         case _:
             name = status.name if status is not None else "no status"

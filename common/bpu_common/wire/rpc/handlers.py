@@ -1,6 +1,10 @@
 """Methods as gRPC handlers: a BpuError becomes a status with all it says, anything else INTERNAL.
 
 The details of an unexpected failure go to the log of this side only.
+
+A failed call leaves a cycle of references behind, in gRPC and in every frame that keeps its error:
+the garbage collector may come late. So none of these frames keeps an error or the request, which
+may have tens of megabytes.
 """
 
 from __future__ import annotations
@@ -33,10 +37,11 @@ def one(
         try:
             return await method(request, context)
         except BpuError as error:
-            failure = error
+            status = to_status(error)
         except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
-            failure = _internal(method, error)
-        await _abort(context, failure)
+            status = to_status(_internal(method, error))
+        del request
+        await context.abort(*status)
         raise AssertionError("abort does not return")
 
     return call
@@ -53,19 +58,15 @@ def many(
             async for answer in answers:
                 yield answer
         except BpuError as error:
-            failure = error
+            status = to_status(error)
         except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
-            failure = _internal(method, error)
+            status = to_status(_internal(method, error))
         else:
             return
-        await _abort(context, failure)
+        del request
+        await context.abort(*status)
 
     return call
-
-
-async def _abort(context: Context, error: BpuError) -> None:
-    status, details, metadata = to_status(error)
-    await context.abort(status, details, metadata)
 
 
 def _internal(method: Callable[..., Any], error: Exception) -> BpuError:

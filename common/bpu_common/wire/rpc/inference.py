@@ -20,9 +20,8 @@ from bpu_common.inference import ModelState, ModelTotals, NamedInference
 from bpu_common.perf import InferResult
 from bpu_common.wire.messages import inference as messages
 from bpu_common.wire.rpc.handlers import Context, many, one, serialize
-
-STREAM_WINDOW = 8
-"""Requests of one stream that run at once; its answers keep their order."""
+from bpu_common.wire.rpc.intake import SMALL_REQUEST_BYTES, RequestParser
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES, STREAM_WINDOW
 
 Message: TypeAlias = Any
 """A message of the private pool: its class is made at run time."""
@@ -84,15 +83,20 @@ def add_inference_service(server: grpc.aio.Server, servicer: InferenceServicer) 
     }
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            one(_spoken(method)), _message(f"{name}Request").FromString, serialize
+            one(_spoken(method)), _parser(f"{name}Request"), serialize
         )
         for name, method in unary.items()
     }
     handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-        many(calls.model_stream_infer), _message("ModelInferRequest").FromString, serialize
+        many(calls.model_stream_infer), _parser("ModelInferRequest"), serialize
     )
     service = grpc.method_handlers_generic_handler(messages.SERVICE, handlers)
     server.add_generic_rpc_handlers((service,))
+
+
+def _parser(name: str) -> RequestParser[Any]:
+    tensors = name == "ModelInferRequest"
+    return RequestParser(_message(name), MAX_MESSAGE_BYTES if tensors else SMALL_REQUEST_BYTES)
 
 
 class _Calls:
@@ -173,6 +177,7 @@ class _Calls:
             while (task := await running.get()) is not None:
                 yield await task
                 places.release()
+            await reader  # a request that cannot be read ends the stream with its error
         finally:
             reader.cancel()
             while not running.empty():

@@ -28,6 +28,10 @@ from bpu_common.wire.gen.openbpu.v1 import board_pb2 as pb
 from bpu_common.wire.messages import board
 from bpu_common.wire.rpc.client import SERVICE
 from bpu_common.wire.rpc.handlers import Context, many, one, serialize
+from bpu_common.wire.rpc.intake import RequestParser
+from bpu_common.wire.rpc.limits import CHUNK_BYTES, MAX_MESSAGE_BYTES
+
+_MOST_CHUNK_BYTES = 2 * CHUNK_BYTES
 
 
 class BoardServicer(abc.ABC):
@@ -88,20 +92,28 @@ def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     handlers = {
         "Deploy": grpc.stream_unary_rpc_method_handler(
-            one(calls.deploy), pb.DeployRequest.FromString, serialize
+            one(calls.deploy), RequestParser(pb.DeployRequest, _MOST_CHUNK_BYTES), serialize
         ),
-        "ListModels": unary(one(calls.list_models), pb.ListModelsRequest.FromString, serialize),
-        "RemoveModel": unary(one(calls.remove_model), pb.RemoveModelRequest.FromString, serialize),
-        "GetModelInfo": unary(one(calls.model_info), pb.GetModelInfoRequest.FromString, serialize),
-        "Infer": unary(one(calls.infer), pb.InferRequest.FromString, serialize),
-        "Perf": stream(many(calls.perf), pb.PerfRequest.FromString, serialize),
-        "Telemetry": stream(many(calls.telemetry), pb.TelemetryRequest.FromString, serialize),
+        "ListModels": unary(one(calls.list_models), RequestParser(pb.ListModelsRequest), serialize),
+        "RemoveModel": unary(
+            one(calls.remove_model), RequestParser(pb.RemoveModelRequest), serialize
+        ),
+        "GetModelInfo": unary(
+            one(calls.model_info), RequestParser(pb.GetModelInfoRequest), serialize
+        ),
+        "Infer": unary(
+            one(calls.infer), RequestParser(pb.InferRequest, MAX_MESSAGE_BYTES), serialize
+        ),
+        "Perf": stream(
+            many(calls.perf), RequestParser(pb.PerfRequest, MAX_MESSAGE_BYTES), serialize
+        ),
+        "Telemetry": stream(many(calls.telemetry), RequestParser(pb.TelemetryRequest), serialize),
         "GetCapabilities": unary(
-            one(calls.capabilities), pb.GetCapabilitiesRequest.FromString, serialize
+            one(calls.capabilities), RequestParser(pb.GetCapabilitiesRequest), serialize
         ),
-        "StartLoad": unary(one(calls.start_load), pb.StartLoadRequest.FromString, serialize),
-        "StopLoad": unary(one(calls.stop_load), pb.StopLoadRequest.FromString, serialize),
-        "ListLoads": unary(one(calls.loads), pb.ListLoadsRequest.FromString, serialize),
+        "StartLoad": unary(one(calls.start_load), RequestParser(pb.StartLoadRequest), serialize),
+        "StopLoad": unary(one(calls.stop_load), RequestParser(pb.StopLoadRequest), serialize),
+        "ListLoads": unary(one(calls.loads), RequestParser(pb.ListLoadsRequest), serialize),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 

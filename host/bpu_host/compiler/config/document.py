@@ -14,7 +14,8 @@ import yaml
 
 from bpu_common.errors import ConfigError
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 64 << 10
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def read_document(path: Path) -> Document:
     """
     file = path.name
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"cannot read the configuration file: {error.strerror}",
@@ -62,10 +64,14 @@ def read_document(path: Path) -> Document:
             hint="give an existing file with -c / --config",
         ) from error
     if len(data) > _MAX_BYTES:
-        raise ConfigError("a configuration file above 1 MiB is not plausible", where=str(path))
+        raise ConfigError(
+            f"a configuration has at most {_MAX_BYTES} bytes, this file has more",
+            where=str(path),
+            hint="give the YAML file with -c / --config",
+        )
     try:
-        text = _decode(data, path)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(_decode(data, path), file)
+        root = loader.get_single_node()
         if root is None:
             raise ConfigError("the configuration file is empty", where=str(path))
         if not isinstance(root, yaml.MappingNode):
@@ -76,7 +82,7 @@ def read_document(path: Path) -> Document:
         locations: dict[str, str] = {}
         problems: list[Problem] = []
         _walk(root, "", file, locations, problems)
-        values = cast("dict[str, Any]", _joined(yaml.safe_load(text)))
+        values = cast("dict[str, Any]", _joined(loader.construct_document(root)))
     except RecursionError as error:
         raise ConfigError("the file nests too deeply", where=str(path)) from error
     except yaml.MarkedYAMLError as error:
@@ -87,6 +93,38 @@ def read_document(path: Path) -> Document:
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"not valid YAML: {error}", where=file) from error
     return Document(file, values, locations, tuple(problems))
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without aliases and merge keys.
+
+    A few kilobytes of them unfold to gigabytes, and no configuration of the vendor's has any.
+    """
+
+    def __init__(self, text: str, file: str) -> None:
+        super().__init__(text)
+        self._file = file
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401
+        """The next node; `index` is its place in its parent."""
+        if self.check_event(yaml.AliasEvent):
+            mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise self._refusal("aliases (*name)", mark)
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """What a mapping takes over from others: nothing."""
+        for key, _ in node.value:
+            if key.tag == _MERGE:
+                raise self._refusal("merge keys (<<)", key.start_mark)
+        super().flatten_mapping(node)
+
+    def _refusal(self, what: str, mark: yaml.Mark) -> ConfigError:
+        return ConfigError(
+            f"{what} are not read",
+            where=f"{self._file}:{mark.line + 1}:{mark.column + 1}",
+            hint="write the values out",
+        )
 
 
 def _decode(data: bytes, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from bpu_host.compiler.config.document import Problem
 from bpu_host.compiler.config.keys import Key, keys
 from bpu_host.compiler.config.nearest import nearest
 from bpu_host.compiler.config.refused import TABLE
-from bpu_host.compiler.config.report import Report
+from bpu_host.compiler.config.report import MAX_PROBLEMS, Report
 from bpu_host.compiler.config.schema import (
     GROUPS,
     REQUIRED_GROUPS,
@@ -43,7 +43,7 @@ def validate(report: Report) -> Groups:
     document = report.document
     for name in document.values:
         if name not in GROUPS:
-            sentence = f"{name}: unknown group{nearest(str(name), GROUPS)}"
+            sentence = f"{name}: unknown group{_meant(str(name), GROUPS, report)}"
             report.problems.append(Problem(sentence, report.place(str(name))))
     absent = [name for name in REQUIRED_GROUPS if document.values.get(name) is None]
     if absent:
@@ -98,10 +98,15 @@ def _explain(
             key = table[f"{group}.{name}"]
             text = f"{key.meaning}; {key.takes}, for example {key.example!r}"
         elif item["type"] == "extra_forbidden":
-            text = f"unknown key{nearest(name, GROUPS[group].model_fields)}"
+            text = f"unknown key{_meant(name, GROUPS[group].model_fields, report)}"
         else:
             text = _wrong_value(item, table[f"{group}.{name}"])
         report.problem(f"{group}.{name}", text)
+
+
+def _meant(name: str, known: Iterable[str], report: Report) -> str:
+    """The end of the sentence about an unknown name that is told; finding it takes a while."""
+    return nearest(name, known) if len(report.problems) < MAX_PROBLEMS else ""
 
 
 def _wrong_value(item: ErrorDetails, key: Key) -> str:
@@ -109,7 +114,7 @@ def _wrong_value(item: ErrorDetails, key: Key) -> str:
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     found = nearest(value, key.choices) if isinstance(value, str) else ""
-    return f"{value!r} is not possible: {key.takes}{found}"
+    return f"{value!r:.80} is not possible: {key.takes}{found}"
 
 
 def _missing(names: list[str], place: str) -> str:

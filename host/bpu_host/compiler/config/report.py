@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from bpu_common.errors import ConfigError
+from bpu_common.words import counted
 from bpu_host.compiler.config.document import Document, Problem
+
+MAX_PROBLEMS = 20
+"""What is told at once; nobody mends more before the next run."""
 
 
 class Report:
@@ -35,5 +39,8 @@ class Report:
         self.notes.append(sentence)
 
     def error(self) -> ConfigError:
-        """All problems as one error."""
-        return ConfigError("\n".join(map(str, self.problems)))
+        """The problems as one error, the first `MAX_PROBLEMS` in words."""
+        told = list(map(str, self.problems[:MAX_PROBLEMS]))
+        if more := len(self.problems) - len(told):
+            told.append(f"and {counted(more, 'further problem')}")
+        return ConfigError("\n".join(told))

@@ -26,7 +26,7 @@ def load_external_data(
     """
     contents: dict[str, memoryview] = {}
     total_bytes = 0
-    for tensor in _tensors(model):
+    for tensor in tensors_of(model):
         if not onnx.external_data_helper.uses_external_data(tensor):
             continue
         info = onnx.external_data_helper.ExternalDataInfo(tensor)
@@ -93,7 +93,8 @@ def _too_much(path: Path) -> ModelFormatError:
     )
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """All tensors of a model: weights, and those in attributes of nodes, functions and bodies."""
     stack = [model.graph]
     nodes = [node for function in model.functions for node in function.node]
     while stack:

@@ -19,10 +19,12 @@ import onnx.shape_inference
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from bpu_common.errors import ModelFormatError, ModelUnsupported
+from bpu_common.errors import BpuError, ModelFormatError, ModelUnsupported
 from bpu_host.compiler.frontend.branches import fold_branches
 from bpu_host.compiler.frontend.canonical import make_canonical, name_nodes
 from bpu_host.compiler.frontend.checks import check_graph
+from bpu_host.compiler.frontend.contents import check_contents
+from bpu_host.compiler.frontend.expansion import check_expansion
 from bpu_host.compiler.frontend.external import load_external_data
 from bpu_host.compiler.frontend.functions import expand_functions
 from bpu_host.compiler.frontend.halves import widen_halves
@@ -75,8 +77,9 @@ def _damage(file: str) -> Iterator[None]:
     """What the libraries raise on nonsense becomes one error of ours."""
     try:
         yield
-    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError,
-            MemoryError) as error:  # fmt: skip
+    except BpuError:
+        raise
+    except Exception as error:  # each library has its own
         logger.debug("the model cannot be read: %s: %s", type(error).__name__, error)
         raise ModelFormatError(
             "the model cannot be read (the log has the details)",
@@ -89,8 +92,10 @@ def _read(path: Path) -> FloatModel:
     data = _read_bytes(path)
     model = _parse(data, path)
     contents = load_external_data(model, path, MAX_BYTES)
+    check_contents(model, path.name)
     make_canonical(model)
     check_structure(model, path.name)
+    check_expansion(model, path.name)
     drop_constant_inputs(model.graph)
     whole = hashlib.sha256(data)
     files = {path.name: whole.hexdigest()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bpu_common.device_kind import device_words
 from bpu_common.machine import MACHINES
+from bpu_common.plain import plain
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.scene import Gauges, Header, Series, Timeline, View
 from bpu_host.tui.state import Link, UiState
@@ -13,7 +14,7 @@ from bpu_host.tui.text import uptime
 from bpu_host.tui.view.events import event_lines
 from bpu_host.tui.view.models import arranged, model_rows, selected_model
 from bpu_host.tui.view.timeline import ddr, timeline
-from bpu_host.tui.view.window import Window, clock, plain, same_boot, wall_ns
+from bpu_host.tui.view.window import Window, clock, same_boot, wall_ns
 
 __all__ = ["head_and_cores", "plain", "view"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpu_common.device_kind import device_words
+from bpu_common.plain import plain
 from bpu_common.telemetry import TelemetryFrame
 from bpu_host.tui.scene import BoardRow, Series
 from bpu_host.tui.state import UiState
 from bpu_host.tui.view.timeline import ddr
-from bpu_host.tui.view.window import Window, plain, same_boot
+from bpu_host.tui.view.window import Window, same_boot
 
 
 def board_row(frames: Sequence[TelemetryFrame], ui: UiState) -> BoardRow:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bpu_common.plain import plain
 from bpu_common.telemetry import LogLine, TelemetryFrame
 from bpu_host.tui.scene import Event
 from bpu_host.tui.state import UiState
-from bpu_host.tui.view.window import clock, plain, wall_ns
+from bpu_host.tui.view.window import clock, wall_ns
 
 MAX_EVENTS = 200
 

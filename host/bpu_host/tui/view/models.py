@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bpu_common.load import LoadRequest
+from bpu_common.plain import plain
 from bpu_common.telemetry import LatencySample, ModelSample, TelemetryFrame
 from bpu_host.tui.scene import Histogram, ModelRow, Selected, Series
 from bpu_host.tui.state import Order
 from bpu_host.tui.view.parked import parked_ns
-from bpu_host.tui.view.window import RATE_WINDOW_NS, Window, calls_of, plain, since
+from bpu_host.tui.view.window import RATE_WINDOW_NS, Window, calls_of, since
 
 CALLS_NS = 10_000_000_000
 """The histogram of function calls covers so much device time."""
@@ -34,21 +36,30 @@ def model_rows(window: Window, loads: tuple[LoadRequest, ...]) -> tuple[ModelRow
     last = window.last
     earlier = {(item.name, item.digest): item for item in window.before.models}
     names = [item.name for item in last.models]
+    shown = _different(last.models)
     slots = {name: slot for slot, name in reversed(list(enumerate(names)))}
     parked = _parked(window)
-
-    def shown(item: ModelSample) -> str:
-        return f"{item.name}@{item.digest[:6]}" if names.count(item.name) > 1 else item.name
 
     return tuple(
         _row(
             window, slot, item, earlier.get((item.name, item.digest)),
-            name=plain(shown(item)),
+            name=shown[slot],
             loads=tuple(load for load in loads if load.model in (item.name, item.digest)),
             parked={slots.get(name, -1): ms for name, ms in parked.get(item.name, {}).items()},
         )
         for slot, item in enumerate(last.models)
     )  # fmt: skip
+
+
+def _different(models: Sequence[ModelSample]) -> list[str]:
+    """What each model is called: its name, with its digest or even its place where needed."""
+    names = Counter(item.name for item in models)
+    shown = [
+        plain(f"{item.name}@{item.digest[:6]}" if names[item.name] > 1 else item.name)
+        for item in models
+    ]
+    again = Counter(shown)
+    return [name if again[name] == 1 else f"{name}#{slot}" for slot, name in enumerate(shown)]
 
 
 def arranged(rows: tuple[ModelRow, ...], order: Order, wanted: str) -> tuple[ModelRow, ...]:
@@ -166,5 +177,5 @@ def _histogram(frames: Sequence[TelemetryFrame], model: str) -> Histogram:
     top_ns = nice_top(longest_ns)
     counts = [0] * BINS
     for duration_ns in found:
-        counts[min(BINS - 1, duration_ns * BINS // top_ns)] += 1
+        counts[max(0, min(BINS - 1, duration_ns * BINS // top_ns))] += 1
     return Histogram(tuple(counts), top_ns, longest_ns, len(found))

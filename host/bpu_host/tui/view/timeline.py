@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bpu_common.plain import plain
 from bpu_common.telemetry import CallSlice, CoreSample, TelemetryFrame
 from bpu_host.tui.scene import Bar, CoreRow, Mark, Pointed, Timeline
 from bpu_host.tui.state import Cursor
 from bpu_host.tui.view.parked import gaps, on_cores, ran_meanwhile
-from bpu_host.tui.view.window import Window, calls_of, plain, since
+from bpu_host.tui.view.window import Window, calls_of, since
 
 
 def timeline(

@@ -19,11 +19,6 @@ STOPPED_NS = 1_000_000_000
 """A device whose time has not moved for so long of wall time stands still."""
 
 
-def plain(text: str) -> str:
-    """Text from outside without control characters (a terminal would obey them)."""
-    return text if text.isprintable() else "".join(e if e.isprintable() else "?" for e in text)
-
-
 def clock(wall_ns: int, zone: tzinfo) -> str:
     """A wall time as HH:MM:SS.mmm."""
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)

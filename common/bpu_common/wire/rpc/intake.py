@@ -1,0 +1,270 @@
+"""What comes in at a server: every request is bounded before it is parsed, whatever the service.
+
+gRPC by itself reads and parses the requests of all calls at once, on the thread that serves
+everybody. Here each call is one whose messages are read by its handler: a message arrives only when
+there is a place for it, its bytes count against one budget of the server until the call is
+answered, and its fields are counted before objects are made of them. What is refused is one line in
+the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from bpu_common.errors import BpuError, CapacityError, DeadlineExceeded, InputError
+from bpu_common.wire.messages.budget import check_request_budget
+from bpu_common.wire.messages.record import descriptor_of
+from bpu_common.wire.rpc.errors import to_status
+from bpu_common.wire.rpc.handlers import Context
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES, STREAM_WINDOW
+
+logger = logging.getLogger(__name__)
+
+MAX_HELD_BYTES = 2 * MAX_MESSAGE_BYTES
+"""Requests of all calls together, from their arrival to the end of their call."""
+
+SMALL_REQUEST_BYTES = 64 << 10
+"""A request that carries no tensors and no chunk of a model."""
+
+ARRIVING = 3
+"""Requests that arrive at once; the others wait, which takes no memory here."""
+
+REQUEST_STREAMS = 8
+"""Calls with a stream of requests that are served at once; the others wait. One that sends nothing
+keeps its place as long as there are others."""
+
+PATIENCE_S = 30.0
+"""A request that has not arrived after so long is given up, and so is the wait for a place; within
+a stream only while all places of streams are taken."""
+
+_M = TypeVar("_M", bound=Message)
+_Parse: TypeAlias = Callable[[bytes], Any]
+_Read: TypeAlias = Callable[[], Awaitable[Any]]
+"""Bytes of the next request, or `grpc.aio.EOF`. gRPC's iterator over them is a part of a cycle of
+references, and would keep its last request until the garbage collector comes."""
+_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in its stubs
+_Handler: TypeAlias = Any
+"""A `grpc.RpcMethodHandler`: its stubs know those of synchronous servers only."""
+
+
+class RequestParser(Generic[_M]):
+    """Bytes of a request -> its message.
+
+    Args:
+        most_bytes: the largest request of this kind.
+    """
+
+    def __init__(self, kind: type[_M], most_bytes: int = SMALL_REQUEST_BYTES) -> None:
+        self._kind = kind
+        self._what = f"a {descriptor_of(kind).name}"
+        self._most_bytes = most_bytes
+
+    def __call__(self, raw: bytes) -> _M:
+        """Parse.
+
+        Raises:
+            InputError: no such message.
+            CapacityError: too many bytes or fields.
+        """
+        _check_size(raw, self._what, self._most_bytes)
+        check_request_budget(raw, descriptor_of(self._kind), self._what)
+        try:
+            return self._kind.FromString(raw)
+        except DecodeError:
+            raise _no_message(self._what) from None
+
+
+class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
+    """Reads and parses the requests of one server."""
+
+    def __init__(self) -> None:
+        self._held_bytes = 0
+        self._arriving = asyncio.Semaphore(ARRIVING)
+        self._streams = asyncio.Semaphore(REQUEST_STREAMS)
+        self._guarded: dict[str, _Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """The handler of a method (None if there is none), with messages that are read here."""
+        method = handler_call_details.method
+        found = self._guarded.get(method)
+        if found is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            found = self._guarded[method] = self._guard(handler)
+        return found
+
+    def _guard(self, handler: _Handler) -> _Handler:
+        parse = _logged(handler.request_deserializer)
+        requests = self._many if handler.request_streaming else self._one
+        if handler.response_streaming:
+            inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+            async def stream(_: object, context: Context) -> Any:  # noqa: ANN401
+                try:
+                    async with requests(context.read, parse, STREAM_WINDOW) as given:
+                        try:
+                            async for answer in inner(given, context):
+                                yield answer
+                        finally:
+                            del given  # see `handlers`
+                    return
+                except BpuError as error:
+                    status = to_status(error)
+                await context.abort(*status)
+
+            return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        method = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+        async def call(_: object, context: Context) -> Any:  # noqa: ANN401
+            try:
+                async with requests(context.read, parse, 1) as given:
+                    try:
+                        return await method(given, context)
+                    finally:
+                        del given  # see `handlers`
+            except BpuError as error:
+                status = to_status(error)
+            await context.abort(*status)
+            raise AssertionError("abort does not return")
+
+        return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+    @asynccontextmanager
+    async def _one(self, read: _Read, parse: _Parse, _: int) -> AsyncIterator[Message]:
+        """The only request of a call."""
+        async with _place(self._arriving, "requests arrive"):
+            raw = await _in_time(read, lambda: True)
+        if raw is _END:
+            raise InputError("the call has no request")
+        size_bytes = len(raw)
+        self._hold(size_bytes)
+        try:
+            request = parse(raw)
+            del raw  # what is parsed has the bytes of its tensors once more
+            yield request
+        finally:
+            self._held_bytes -= size_bytes
+
+    @asynccontextmanager
+    async def _many(
+        self, read: _Read, parse: _Parse, window: int
+    ) -> AsyncIterator[AsyncIterator[Message]]:
+        """The requests of a call, of which the last `window` are still in use."""
+        held: deque[int] = deque()
+
+        async def requests() -> AsyncIterator[Message]:
+            while (raw := await _in_time(read, self._streams.locked)) is not _END:
+                if len(held) == window:
+                    self._held_bytes -= held.popleft()
+                self._hold(len(raw))
+                held.append(len(raw))
+                request = parse(raw)
+                del raw
+                yield request
+
+        async with _place(self._streams, "streams of requests are served"):
+            try:
+                yield requests()
+            finally:
+                self._held_bytes -= sum(held)
+
+    def _hold(self, size_bytes: int) -> None:
+        if self._held_bytes + size_bytes > MAX_HELD_BYTES:
+            raise CapacityError(
+                f"requests of {self._held_bytes} bytes are being served, {size_bytes} more are too "
+                "many",
+                hint="send the next request when one has been answered",
+            )
+        self._held_bytes += size_bytes
+
+
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
+    if places.locked():
+        try:
+            await asyncio.wait_for(places.acquire(), PATIENCE_S)
+        except asyncio.TimeoutError:  # another class before Python 3.11
+            raise CapacityError(
+                f"as many {what} as this server takes at once", hint="try again later"
+            ) from None
+    else:
+        await places.acquire()
+    try:
+        yield
+    finally:
+        places.release()
+
+
+async def _in_time(read: _Read, others_wait: Callable[[], bool]) -> Any:  # noqa: ANN401
+    """The next message. A timer, because `wait_for` would cost every call a task.
+
+    Args:
+        others_wait: whether one that does not come may be given up.
+    """
+    late = False
+    timer: asyncio.TimerHandle
+    task = asyncio.current_task()
+    assert task is not None
+
+    def give_up() -> None:
+        nonlocal late, timer
+        if others_wait():
+            late = True
+            task.cancel()
+        else:
+            timer = loop.call_later(PATIENCE_S, give_up)
+
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(PATIENCE_S, give_up)
+    try:
+        return await read()
+    except asyncio.CancelledError:
+        if not late:
+            raise
+        raise DeadlineExceeded(
+            f"the request has not arrived within {PATIENCE_S:g} seconds, and others wait",
+            hint="send smaller tensors, or over a faster connection",
+        ) from None
+    finally:
+        timer.cancel()
+
+
+def _logged(parse: _Parse | None) -> _Parse:
+    """The parser of a handler; what it refuses is one line in the log."""
+
+    def read(raw: bytes) -> object:
+        try:
+            if not isinstance(parse, RequestParser):  # of a service that is not ours
+                _check_size(raw, "a request", SMALL_REQUEST_BYTES)
+            return raw if parse is None else parse(raw)
+        except DecodeError:
+            logger.warning("refused: bytes that are no request")
+            raise _no_message("a request") from None
+        except BpuError as error:
+            logger.warning("refused: %s", error.message)
+            raise
+
+    return read
+
+
+def _check_size(raw: bytes, what: str, most_bytes: int) -> None:
+    if len(raw) > most_bytes:
+        raise CapacityError(f"{what} has {len(raw)} bytes, at most {most_bytes} are taken")
+
+
+def _no_message(what: str) -> InputError:
+    return InputError(f"the bytes are no valid message, not {what}")
