@@ -16,7 +16,7 @@ from tests.support.nets_codes import mixed_network
 pytestmark = pytest.mark.system
 
 EMULATED = Path(__file__).parents[1] / "kernels" / "emulated.hpp"
-PLAIN = ("memory", "pack", "pack_conv", "team", "frame", "sets")
+PLAIN = ("memory", "pack", "pack_conv", "team", "frame", "magnitudes", "sets")
 
 
 @pytest.fixture(scope="module")

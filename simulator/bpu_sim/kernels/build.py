@@ -47,7 +47,9 @@ class Unit:
     defines: tuple[str, ...] = ()
 
 
-_PLAIN = tuple(Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame"))
+_PLAIN = tuple(
+    Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame", "magnitudes")
+)
 _VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 UNITS = {
     "x86_64": (
