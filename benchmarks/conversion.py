@@ -104,7 +104,7 @@ def ours(folder: Path, method: str) -> None:
         cal_data_type=DType.UINT8,
     )
     config = replace(config, inputs=(item,))
-    model = prepare(source.proto, source.file, {})
+    model = prepare(source.proto, source.file, {}, weights=source.weights)
     inputs = (item.model_input(),)
     passes.original_float(model, config.inputs)
     passes.optimize(model)

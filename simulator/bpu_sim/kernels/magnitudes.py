@@ -25,7 +25,7 @@ def highest(values: AnyArray) -> float:
     library = _library()
     if library is None or values.dtype != np.float32:
         return _highest(values)
-    return _highest_by(library, values)
+    return _highest_by(library, values.astype(np.float32, copy=False))
 
 
 def count(values: F32, base: int, counts: I64) -> None:

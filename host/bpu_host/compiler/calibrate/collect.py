@@ -18,6 +18,7 @@ from bpu_common.tensor import AnyArray
 from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
+from bpu_host.compiler.weights import bare_proto
 from bpu_sim.kernels import magnitudes
 
 STAGE_BYTES = 64 << 20
@@ -134,12 +135,13 @@ class _Work:
         cores = os.cpu_count() or 1
         held = max(1, min(fetched, STAGE_BYTES))
         self.workers = max(1, min(cores, count, HELD_BYTES // held))
+        proto, weights = bare_proto(model)
         self._runner = FloatRunner(
-            ir.to_proto(model),
+            proto,
             list(found.highest),
-            lean=True,
             threads=max(1, cores // self.workers),
             limit_bytes=STAGE_BYTES,
+            weights=weights,
         )
         self._model, self._found = model, found
         self._ends = [value.name or "" for value in model.graph.outputs]

@@ -115,8 +115,9 @@ class MagnitudeHistogram:
         values = _CENTRES[used] * np.exp2(float(self._top - _EXPONENT_BIAS))
         step = threshold / INT8_MAX
         errors = values - step * np.minimum(np.rint(values / step), INT8_MAX)
-        found = float(np.sqrt(counts @ errors**2))
-        doubt = float(np.sqrt(counts @ values**2)) / (2 * BINS_PER_OCTAVE)
+        # A sum, not a product of vectors: BLAS would wake its threads for it.
+        found = float(np.sqrt((counts * errors**2).sum()))
+        doubt = float(np.sqrt((counts * values**2).sum())) / (2 * BINS_PER_OCTAVE)
         return max(found - doubt, 0.0), found + doubt
 
     def linear(self) -> tuple[F64, float]:

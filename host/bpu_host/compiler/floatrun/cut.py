@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from bpu_common.errors import ModelUnsupported
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.protos import bodies, names_read
+from bpu_host.compiler.weights import Weights, array_of
 
 PythonOp: TypeAlias = Callable[
     [Sequence["AnyArray | None"], Mapping[str, object]], Sequence["AnyArray"]
@@ -69,12 +70,14 @@ def cut(
     keep: Sequence[str],
     ops: PythonOps,
     limit_bytes: int | None = None,
+    weights: Weights = (),
 ) -> list[Stage]:
     """The stages of a model, in the order of work; `keep` names inner tensors to be given as well.
 
     Args:
         limit_bytes: of the wanted tensors that one session gives, as far as the model says how
             large they are; a single tensor may be larger.
+        weights: constants that the model refers to.
 
     Raises:
         ModelUnsupported: a Python node inside the body of a loop or branch.
@@ -112,7 +115,7 @@ def cut(
                 for name in names_read(node)
             }
             stages.append(_session(model, nodes, (wanted | elsewhere) & inside, typed))
-        stages += [_call(node, ops, constants) for node in calls.get(level, ())]
+        stages += [_call(node, ops, constants, weights) for node in calls.get(level, ())]
     return stages
 
 
@@ -188,7 +191,10 @@ def _session(
 
 
 def _call(
-    node: onnx.NodeProto, ops: PythonOps, constants: Mapping[str, onnx.TensorProto]
+    node: onnx.NodeProto,
+    ops: PythonOps,
+    constants: Mapping[str, onnx.TensorProto],
+    weights: Weights,
 ) -> PythonStage:
     return PythonStage(
         node.name,
@@ -196,5 +202,5 @@ def _call(
         tuple(node.input),
         tuple(node.output),
         {item.name: helper.get_attribute_value(item) for item in node.attribute},
-        {name: numpy_helper.to_array(constants[name]) for name in node.input if name in constants},
+        {name: array_of(constants[name], weights) for name in node.input if name in constants},
     )

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun.cut import PythonOps, PythonStage, SessionStage, cut
+from bpu_host.compiler.weights import Weights, array_of, is_outside
 from bpu_sim.engines.onnx import UNSOUND_OPTIMIZERS
 from bpu_sim.engines.onnx.session import explain
 
@@ -33,10 +34,10 @@ class FloatRunner:
         model: nobody changes it meanwhile.
         keep: tensors that are wanted besides the outputs, inputs allowed.
         python_ops: operators that are Python functions; the model is cut at their nodes.
-        lean: memory goes back to the system after each run.
         threads: that work on one run; 0: one for each core.
         optimize: whether onnxruntime may rewrite the graph.
         limit_bytes: of wanted tensors that one session gives; the model is cut where it gives more.
+        weights: constants that the model refers to.
 
     Raises:
         ModelUnsupported: a Python operator where none can be.
@@ -48,28 +49,32 @@ class FloatRunner:
         keep: Sequence[str] = (),
         *,
         python_ops: PythonOps | None = None,
-        lean: bool = False,
         threads: int = 0,
         optimize: bool = True,
         limit_bytes: int | None = None,
+        weights: Weights = (),
     ) -> None:
         outputs = (value.name for value in model.graph.output)
         self._wanted = tuple(dict.fromkeys((*outputs, *keep)))
         self._constants = {
-            item.name: numpy_helper.to_array(item)
+            item.name: array_of(item, weights)
             for item in model.graph.initializer
             if item.name in self._wanted
         }
-        options = ort.SessionOptions()
-        options.enable_cpu_mem_arena = not lean
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _SILENT
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        if not optimize:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+        def session(stage: SessionStage) -> _Session:
+            options = ort.SessionOptions()
+            options.enable_cpu_mem_arena = False  # memory goes back after each run
+            options.intra_op_num_threads = threads
+            options.log_severity_level = _SILENT
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+            if not optimize:
+                options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            return _Session(stage, options, weights)
+
         self._stages = [
-            stage if isinstance(stage, PythonStage) else _Session(stage, options)
-            for stage in cut(model, keep, python_ops or {}, limit_bytes)
+            stage if isinstance(stage, PythonStage) else session(stage)
+            for stage in cut(model, keep, python_ops or {}, limit_bytes, weights)
         ]
         self._last_reads = {
             name: position for position, stage in enumerate(self._stages) for name in stage.inputs
@@ -113,9 +118,15 @@ class FloatRunner:
 class _Session:
     """A stage that onnxruntime runs, on the CPU."""
 
-    def __init__(self, stage: SessionStage, options: ort.SessionOptions) -> None:
+    def __init__(self, stage: SessionStage, options: ort.SessionOptions, weights: Weights) -> None:
         self._model = stage.model
         self._options = options
+        outside = [item for item in stage.model.graph.initializer if is_outside(item)]
+        # Held here, as onnxruntime reads them where they are.
+        self._weights = [ort.OrtValue.ortvalue_from_numpy(array_of(i, weights)) for i in outside]
+        if outside:
+            names = [item.name for item in outside]
+            options.add_external_initializers(names, self._weights)
         self.inputs, self._gives = stage.reads, stage.gives
         self._session: ort.InferenceSession | None = None
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.quantize.metrics import OutputMetrics, closeness, output_metrics
+from bpu_host.compiler.weights import bare_proto
 
 _SUFFIX = "_quantized"
 _STAGE_BYTES = 64 << 20
@@ -66,12 +67,15 @@ def similarity(
     Raises:
         CompilerBug: the quantized model cannot be run.
     """
-    real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
+    other = onnx.load_model_from_string(quantized)
+    real, weights = bare_proto(model)
     outputs = zip(real.graph.output, other.graph.output, strict=True)
     ends = [_Pair("", a.name, b.name) for a, b in outputs]
     pairs = [*_twins(real, other), *ends]
     feeds = quantized_feeds(other, sample)
-    left = FloatRunner(real, [pair.name for pair in pairs], limit_bytes=_STAGE_BYTES)
+    left = FloatRunner(
+        real, [pair.name for pair in pairs], limit_bytes=_STAGE_BYTES, weights=weights
+    )
     right = FloatRunner(other, [pair.twin for pair in pairs], limit_bytes=_STAGE_BYTES // 4)
     del real, other
     result = Similarity()
