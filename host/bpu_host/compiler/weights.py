@@ -86,7 +86,7 @@ def serialized(model: onnx.ModelProto, weights: Weights) -> bytes:
         if not is_outside(tensor):
             inner.append(wire.block(_INITIALIZER, tensor.SerializeToString(deterministic=True)))
             continue
-        raw = memoryview(np.ascontiguousarray(array_of(tensor, weights)).reshape(-1)).cast("B")
+        raw = np.ascontiguousarray(array_of(tensor, weights)).reshape(-1).view(np.uint8).data
         first = _part(tensor, lambda key: key < _RAW_DATA) + wire.head(_RAW_DATA, len(raw))
         inner += [wire.head(_INITIALIZER, len(first) + len(raw)) + first, raw]
     inner.append(_part(model.graph, lambda key: key > _INITIALIZER))

@@ -87,7 +87,7 @@ def transposed_convolution(node: ir.Node) -> ConvWork:
     )
     ohwi = turned.transpose(0, 2, 3, 4, 1).reshape(out_c, kernel_h, kernel_w, depth // groups)
     return ConvWork(
-        np.ascontiguousarray(ohwi),
+        ohwi.copy(),
         bias,
         (1, 1),
         dilation,
