@@ -144,7 +144,7 @@ class _Session:
         with self._lock:
             if self._session is None:
                 self._session = self._open(self._model, inputs)
-                self._model = onnx.ModelProto()  # the session has a copy of all weights
+                self._model = onnx.ModelProto()  # the session has read it
             return self._session
 
     def _open(self, model: onnx.ModelProto, inputs: Mapping[str, AnyArray]) -> ort.InferenceSession:
