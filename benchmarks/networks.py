@@ -43,6 +43,7 @@ class Builder:
         stride: int = 1,
         *,
         groups: int = 1,
+        dilation: int = 1,
         norm: bool = True,
         act: str = "",
         same: bool = False,
@@ -50,11 +51,12 @@ class Builder:
         """Convolution, batch norm (else a bias) and activation.
 
         Args:
-            act: "", "relu", "relu6" or "leaky".
+            act: "", "relu", "relu6", "leaky" or "sigmoid".
             same: TensorFlow's SAME padding (more at the bottom and right) instead of kernel // 2.
         """
         in_channels, height, width = self.shapes[x]
-        pads = self._pads(x, kernel, stride, same)
+        extent = (kernel - 1) * dilation + 1
+        pads = self._pads(x, extent, stride, same)
         name = f"conv{len(self._nodes)}"
         fan_in = in_channels // groups * kernel * kernel
         shape = (channels, in_channels // groups, kernel, kernel)
@@ -63,8 +65,8 @@ class Builder:
         if not norm:
             inputs.append(self._constant(f"{name}.bias", self._normal(channels, 0.05)))
         out_hw = (
-            (height + pads[0] + pads[2] - kernel) // stride + 1,
-            (width + pads[1] + pads[3] - kernel) // stride + 1,
+            (height + pads[0] + pads[2] - extent) // stride + 1,
+            (width + pads[1] + pads[3] - extent) // stride + 1,
         )
         attributes: dict[str, Any] = {
             "kernel_shape": [kernel, kernel],
@@ -72,6 +74,8 @@ class Builder:
             "pads": list(pads),
             "group": groups,
         }
+        if dilation > 1:
+            attributes["dilations"] = [dilation, dilation]
         y = self._node("Conv", inputs, (channels, *out_hw), name, **attributes)
         if norm:
             y = self._norm(y, name)
@@ -80,6 +84,8 @@ class Builder:
     def activation(self, x: str, act: str) -> str:
         if act == "relu":
             return self._node("Relu", [x], self.shapes[x])
+        if act == "sigmoid":
+            return self._node("Sigmoid", [x], self.shapes[x])
         if act == "leaky":
             return self._node("LeakyRelu", [x], self.shapes[x], alpha=0.1)
         if act == "relu6":
@@ -90,21 +96,23 @@ class Builder:
     def add(self, a: str, b: str, act: str = "") -> str:
         return self.activation(self._node("Add", [a, b], self.shapes[a]), act)
 
-    def concat(self, a: str, b: str) -> str:
-        channels = self.shapes[a][0] + self.shapes[b][0]
-        return self._node("Concat", [a, b], (channels, *self.shapes[a][1:]), axis=1)
+    def concat(self, *xs: str) -> str:
+        channels = sum(self.shapes[x][0] for x in xs)
+        return self._node("Concat", list(xs), (channels, *self.shapes[xs[0]][1:]), axis=1)
 
-    def upsample(self, x: str) -> str:
+    def upsample(self, x: str, factor: int = 2, *, linear: bool = False) -> str:
+        """Nearest, or bilinear as PyTorch does without aligned corners."""
         channels, height, width = self.shapes[x]
-        scales = self._constant(f"scales{len(self._nodes)}", np.array([1, 1, 2, 2], np.float32))
-        return self._node(
-            "Resize",
-            [x, "", scales],
-            (channels, 2 * height, 2 * width),
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
+        factors = np.array([1, 1, factor, factor], np.float32)
+        scales = self._constant(f"scales{len(self._nodes)}", factors)
+        attributes: dict[str, Any] = {
+            "mode": "linear" if linear else "nearest",
+            "coordinate_transformation_mode": "half_pixel" if linear else "asymmetric",
+        }
+        if not linear:
+            attributes["nearest_mode"] = "floor"
+        shape = (channels, factor * height, factor * width)
+        return self._node("Resize", [x, "", scales], shape, **attributes)
 
     def max_pool(self, x: str) -> str:
         """3x3, stride 2, Caffe's ceil rounding without padding."""

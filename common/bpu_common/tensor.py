@@ -58,10 +58,9 @@ class DType(enum.Enum):
     UINT64 = "uint64"
     BOOL = "bool"
 
-    @property
-    def size_bits(self) -> int:
+    def __init__(self, name: str) -> None:
+        self.size_bits = int(name.lstrip("abcdefghijklmnopqrstuvwxyz") or 8)
         """Bits of an element in memory; two 4-bit ones share a byte, the first low."""
-        return 4 if self in _PACKED else self.numpy.itemsize * 8
 
     @property
     def size_bytes(self) -> int:
@@ -70,9 +69,9 @@ class DType(enum.Enum):
         Raises:
             ValueError: a 4-bit type has no whole number of them.
         """
-        if self in _PACKED:
+        if self.size_bits < 8:
             raise ValueError(f"{self.value} elements share bytes")
-        return self.numpy.itemsize
+        return self.size_bits >> 3
 
     @property
     def numpy(self) -> np.dtype[np.generic]:

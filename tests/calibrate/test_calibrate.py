@@ -92,11 +92,10 @@ def test_default_avoids_a_maximum_spoilt_by_one_outlier() -> None:
     assert calibrate(placement_of(model), samples, "default").method != "max"
 
 
-def test_several_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_of_a_large_network_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model, samples = small_net(), some_samples()
     expected = calibrate(placement_of(model), samples, "kl").thresholds
-    monkeypatch.setattr(collect_module, "PASS_LIMIT_BYTES", 5000)
-    monkeypatch.setattr(collect_module, "OVERLAP_LIMIT_BYTES", 0)
+    monkeypatch.setattr(collect_module, "STAGE_BYTES", 5000)
     seen: list[tuple[int, int]] = []
     found = calibrate(
         placement_of(model),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -78,9 +79,8 @@ def test_a_python_node_in_the_middle() -> None:
     assert kinds == [False, True, False]
 
 
-@given(seed=st.integers(0, 10_000), size=st.integers(1, 9), data=st.data())
-def test_wherever_it_is_cut(seed: int, size: int, data: st.DataObject) -> None:
-    """Random graphs of joined and branching nodes; the oracle is one session over standard ones."""
+def random_net(seed: int, size: int) -> tuple[onnx.ModelProto, list[str]]:
+    """A graph of joined and branching nodes, and all tensors that its nodes make."""
     random = np.random.default_rng(seed)
     net = Net([1, 4, 2, 2])
     known = ["data", net.constant(random.normal(size=(1, 4, 2, 2)).astype(np.float32))]
@@ -97,22 +97,80 @@ def test_wherever_it_is_cut(seed: int, size: int, data: st.DataObject) -> None:
             halves = [f"n{index}_left", f"n{index}_right"]
             net.nodes.append(helper.make_node("Split", [a], halves, name=f"n{index}", axis=1))
             known.append(net.add("Concat", *halves, axis=1, name=f"n{index}_joined"))
-    outputs = [known[-1]] if known[-1] != known[1] else ["data"]
-    model = net.model(*outputs)
-    names = inner_tensors(model)
-    model.graph.output.extend(
+    model = net.model(known[-1] if known[-1] != known[1] else "data")
+    return model, inner_tensors(model)
+
+
+def in_one_session(
+    model: onnx.ModelProto, names: Sequence[str], feeds: Mapping[str, Array]
+) -> dict[str, Array]:
+    """The outputs and these tensors."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    ends = {value.name for value in model.graph.output}
+    whole.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         for name in names
-        if name not in outputs
+        if name not in ends
     )
+    return dict(zip([v.name for v in whole.graph.output], run(whole, feeds), strict=True))
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 9), data=st.data())
+@settings(deadline=None)
+def test_wherever_it_is_cut(seed: int, size: int, data: st.DataObject) -> None:
+    """Random graphs of joined and branching nodes; the oracle is one session over standard ones."""
+    model, names = random_net(seed, size)
     chosen = data.draw(st.sets(st.integers(0, len(model.graph.node))))
-    feeds = {"data": random.normal(size=(1, 4, 2, 2)).astype(np.float32)}
-    expected = dict(zip([v.name for v in model.graph.output], run(model, feeds), strict=True))
-    parted = python_nodes(net.model(*outputs), lambda index: index in chosen)
+    feeds = {"data": np.random.default_rng(seed).normal(size=(1, 4, 2, 2)).astype(np.float32)}
+    expected = in_one_session(model, names, feeds)
+    parted = python_nodes(model, lambda index: index in chosen)
     found = FloatRunner(parted, names, python_ops=OPS).run(feeds)
     assert set(found) == set(expected)
     for name, array in found.items():
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.integers(1, 12),
+    limit=st.integers(1, 400),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_sessions_give_no_more_than_the_limit(
+    seed: int, size: int, limit: int, data: st.DataObject
+) -> None:
+    model, names = random_net(seed, size)
+    model = onnx.shape_inference.infer_shapes(model)
+    keep = data.draw(st.lists(st.sampled_from(names), unique=True))
+    feeds = {"data": np.random.default_rng(seed).normal(size=(1, 4, 2, 2)).astype(np.float32)}
+    expected = in_one_session(model, keep, feeds)
+    steps = list(FloatRunner(model, keep, limit_bytes=limit).steps(feeds))
+    assert sorted(name for step in steps for name in step) == sorted(expected)
+    for step in steps:
+        assert sum(array.nbytes for array in step.values()) <= max(limit, 64)  # one node
+        for name, array in step.items():
+            np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_what_nobody_reads_any_more_is_let_go() -> None:
+    """Of a chain, only the tensor before a stage is held; a short-cut until its end."""
+    net = Net([1, 2])
+    x = net.add("Neg", "data", name="first")
+    y = x
+    for index in range(6):
+        y = net.add("Exp", y, name=f"n{index}")
+    model = onnx.shape_inference.infer_shapes(net.model(net.add("Add", x, y, name="last")))
+    names = inner_tensors(model)
+    held: list[weakref.ref[Array]] = []
+    alive = []
+    for step in FloatRunner(model, names, limit_bytes=1).steps({"data": np.ones((1, 2), "f4")}):
+        held += [weakref.ref(array) for array in step.values()]
+        del step
+        alive.append(sum(each() is not None for each in held))
+    assert len(alive) == 9
+    assert max(alive) <= 3
 
 
 def test_sessions_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:

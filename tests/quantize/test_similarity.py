@@ -64,7 +64,7 @@ def test_every_node_with_a_float_twin_is_compared(nhwc: bool) -> None:
     assert 0 < metrics.l2 < metrics.l1 < metrics.chebyshev
 
 
-def test_featuremap_input_and_several_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_featuremap_input_and_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     net = classifier()
     model = net.model(net.nodes[-1].output[0])
     sample = {"data": np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)}
@@ -73,7 +73,7 @@ def test_featuremap_input_and_several_groups(monkeypatch: pytest.MonkeyPatch) ->
     data = export.quantized_model(lowered(model, verdicts(model), thresholds, inputs, "net"))
     whole = quantize.similarity(model, data, sample)
     module = __import__(similarity_module.__module__, fromlist=["x"])
-    monkeypatch.setattr(module, "_FETCHED_BYTES", 3000)
+    monkeypatch.setattr(module, "_STAGE_BYTES", 3000)
     parted = quantize.similarity(model, data, sample)
     assert parted.cosines == pytest.approx(whole.cosines)
     assert list(parted.outputs) == list(whole.outputs)

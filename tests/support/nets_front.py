@@ -88,7 +88,8 @@ def load(
     output_nodes: Sequence[str] = (),
 ) -> ir.Model:
     """An ONNX file as the passes get it."""
-    return prepare(read_onnx(path).proto, path.name, shapes or {}, output_nodes)
+    read = read_onnx(path)
+    return prepare(read.proto, path.name, shapes or {}, output_nodes, weights=read.weights)
 
 
 def run(model: onnx.ModelProto | bytes, feeds: Mapping[str, Array]) -> list[Array]:

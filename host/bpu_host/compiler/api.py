@@ -39,6 +39,7 @@ from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.products import ProductNames, Products
 from bpu_host.compiler.provenance import provenance
 from bpu_host.compiler.quantize import OutputMetrics, Similarity, lower, similarity
+from bpu_host.compiler.weights import Weights, bare_proto, serialized
 from bpu_sim.engines.ort import Plans
 from bpu_sim.engines.ort.hints import ENGINE, write_hints
 
@@ -143,7 +144,7 @@ class _Job:
 
     source: FloatModel
     model: ir.Model
-    original: onnx.ModelProto
+    original: tuple[onnx.ModelProto, Weights]
     sample: Sample
     inputs: tuple[ModelInput, ...]
     placement: rules.Placement
@@ -194,12 +195,13 @@ class _Job:
             self.config.output_nodes,
             output_nodes_at=self.config.locations.get("model_parameters.output_nodes", ""),
             pictures=[item.name for item in self.config.inputs if item.rt_type.is_image],
+            weights=source.weights,
         )
         self._leave_out_unread({value.name or "" for value in model.graph.inputs})
         for item in self.config.inputs:
             self.note(f"Input name:               {item.name}, {list(item.shape)}")
         self.model = passes.original_float(model, self.config.inputs)
-        self.original = ir.to_proto(self.model)
+        self.original = bare_proto(self.model)
         self.inputs = tuple(item.model_input() for item in self.config.inputs)
         for item in self.config.inputs:
             if item.rt_type.is_image:
@@ -248,8 +250,9 @@ class _Job:
     def check_original(self) -> None:
         """The original float model against the file as it was given."""
         own = passes.own_inputs(self.config.inputs)
+        original, weights = self.original
         self._check, findings = verify.check_original(
-            self.source.proto, self.original, self.sample, own
+            self.source.proto, original, self.sample, own, (self.source.weights, weights)
         )
         self.findings += findings
         del self.original  # it has done its work, and holds all weights
@@ -261,14 +264,14 @@ class _Job:
 
         The optimized float model is held against the file on the way.
         """
-        model = ir.to_proto(self.model)
+        model, weights = bare_proto(self.model)
         if measure:
             own = self._check.outputs if self._check else {}
             near = similarity(self.model, quantized, self.sample, own)
         else:
-            near = Similarity(floats=verify.run_floats(model, self.sample))
+            near = Similarity(floats=verify.run_floats(model, self.sample, weights=weights))
         if self._check:
-            self._check.product(model, "optimized float model", near.floats)
+            self._check.product(model, "optimized float model", near.floats, weights)
         method = self.config.calibration_method.value
         self.findings += verify.output_findings(near, network, method, calibration.spreads)
         return near
@@ -348,7 +351,7 @@ class _Job:
 
 
 def _serialize(model: ir.Model) -> bytes:
-    return ir.to_proto(model).SerializeToString(deterministic=True)
+    return serialized(*bare_proto(model))
 
 
 def _dims(value: ir.Value) -> list[int | str]:

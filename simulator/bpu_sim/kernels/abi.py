@@ -116,3 +116,9 @@ def declare(library: c.CDLL) -> None:
     library.frame_run.restype = None
     library.frame_profile.argtypes = (c.c_void_p, c.POINTER(c.c_double))
     library.frame_profile.restype = None
+    library.magnitude_highest.argtypes = (c.c_void_p, c.c_int64)
+    library.magnitude_highest.restype = c.c_int32
+    library.magnitude_count.argtypes = (
+        c.c_void_p, c.c_int64, c.c_int32, c.c_int32, c.c_void_p,
+    )  # fmt: skip
+    library.magnitude_count.restype = None

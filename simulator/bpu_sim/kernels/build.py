@@ -49,7 +49,9 @@ class Unit:
     defines: tuple[str, ...] = ()
 
 
-_PLAIN = tuple(Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame"))
+_PLAIN = tuple(
+    Unit(name, name) for name in ("memory", "pack", "pack_conv", "team", "frame", "magnitudes")
+)
 _AVXVNNI = ("-mavxvnni",)
 """Compilers have it since 2021 (GCC 11, clang 12); with older ones that set is left out."""
 _VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")

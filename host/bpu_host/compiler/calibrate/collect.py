@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,12 +19,14 @@ from bpu_host.compiler.calibrate.histogram import MagnitudeHistogram
 from bpu_host.compiler.calibrate.samples import Sample, SampleSet
 from bpu_host.compiler.calibrate.spread import Spread
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
+from bpu_host.compiler.weights import bare_proto
+from bpu_sim.kernels import magnitudes
 
-PASS_LIMIT_BYTES = 192 << 20
-"""Activations fetched at once; a larger network is gone through in several passes."""
+STAGE_BYTES = 64 << 20
+"""Activations of one sample fetched at once: a larger network is run piece by piece."""
 
-OVERLAP_LIMIT_BYTES = 64 << 20
-"""Up to this size statistics run beside the next sample's inference, with two sets in memory."""
+HELD_BYTES = 128 << 20
+"""Activations of all samples that are worked on at the same time."""
 
 KEPT_VALUES = 1 << 18
 """Values of an output that are kept of one sample."""
@@ -40,7 +45,6 @@ class Statistics:
         spreads: of the model's float outputs, by name.
         kept: some samples with the model's outputs for them, in order.
         samples: number of samples seen.
-        keeping: the positions of the samples to be kept.
         digest: SHA-256 over all samples in order.
     """
 
@@ -49,7 +53,6 @@ class Statistics:
     spreads: dict[str, Spread] = field(default_factory=dict)
     kept: list[tuple[Sample, dict[str, AnyArray]]] = field(default_factory=list)
     samples: int = 0
-    keeping: frozenset[int] = frozenset()
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
 
@@ -71,12 +74,40 @@ def collect(
     Raises:
         CalibrationError: no samples, a sample the graph refuses, values that are not finite.
     """
-    found = Statistics(keeping=_spread(len(samples), keep))
+    found = Statistics()
     found.histograms = {name: MagnitudeHistogram() for name in tensors} if histograms else {}
     found.highest = dict.fromkeys(tensors, 0.0)
-    groups = _passes(model, tensors)
-    for position, group in enumerate(groups):
-        _one_pass(model, samples, group, found, _scaled(progress, position, len(groups)))
+    work = _Work(model, found, len(samples))
+    keeping = _spread(len(samples), keep)
+    running: deque[tuple[Sample | None, Future[dict[str, AnyArray]]]] = deque()
+
+    def finish_first() -> None:
+        sample, future = running.popleft()
+        outputs = future.result()
+        for name, values in outputs.items():
+            if np.issubdtype(values.dtype, np.floating):
+                found.spreads.setdefault(name, Spread()).add(values)
+        if sample is not None:
+            found.kept.append((sample, outputs))
+        found.samples += 1
+        if progress is not None:
+            progress(found.samples, len(samples))
+
+    with ThreadPoolExecutor(work.workers) as pool:
+        try:
+            for position, sample in enumerate(samples):
+                _digest(found, sample)
+                future = pool.submit(work.one, sample, position + 1)
+                running.append((sample if position in keeping else None, future))
+                if len(running) > work.workers:
+                    finish_first()
+            while running:
+                finish_first()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if not found.samples:
+        raise CalibrationError("there are no calibration samples")
     return found
 
 
@@ -92,33 +123,57 @@ def thinned(array: AnyArray) -> AnyArray:
     return flat if step <= 1 else flat[:: step | 1].copy()  # odd: not the same columns all the time
 
 
-def _scaled(progress: Progress | None, position: int, passes: int) -> Progress:
-    """Progress of one pass as part of all passes, in samples."""
+class _Work:
+    """One sample after the other through the float graph, in several threads.
 
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress((position * total + done) // passes, total)
+    Each works on a sample of its own: so onnxruntime's threads need not wait for each other, and
+    none waits while statistics are taken.
 
-    return report
+    Attributes:
+        workers: threads that have memory enough.
+    """
 
+    def __init__(self, model: ir.Model, found: Statistics, count: int) -> None:
+        values = (value for node in model.graph for value in node.outputs)
+        sizes = {value.name or "": _size_bytes(value) for value in values}
+        fetched = sum(sizes.get(name, 0) for name in found.highest)
+        cores = os.cpu_count() or 1
+        held = max(1, min(fetched, STAGE_BYTES))
+        self.workers = max(1, min(cores, count, HELD_BYTES // held))
+        proto, weights = bare_proto(model)
+        self._runner = FloatRunner(
+            proto,
+            list(found.highest),
+            threads=max(1, cores // self.workers),
+            limit_bytes=STAGE_BYTES,
+            weights=weights,
+        )
+        self._model, self._found = model, found
+        self._ends = [value.name or "" for value in model.graph.outputs]
+        self._locks = {name: threading.Lock() for name in found.highest}
 
-def _passes(model: ir.Model, tensors: Sequence[str]) -> list[list[str]]:
-    """The tensors in groups of at most PASS_LIMIT_BYTES."""
-    sizes = _sizes(model)
-    groups: list[list[str]] = [[]]
-    filled = 0
-    for name in tensors:
-        size = sizes.get(name, 0)
-        if groups[-1] and filled + size > PASS_LIMIT_BYTES:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
-    return groups
+    def one(self, sample: Sample, number: int) -> dict[str, AnyArray]:
+        """Note the statistics of a sample; returns its outputs, thinned out.
 
-
-def _sizes(model: ir.Model) -> dict[str, int]:
-    return {v.name or "": _size_bytes(v) for node in model.graph for v in node.outputs}
+        Raises:
+            CalibrationError: the model refuses it, or values are not finite.
+        """
+        outputs: dict[str, AnyArray] = {}
+        try:
+            for arrays in self._runner.steps(sample):
+                if number == 1:
+                    _check_shapes(self._model, arrays)
+                ends = (name for name in self._ends if name in arrays)
+                outputs |= {name: thinned(arrays[name]) for name in ends}
+                for name in arrays.keys() & self._locks.keys():
+                    with self._locks[name]:
+                        _observe(self._found, name, arrays[name], number)
+                del arrays
+        except FloatRunFailed as error:
+            raise CalibrationError(
+                f"the float model refuses sample {number}: {error.message}", where=error.where
+            ) from error
+        return outputs
 
 
 def _size_bytes(value: ir.Value) -> int:
@@ -126,58 +181,6 @@ def _size_bytes(value: ir.Value) -> int:
     if shape is None:
         return 0
     return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64)) * 4
-
-
-def _one_pass(
-    model: ir.Model,
-    samples: SampleSet,
-    tensors: Sequence[str],
-    found: Statistics,
-    progress: Progress,
-) -> None:
-    sizes = _sizes(model)
-    overlap = sum(sizes.get(name, 0) for name in tensors) <= OVERLAP_LIMIT_BYTES
-    runner = FloatRunner(ir.to_proto(model), tensors, lean=not overlap)
-    first_pass = not found.samples
-    outputs = [value.name or "" for value in model.graph.outputs]
-    pending: Future[None] | None = None
-    count = 0
-    with ThreadPoolExecutor(1) as pool:  # statistics of one sample beside the next one's inference
-        for count, sample in enumerate(samples, 1):
-            arrays = _run(runner, sample, count)
-            if count == 1:
-                _check_shapes(model, arrays)
-            if first_pass and count - 1 in found.keeping:
-                found.kept.append((sample, {name: thinned(arrays[name]) for name in outputs}))
-            if pending is not None:
-                pending.result()
-                progress(count - 1, len(samples))
-            seen = _Seen(sample, {name: arrays[name] for name in outputs}) if first_pass else None
-            wanted = {name: arrays[name] for name in tensors}
-            pending = pool.submit(_observe, found, wanted, seen, count)
-            del arrays, wanted, seen
-            if not overlap:
-                pending.result()
-        if pending is not None:
-            pending.result()
-            progress(count, len(samples))
-    if not count:
-        raise CalibrationError("there are no calibration samples")
-    found.samples = count
-
-
-def _run(runner: FloatRunner, sample: Sample, number: int) -> dict[str, AnyArray]:
-    """All outputs and kept tensors for one sample.
-
-    Raises:
-        CalibrationError: the model refuses it.
-    """
-    try:
-        return runner.run(sample)
-    except FloatRunFailed as error:
-        raise CalibrationError(
-            f"the float model refuses sample {number}: {error.message}", where=error.where
-        ) from error
 
 
 def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
@@ -198,35 +201,23 @@ def _check_shapes(model: ir.Model, arrays: Mapping[str, AnyArray]) -> None:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A sample that is run for the first time, and the model's outputs for it."""
+def _digest(found: Statistics, sample: Sample) -> None:
+    for name, values in sorted(sample.items()):
+        values = np.ascontiguousarray(values)
+        found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        found.digest.update(values.reshape(-1).data)
 
-    sample: Sample
-    outputs: Mapping[str, AnyArray]
 
-
-def _observe(
-    found: Statistics, arrays: Mapping[str, AnyArray], seen: _Seen | None, number: int
-) -> None:
-    """Note the statistics of one sample; if it is new, also it and its outputs."""
-    if seen is not None:
-        for name, values in sorted(seen.sample.items()):
-            values = np.ascontiguousarray(values)
-            found.digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-            found.digest.update(values.reshape(-1).data)
-        for name, values in seen.outputs.items():
-            if np.issubdtype(values.dtype, np.floating):
-                found.spreads.setdefault(name, Spread()).add(thinned(values))
-    for name, array in arrays.items():
-        if not array.size:
-            continue
-        highest = max(float(array.max()), -float(array.min()))
-        if not np.isfinite(highest):
-            raise CalibrationError(
-                f"tensor '{name}' is not finite for sample {number}",
-                hint="check the sample files, their data type and the model's mean and scale",
-            )
-        found.highest[name] = max(found.highest[name], highest)
-        if found.histograms:
-            found.histograms[name].add(array.astype(np.float32, copy=False), highest)
+def _observe(found: Statistics, name: str, array: AnyArray, number: int) -> None:
+    """Note the statistics of one tensor of a sample."""
+    if not array.size:
+        return
+    highest = magnitudes.highest(array)
+    if not np.isfinite(highest):
+        raise CalibrationError(
+            f"tensor '{name}' is not finite for sample {number}",
+            hint="check the sample files, their data type and the model's mean and scale",
+        )
+    found.highest[name] = max(found.highest[name], highest)
+    if found.histograms:
+        found.histograms[name].add(array.astype(np.float32, copy=False), highest)

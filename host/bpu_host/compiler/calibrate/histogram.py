@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from bpu_common.tensor import F32, F64, I64, INT8_MAX
+from bpu_sim.kernels import magnitudes
 
-BINS_PER_OCTAVE = 2048
+_MANTISSA_BITS = 23
+BINS_PER_OCTAVE = 1 << (_MANTISSA_BITS - magnitudes.BIN_SHIFT)
 OCTAVES = 12
-_MANTISSA_SHIFT = 12  # 23 bits of mantissa - 11 bits of bin
 _EXPONENT_BIAS = 127
-_CHUNK = 1 << 15  # elements that stay in the first two caches
 LINEAR_BINS_LOW = 1024
 """Linear bins below the greatest power of two; the whole range has 1024 to 2048."""
 
@@ -71,21 +71,10 @@ class MagnitudeHistogram:
         if highest == 0.0 and not self._top:
             self._counts[0] += values.size
             return
-        exponent = int(np.array(highest, np.float32).view(np.int32)) >> 23
+        exponent = int(np.array(highest, np.float32).view(np.int32)) >> _MANTISSA_BITS
         if exponent > self._top:
             self._grow(max(exponent, OCTAVES))
-        bits = values.reshape(-1).view(np.int32)
-        base = np.int32((self._top - OCTAVES + 1) * BINS_PER_OCTAVE)
-        index = np.empty(min(_CHUNK, bits.size), np.int32)
-        for start in range(0, bits.size, _CHUNK):
-            part = bits[start : start + _CHUNK]
-            slot = index[: part.size]
-            np.bitwise_and(part, np.int32(0x7FFFFFFF), out=slot)
-            np.right_shift(slot, np.int32(_MANTISSA_SHIFT), out=slot)
-            np.subtract(slot, base, out=slot)
-            np.maximum(slot, 0, out=slot)
-            counted = np.bincount(slot)
-            self._counts[: counted.size] += counted
+        magnitudes.count(values, (self._top - OCTAVES + 1) * BINS_PER_OCTAVE, self._counts)
 
     def _grow(self, exponent: int) -> None:
         moved = min((exponent - self._top) * BINS_PER_OCTAVE, _BINS) if self._top else 0
@@ -126,8 +115,9 @@ class MagnitudeHistogram:
         values = _CENTRES[used] * np.exp2(float(self._top - _EXPONENT_BIAS))
         step = threshold / INT8_MAX
         errors = values - step * np.minimum(np.rint(values / step), INT8_MAX)
-        found = float(np.sqrt(counts @ errors**2))
-        doubt = float(np.sqrt(counts @ values**2)) / (2 * BINS_PER_OCTAVE)
+        # A sum, not a product of vectors: BLAS would wake its threads for it.
+        found = float(np.sqrt((counts * errors**2).sum()))
+        doubt = float(np.sqrt((counts * values**2).sum())) / (2 * BINS_PER_OCTAVE)
         return max(found - doubt, 0.0), found + doubt
 
     def linear(self) -> tuple[F64, float]:

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from bpu_common.tensor import F64, AnyArray
+from bpu_host.compiler.weights import array_of, bare_proto, serialized
 from bpu_sim import arith
 from bpu_sim.engines.onnx.emitter import HORIZON, IR_VERSION, Attr, Emitter, function
 
@@ -35,12 +36,12 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     Every consumer of a calibrated tensor `t` reads `<t>_calibrated`; graph outputs stay float.
     Thresholds of tensors that the float graph does not hold are left out.
     """
-    proto: onnx.ModelProto = ir.serde.serialize_model(model)
+    proto, constants = bare_proto(model)
     graph = proto.graph
     tensors: list[onnx.TensorProto] = list(graph.initializer)
     initializers = {each.name: each for each in tensors}
     weights = {
-        node.input[1]: numpy_helper.to_array(initializers[node.input[1]])
+        node.input[1]: array_of(initializers[node.input[1]], constants)
         for node in graph.node
         if node.op_type in ("Conv", "ConvTranspose") and node.input[1] in initializers
     }
@@ -67,7 +68,7 @@ def calibrated_model(model: ir.Model, calibration: Thresholds) -> bytes:
     proto.opset_import.append(helper.make_opsetid(HORIZON, 1))
     proto.ir_version = IR_VERSION
     proto.metadata_props.add(key="calibration_method", value=calibration.method)
-    return bytes(proto.SerializeToString(deterministic=True))
+    return serialized(proto, constants)
 
 
 def _channel_thresholds(weights: AnyArray) -> F64:

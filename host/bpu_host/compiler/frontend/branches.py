@@ -17,6 +17,7 @@ from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.frontend.splice import names_of, put, spliced
+from bpu_host.compiler.weights import is_outside
 
 _WITH_BODIES = ("If", "Loop", "Scan")
 _WHY = {
@@ -96,6 +97,8 @@ def _condition(model: onnx.ModelProto, name: str, shapes: Shapes) -> bool | None
     while waiting:
         value = waiting.pop()
         if value in constants:
+            if is_outside(constants[value]):
+                return None
             held[value] = constants[value]
             continue
         maker = makers.get(value)

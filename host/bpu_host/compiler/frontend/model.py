@@ -8,6 +8,7 @@ import onnx
 
 from bpu_common.tensor import DType
 from bpu_host.compiler.config.values import GraphInput
+from bpu_host.compiler.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,13 +17,14 @@ class FloatModel:
 
     Attributes:
         file: name of the model file, without folders.
-        proto: with all weights inside; inputs that are really constants are dropped.
+        proto: inputs that are really constants are dropped; large constants lie in `weights`.
         inputs: what the model expects, without the inputs that no node reads.
         dtypes: what a caller gives for each of them, if it is no picture.
         unread: names of the inputs that no node reads.
         files: SHA-256 of every file it was read from, by name relative to the model's folder: the
             model file first, then its data files by name.
         digest: SHA-256 of all these files one after the other, as `cat FILES | sha256sum` says.
+        weights: what `proto` refers to (`compiler/weights.py`).
     """
 
     file: str
@@ -32,3 +34,4 @@ class FloatModel:
     unread: tuple[str, ...]
     files: dict[str, str]
     digest: str
+    weights: Weights = ()

@@ -55,6 +55,7 @@ from bpu_host.compiler.frontend.structure import check_nodes, check_structure, o
 from bpu_host.compiler.frontend.transposed import transposed_rule
 from bpu_host.compiler.frontend.types import check_types
 from bpu_host.compiler.protos import inferred_shapes, names_read
+from bpu_host.compiler.weights import Weights, from_bare, taken_out
 
 logger = logging.getLogger(__name__)
 
@@ -90,18 +91,19 @@ def _damage(file: str) -> Iterator[None]:
 
 def _read(path: Path) -> FloatModel:
     data = _read_bytes(path)
+    whole = hashlib.sha256(data)
+    files = {path.name: whole.hexdigest()}
     model = _parse(data, path)
-    contents = load_external_data(model, path, MAX_BYTES)
+    del data
+    for name, content in load_external_data(model, path, MAX_BYTES).items():
+        whole.update(content)
+        files[name] = hashlib.sha256(content).hexdigest()
     check_contents(model, path.name)
     make_canonical(model)
     check_structure(model, path.name)
     check_expansion(model, path.name)
     drop_constant_inputs(model.graph)
-    whole = hashlib.sha256(data)
-    files = {path.name: whole.hexdigest()}
-    for name, content in contents.items():
-        whole.update(content)
-        files[name] = hashlib.sha256(content).hexdigest()
+    model, weights = taken_out(model)
     dtypes = input_types(model.graph, path.name)
     return FloatModel(
         path.name,
@@ -111,6 +113,7 @@ def _read(path: Path) -> FloatModel:
         tuple(v.name for v in model.graph.input if v.name not in dtypes),
         files,
         whole.hexdigest(),
+        weights,
     )
 
 
@@ -155,6 +158,7 @@ def prepare(
     *,
     output_nodes_at: str = "",
     pictures: Collection[str] = (),
+    weights: Weights = (),
 ) -> ir.Model:
     """Fix inputs and outputs, name nodes, convert to the target opset, infer shapes.
 
@@ -167,6 +171,7 @@ def prepare(
         output_nodes: where the model is to end; none: where the file says.
         output_nodes_at: place of that list, for messages.
         pictures: inputs whose pixels come in float32, whatever the model declares.
+        weights: constants that the model refers to.
 
     Raises:
         ModelFormatError: it breaks a rule of ONNX; names the node.
@@ -187,7 +192,7 @@ def prepare(
         for value in proto.graph.input:
             if value.name in pictures:
                 take_as_float(proto, value)
-        return _prepare(proto, file)
+        return _prepare(proto, file, weights)
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -199,7 +204,7 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
+def _prepare(model: onnx.ModelProto, file: str, weights: Weights) -> ir.Model:
     name_nodes(model.graph)
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
@@ -221,7 +226,7 @@ def _prepare(model: onnx.ModelProto, file: str) -> ir.Model:
     model = _with_shapes(model, file)
     _drop_unread_constants(model.graph)
     model.ir_version = 10
-    prepared = ir.from_proto(model)
+    prepared = from_bare(model, weights)
     check_types(prepared.graph, prepared.opset_imports[""], file)
     check_graph(prepared.graph, file)
     return prepared

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from bpu_common.tensor import F32, AnyArray
 from bpu_host.compiler.frontend.attributes import attributes_of
+from bpu_host.compiler.weights import is_outside
 
 Rewrite = Callable[[onnx.NodeProto], list[onnx.NodeProto]]
 """From a node to those that replace it; one of them keeps its name."""
@@ -67,7 +68,7 @@ def _float_constants(graph: onnx.GraphProto) -> dict[str, F32]:
     return {
         name: numpy_helper.to_array(tensor).astype(np.float32, copy=False)
         for name, tensor in tensors.items()
-        if tensor.data_type == onnx.TensorProto.FLOAT
+        if tensor.data_type == onnx.TensorProto.FLOAT and not is_outside(tensor)
     }
 
 

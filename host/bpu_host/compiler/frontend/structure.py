@@ -16,6 +16,7 @@ import onnx.defs
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
 from bpu_host.compiler.protos import graphs
+from bpu_host.compiler.weights import as_inputs
 
 MIN_OPSET = 7
 MAX_NODES = 50_000
@@ -162,8 +163,7 @@ def _check_flow(graph: onnx.GraphProto, file: str) -> None:
 
 
 def _check_by_onnx(model: onnx.ModelProto, file: str) -> None:
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
+    probe = as_inputs(model)
     for value in probe.graph.output:  # the checker wants types; they come with inference
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         value.type.tensor_type.shape.SetInParent()

@@ -29,6 +29,7 @@ from bpu_host.compiler.passes.remove_empties import remove_empties
 from bpu_host.compiler.passes.remove_identities import remove_identities
 from bpu_host.compiler.passes.remove_unused import remove_unused
 from bpu_host.compiler.passes.unflatten_softmax import unflatten_softmax
+from bpu_host.compiler.weights import as_inputs, bare_proto
 
 FIRST: tuple[Pass, ...] = (lower_preprocess, remove_unused)
 REPEATED: tuple[Pass, ...] = (
@@ -131,7 +132,7 @@ def verify(model: ir.Model, name: str) -> None:
     """
     verify_links(model.graph, name)
     try:
-        onnx.checker.check_model(ir.to_proto(model))
+        onnx.checker.check_model(as_inputs(bare_proto(model)[0]))
     except (onnx.checker.ValidationError, ValueError) as error:
         line = str(error).strip().splitlines()[0]
         raise CompilerBug(f"{name} left an invalid model: {line}") from error

@@ -54,8 +54,8 @@ class Homes:
 
     def _view(self, homes: dict[str, View], tensor: str) -> View | None:
         root = homes.get(self.graph.root(tensor))
-        if root is None:
-            return None
+        if root is None or tensor not in self.graph.aliases:
+            return root
         box = whole(self.graph.tensors[tensor].shape_hwc)
         return root.derive(self.graph.affine(tensor), box)
 

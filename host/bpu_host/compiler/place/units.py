@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bpu_common.network import BpuOp, QConv, tensors_read
 from bpu_host.compiler.place.graph import PartGraph
 from bpu_host.compiler.place.memory import Box, Range, blocks, whole
-from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
+from bpu_host.compiler.place.windows import COMPUTE_OPS, always_sees_input, input_needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ def plan_tiles(graph: PartGraph, unit: Unit, tiling: Tiling, align: int) -> Tile
     chans = channel_blocks(op, unit.chans, tiling.chans, align)
     row_blocks = blocks(unit.rows, tiling.rows)
     col_blocks = blocks(cols, tiling.cols)
-    if isinstance(op, COMPUTE_OPS):
+    padded = not all(always_sees_input(graph.ops[i]) for i in unit.ops)
+    if padded and isinstance(op, COMPUTE_OPS):
         row_blocks = _merge_empty(graph, unit, row_blocks, lambda span: Box(span, cols, chans[0]))
         col_blocks = _merge_empty(
             graph, unit, col_blocks, lambda span: Box(unit.rows, span, chans[0])

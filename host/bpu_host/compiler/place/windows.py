@@ -72,6 +72,19 @@ def axis_window(axis: Axis, mode: ResizeMode, out: Range) -> Window:
     return Window((min(min(low), min(high)), max(max(low), max(high)) + 1))
 
 
+def always_sees_input(op: BpuOp) -> bool:
+    """Whether no output sees padding only; sure where it says so."""
+    if not isinstance(op, QConv | QMaxPool):
+        return True
+    for axis in (0, 1):
+        sliding = _sliding(op, axis)
+        extent = (sliding.kernel - 1) * sliding.dilation + 1
+        inside = sliding.upsample == 1 and max(op.pads_tlbr[axis], op.pads_tlbr[axis + 2]) < extent
+        if not inside and sliding.stride == 1:
+            return False
+    return True
+
+
 def _sliding(op: QConv | QMaxPool, axis: int) -> Sliding:
     dilation: Pair = op.dilation_hw if isinstance(op, QConv) else (1, 1)
     upsample: Pair = op.upsample_hw if isinstance(op, QConv) else (1, 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -14,10 +15,11 @@ from bpu_common.errors import CompilerBug
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.quantize.metrics import OutputMetrics, closeness, output_metrics
+from bpu_host.compiler.weights import bare_proto
 
 _SUFFIX = "_quantized"
-_FETCHED_BYTES = 192 << 20
-"""Activations held at once, of each of the two models (counted as float32)."""
+_STAGE_BYTES = 64 << 20
+"""Activations of the float graph fetched at once; those of the other are codes, of a quarter."""
 
 Feeds = Mapping[str, AnyArray]
 
@@ -65,27 +67,76 @@ def similarity(
     Raises:
         CompilerBug: the quantized model cannot be run.
     """
-    real, other = ir.to_proto(model), onnx.load_model_from_string(quantized)
-    pairs = _twins(real, other)
-    sizes = {v.name: _elements(v) for node in model.graph for v in node.outputs if v.name}
-    result = Similarity()
-    feeds = quantized_feeds(other, sample)
+    other = onnx.load_model_from_string(quantized)
+    real, weights = bare_proto(model)
     outputs = zip(real.graph.output, other.graph.output, strict=True)
-    ends = [(a.name, b.name) for a, b in outputs]
-    for group in _groups(pairs, sizes):
-        left = _fetch(real, [name for _, name, _ in group], sample)
-        right = _fetch(other, [twin for _, _, twin in group], feeds)
-        for node, name, twin in group:
-            like = _like(left[name], right[twin])
-            result.cosines[node], result.errors[node] = closeness(left[name], like)
-        for name, twin in ends:
-            if name in result.floats:
-                continue
-            result.floats[name], result.codes[twin] = left[name], right[twin]
-            if left[name].size:
-                best = own.get(name, left[name])
-                result.outputs[name] = output_metrics(best, _like(best, right[twin]))
+    ends = [_Pair("", a.name, b.name) for a, b in outputs]
+    pairs = [*_twins(real, other), *ends]
+    feeds = quantized_feeds(other, sample)
+    left = FloatRunner(
+        real, [pair.name for pair in pairs], limit_bytes=_STAGE_BYTES, weights=weights
+    )
+    right = FloatRunner(other, [pair.twin for pair in pairs], limit_bytes=_STAGE_BYTES // 4)
+    del real, other
+    result = Similarity()
+    try:
+        for pair, array, twin in _together(pairs, left.steps(sample), right.steps(feeds)):
+            if pair.node:
+                found = closeness(array, _like(array, twin))
+                result.cosines[pair.node], result.errors[pair.node] = found
+            else:
+                result.floats[pair.name], result.codes[pair.twin] = array, twin
+    except FloatRunFailed as error:
+        raise CompilerBug(f"a model cannot be run for its similarity: {error.message}") from error
+    for end in ends:
+        array, twin = result.floats[end.name], result.codes[end.twin]
+        if array.size:
+            best = own.get(end.name, array)
+            result.outputs[end.name] = output_metrics(best, _like(best, twin))
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two tensors to be compared.
+
+    Attributes:
+        node: of the quantized model; empty for outputs of the whole model.
+        name: of the float graph's tensor.
+        twin: of the quantized model's.
+    """
+
+    node: str
+    name: str
+    twin: str
+
+
+def _together(
+    pairs: Sequence[_Pair],
+    left: Iterator[dict[str, AnyArray]],
+    right: Iterator[dict[str, AnyArray]],
+) -> Iterator[tuple[_Pair, AnyArray, AnyArray]]:
+    """Each pair with its tensors, as soon as both are there; then they are let go.
+
+    Args:
+        left: the float graph's tensors, some at a time.
+        right: the quantized model's.
+    """
+    of_name: dict[str, list[_Pair]] = {}
+    for pair in pairs:
+        of_name.setdefault(pair.name, []).append(pair)
+    uses = Counter(pair.twin for pair in pairs)
+    twins: dict[str, AnyArray] = {}
+    for reals in left:
+        for name, array in reals.items():
+            for pair in of_name[name]:
+                while pair.twin not in twins:
+                    twins |= next(right)
+                yield pair, array, twins[pair.twin]
+                uses[pair.twin] -= 1
+                if not uses[pair.twin]:
+                    del twins[pair.twin]
+        del reals
 
 
 def quantized_feeds(quantized: onnx.ModelProto, sample: Feeds) -> dict[str, AnyArray]:
@@ -104,52 +155,21 @@ def quantized_feeds(quantized: onnx.ModelProto, sample: Feeds) -> dict[str, AnyA
     return feeds
 
 
-def _twins(real: onnx.ModelProto, other: onnx.ModelProto) -> list[tuple[str, str, str]]:
-    """(node of the quantized model, float tensor, tensor of the quantized model)."""
+def _twins(real: onnx.ModelProto, other: onnx.ModelProto) -> list[_Pair]:
+    """The nodes of the quantized model that have a float twin."""
     floats = {name for node in real.graph.node for name in node.output if name}
     made = {name for node in other.graph.node for name in node.output}
-    pairs: list[tuple[str, str, str]] = []
+    pairs: list[_Pair] = []
     for node in other.graph.node:
         name = node.output[0]
         twin = name.removesuffix(_SUFFIX)
         if node.op_type.startswith("HzQuantize") and not node.op_type.startswith("HzQuantized"):
             continue
         if name in floats:
-            pairs.append((node.name, name, name))
+            pairs.append(_Pair(node.name, name, name))
         elif twin in floats:
-            pairs.append((node.name, twin, twin if twin in made else name))
+            pairs.append(_Pair(node.name, twin, twin if twin in made else name))
     return pairs
-
-
-def _groups(
-    pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int]
-) -> list[list[tuple[str, str, str]]]:
-    """At least one, of at most so many bytes each."""
-    groups: list[list[tuple[str, str, str]]] = [[]]
-    filled = 0
-    for pair in pairs:
-        size = sizes.get(pair[1], 0) * 4
-        if groups[-1] and filled + size > _FETCHED_BYTES:
-            groups.append([])
-            filled = 0
-        groups[-1].append(pair)
-        filled += size
-    return groups
-
-
-def _elements(value: ir.Value) -> int:
-    shape = value.shape
-    if shape is None:
-        return 0
-    return int(np.prod([size for size in shape if isinstance(size, int)], dtype=np.int64))
-
-
-def _fetch(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, AnyArray]:
-    """The outputs and these tensors of one run, by name."""
-    try:
-        return FloatRunner(model, names).run(feeds)
-    except FloatRunFailed as error:
-        raise CompilerBug(f"a model cannot be run for its similarity: {error.message}") from error
 
 
 def _like(real: AnyArray, other: AnyArray) -> AnyArray:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from bpu_common import limits
 from bpu_common.program import Pair, Quad
-from bpu_common.tensor import F64
+from bpu_common.tensor import F32, F64
 from bpu_host.compiler.passes import PREPROCESS_PREFIX
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.passes.affine import is_affine
@@ -30,10 +30,14 @@ def _pads(node: ir.Node) -> Quad:
     return pads[0], pads[1], pads[2], pads[3]
 
 
-def _weights_and_bias(node: ir.Node, out_channels: int) -> tuple[F64, F64]:
-    weights = constant_input(node, 1, "weights")
-    if weights is None:
+def _weights_and_bias(node: ir.Node, out_channels: int) -> tuple[F32 | F64, F64]:
+    """Weights in the type they are stored in (they are many), the bias in float64."""
+    weights: F32 | F64 | None = constant_input(node, 1, "weights")
+    stored = g.constant(node.inputs[1])
+    if weights is None or stored is None:
         raise OffBpu("it has no weights")
+    if stored.dtype == np.float32:
+        weights = stored.astype(np.float32, copy=False)
     require(
         weights.ndim == 4, f"Tensor expects be 4 dimensions, but {weights.ndim} provided", "RANK"
     )
@@ -83,7 +87,7 @@ def transposed_convolution(node: ir.Node) -> ConvWork:
     )
     ohwi = turned.transpose(0, 2, 3, 4, 1).reshape(out_c, kernel_h, kernel_w, depth // groups)
     return ConvWork(
-        np.ascontiguousarray(ohwi),
+        ohwi.copy(),
         bias,
         (1, 1),
         dilation,

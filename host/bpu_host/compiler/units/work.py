@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from bpu_common import limits
 from bpu_common.program import Axis, Pair, Quad, ResizeMode
-from bpu_common.tensor import F64, ModelInput
+from bpu_common.tensor import F32, F64, ModelInput
 from bpu_host.compiler.passes import graph as g
 from bpu_host.compiler.units.reading import Shape3
 
@@ -34,7 +34,7 @@ class ConvWork:
         affine: factor and offset of each channel, which the float model has as other operators.
     """
 
-    weights: F64
+    weights: F32 | F64
     bias: F64
     stride_hw: Pair = (1, 1)
     dilation_hw: Pair = (1, 1)

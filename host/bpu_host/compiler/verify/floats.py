@@ -13,6 +13,7 @@ from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.frontend.halves import half_types
 from bpu_host.compiler.quantize.metrics import relative_error
 from bpu_host.compiler.verify.own import OwnModel
+from bpu_host.compiler.weights import Weights
 
 MAX_ERROR = 1e-3
 """For float32. Its noise stays far below, 1e-4 in the worst of known networks; a wrong rule of one
@@ -35,12 +36,14 @@ def check_original(
     original: onnx.ModelProto,
     sample: Feeds,
     own_inputs: Mapping[str, str],
+    weights: tuple[Weights, Weights] = ((), ()),
 ) -> tuple[FileCheck | None, tuple[Finding, ...]]:
     """Run the file as it was given, and the original float product, on one sample.
 
     Args:
         file: as it was read.
         own_inputs: the tensor of `original` that holds the file's input, by the input's name.
+        weights: constants that `file` and `original` refer to.
 
     Returns:
         What the next products are held against, None if the file or the product cannot be run;
@@ -51,9 +54,9 @@ def check_original(
     """
     outputs = [value.name for value in original.graph.output]
     try:
-        first = run_floats(original, sample, [*own_inputs.values()])
+        first = run_floats(original, sample, [*own_inputs.values()], weights[1])
         feeds = {name: first[tensor] for name, tensor in own_inputs.items()}
-        own = OwnModel(file, feeds, outputs)
+        own = OwnModel(file, feeds, outputs, weights[0])
         check = FileCheck(own, sample, outputs, _most_error(file))
     except FloatRunFailed as error:
         finding = Finding(
@@ -63,7 +66,7 @@ def check_original(
             "compare the original float model with the framework that the model comes from",
         )
         return None, (finding,)
-    check.product(original, "original float model", first)
+    check.product(original, "original float model", first, weights[1])
     return check, ()
 
 
@@ -90,12 +93,15 @@ class FileCheck:
         """What the file gives, by name; outputs that it does not have are missing."""
         return self._own.outputs
 
-    def product(self, model: onnx.ModelProto, title: str, made: Feeds) -> None:
+    def product(
+        self, model: onnx.ModelProto, title: str, made: Feeds, weights: Weights = ()
+    ) -> None:
         """See that a product computes what the file does.
 
         Args:
             title: what it is called.
             made: its outputs by its own names.
+            weights: constants that it refers to.
 
         Raises:
             ModelUnsupported: it does not; names the first node that differs.
@@ -110,7 +116,7 @@ class FileCheck:
         inner = [name for name in inner if self._own.maker(name)]
         for start in range(0, len(inner), _CHUNK):
             chunk = inner[start : start + _CHUNK]
-            values = run_floats(model, self._sample, chunk)
+            values = run_floats(model, self._sample, chunk, weights)
             found = self._wrong({name: values[name] for name in chunk}, self._own.fetch)
             if found:
                 wrong = found
@@ -146,11 +152,14 @@ _INF = float("inf")
 
 
 def run_floats(
-    model: onnx.ModelProto, sample: Feeds, keep: Sequence[str] = ()
+    model: onnx.ModelProto, sample: Feeds, keep: Sequence[str] = (), weights: Weights = ()
 ) -> dict[str, AnyArray]:
     """The outputs of a float product, and these inner tensors.
+
+    Args:
+        weights: constants that it refers to.
 
     Raises:
         FloatRunFailed: it cannot be run.
     """
-    return FloatRunner(model, keep, optimize=False).run(sample)
+    return FloatRunner(model, keep, optimize=False, weights=weights).run(sample)

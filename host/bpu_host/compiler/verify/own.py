@@ -11,6 +11,7 @@ from onnx import helper
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunner
 from bpu_host.compiler.quantize.metrics import relative_error
+from bpu_host.compiler.weights import Weights
 
 _NUDGE = 2.0**-18
 _NUDGES = 2
@@ -24,6 +25,7 @@ class OwnModel:
         proto: as it was read; nobody changes it.
         feeds: its inputs by name.
         outputs: the tensors that the conversion gives; others are not compared.
+        weights: constants that `proto` refers to.
 
     Attributes:
         outputs: their values, by name.
@@ -33,8 +35,13 @@ class OwnModel:
     """
 
     def __init__(
-        self, proto: onnx.ModelProto, feeds: Mapping[str, AnyArray], outputs: Sequence[str]
+        self,
+        proto: onnx.ModelProto,
+        feeds: Mapping[str, AnyArray],
+        outputs: Sequence[str],
+        weights: Weights = (),
     ) -> None:
+        self._weights = weights
         self._model, self._feeds = _static(proto, feeds)
         self._makers = {name: node for node in proto.graph.node for name in node.output if name}
         self.outputs: Mapping[str, AnyArray] = self._run(outputs, self._feeds)
@@ -72,7 +79,9 @@ class OwnModel:
         del self._model.graph.output[:]
         self._model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
         # Without optimizations, which now and then change more than the last bits.
-        return FloatRunner(self._model, optimize=False).run(feeds) if wanted else {}
+        if not wanted:
+            return {}
+        return FloatRunner(self._model, optimize=False, weights=self._weights).run(feeds)
 
 
 def _nudged(array: AnyArray, random: np.random.Generator) -> AnyArray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bpu_common.tensor import AnyArray
-from bpu_sim.engines.onnx.wire import block, float32, integer, string
+from bpu_sim.engines.onnx.wire import block, float32, floats32, integer, integers, string
 
 OPSET = 19
 IR_VERSION = 10
@@ -167,8 +167,8 @@ def _encoded_attribute(name: str, value: Attr) -> bytes:
         return _attribute(name, kind, string(4, value))
     assert isinstance(value, Sequence)
     if kind == _FLOATS:
-        return _attribute(name, kind, b"".join(float32(7, float(each)) for each in value))
-    return _attribute(name, kind, b"".join(integer(8, int(each)) for each in value))
+        return _attribute(name, kind, floats32(7, [float(each) for each in value]))
+    return _attribute(name, kind, integers(8, [int(each) for each in value]))
 
 
 def _attribute(name: str, kind: int, value: bytes) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from bpu_common.errors import ModelFormatError
@@ -85,9 +86,14 @@ def integer(key: int, value: int) -> bytes:
     return _encoded(key << 3) + _encoded(value & _UINT64)
 
 
+def head(key: int, size_bytes: int) -> bytes:
+    """What stands before the bytes of a length-delimited field."""
+    return _encoded(key << 3 | 2) + _encoded(size_bytes)
+
+
 def block(key: int, data: bytes | memoryview) -> bytes:
     """A length-delimited field: bytes or a message."""
-    return b"".join((_encoded(key << 3 | 2), _encoded(len(data)), data))
+    return b"".join((head(key, len(data)), data))
 
 
 def string(key: int, value: str) -> bytes:
@@ -95,11 +101,24 @@ def string(key: int, value: str) -> bytes:
     return block(key, value.encode())
 
 
+def integers(key: int, values: Sequence[int]) -> bytes:
+    """A varint field for each value; negative ones as int64."""
+    head = _encoded(key << 3)
+    return b"".join(head + _encoded(int(value) & _UINT64) for value in values)
+
+
 def float32(key: int, value: float) -> bytes:
     """A fixed field of four bytes."""
-    return _encoded(key << 3 | 5) + struct.pack("<f", value)
+    return floats32(key, (value,))
 
 
+def floats32(key: int, values: Sequence[float]) -> bytes:
+    """A fixed field of four bytes for each value."""
+    head = _encoded(key << 3 | 5)
+    return b"".join(head + struct.pack("<f", value) for value in values)
+
+
+@functools.lru_cache(1 << 16)
 def _encoded(value: int) -> bytes:
     if value < 0x80:
         return _SMALL[value]

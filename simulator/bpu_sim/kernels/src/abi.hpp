@@ -83,4 +83,9 @@ void frame_free(Frame *);
 // inputs and outputs: by slot; frames of a call lie one behind the other in each.
 void frame_run(Frame *, const void *const *inputs, void *const *outputs, int threads);
 void frame_profile(Frame *, double *ns);  // fastest time of each operation so far, of calls on one thread
+
+// Of float32 values, given as their bits. The bits of the greatest magnitude (of NaN if there is one):
+int32_t magnitude_highest(const int32_t *bits, int64_t size);
+// Adds each value to the bin (bits of its magnitude >> 12) - base, or the nearest there is. size < 2^34.
+void magnitude_count(const int32_t *bits, int64_t size, int32_t base, int32_t bins, int64_t *counts);
 }

@@ -1,0 +1,182 @@
+"""Cost of the whole command `hb_mapper makertbin`, of this tree and of another one.
+
+Three networks with photos: EfficientNet-Lite0 and CenterFace with 100 and `default`, U2-Net's form
+with 20 and `max`. Each conversion is a process of its own; with two trees they take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import yaml
+
+from benchmarks.accuracy import DATA, PHOTOS
+from benchmarks.u2net import u2net
+from bpu_common.errors import BpuError
+from bpu_host.cli import caldata
+
+ROUNDS = 3
+HERE = Path(sys.executable).parent / "hb_mapper"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A conversion.
+
+    Attributes:
+        scale: of each channel; None: the model takes pixels as they are.
+        most_ratio: to the wall time of the tree it is held against.
+        most_mb: of peak memory.
+    """
+
+    name: str
+    size: int
+    samples: int
+    method: str
+    mean: str | None
+    scale: str | None
+    most_ratio: float
+    most_mb: float
+
+
+CASES = (
+    Case("efficientnet-lite0_224", 224, 100, "default", "127", "0.0078125", 0.6, 450),
+    Case("centerface_512", 512, 100, "default", None, None, 0.7, 1000),
+    Case("u2net", 320, 20, "max", "127", "0.0078125", 0.43, 1500),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process took: seconds on the clock, seconds of all processors, peak memory."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def run(command: Path, config: Path) -> Cost:
+    """One conversion, beside its configuration.
+
+    Args:
+        command: an `hb_mapper`.
+
+    Raises:
+        BpuError: it failed.
+    """
+    words = [str(command), "makertbin", "--model-type", "onnx", "-c", str(config)]
+    log = config.with_suffix(".txt")
+    # Where the environment forbids it, every run would compile all modules anew.
+    kept = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    start_s = time.perf_counter()
+    with log.open("w") as file:
+        child = subprocess.Popen(words, cwd=config.parent, env=kept, stdout=file, stderr=file)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.perf_counter() - start_s
+    if child.returncode:
+        raise BpuError(log.read_text()[-2000:])
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def prepared(case: Case, folder: Path) -> Path:
+    """The configuration, with samples and model beside it."""
+    model = DATA / "models" / f"{case.name}.onnx"
+    if case.name == "u2net":
+        model = folder / "u2net.onnx"
+        onnx.save(u2net(case.size), model)
+    samples = folder / f"{case.name}_cal"
+    samples.mkdir()
+    recipe = caldata.Recipe((case.size, case.size), dtype="uint8")
+    photos = sorted(PHOTOS.glob("*.jpg"))
+    for path in photos[:: len(photos) // case.samples][: case.samples]:
+        pixels = caldata.crop(path, recipe).transpose(2, 0, 1)
+        (samples / f"{path.stem}.rgb").write_bytes(pixels.tobytes())
+    config = folder / f"{case.name}.yaml"
+    config.write_text(yaml.safe_dump(_configuration(case, model, samples)))
+    return config
+
+
+def _configuration(case: Case, model: Path, samples: Path) -> dict[str, dict[str, object]]:
+    inputs: dict[str, object] = {
+        "input_type_train": "rgb",
+        "input_layout_train": "NCHW",
+        "input_shape": f"1x3x{case.size}x{case.size}",
+        "input_type_rt": "nv12",
+        "norm_type": "no_preprocess",
+    }
+    if case.scale is not None:
+        norm = {"norm_type": "data_mean_and_scale", "mean_value": case.mean}
+        inputs.update(norm, scale_value=case.scale)
+    return {
+        "model_parameters": {
+            "onnx_model": str(model),
+            "output_model_file_prefix": "net",
+            "working_dir": str(samples.parent / f"{case.name}_out"),
+        },
+        "input_parameters": inputs,
+        "calibration_parameters": {
+            "cal_data_dir": str(samples),
+            "cal_data_type": "uint8",
+            "calibration_type": case.method,
+        },
+        "compiler_parameters": {"compile_mode": "latency", "optimize_level": "O3"},
+    }
+
+
+def rows(
+    folder: Path, against: Path | None, names: Sequence[str] = (), rounds: int = ROUNDS
+) -> Iterator[tuple[str, bool]]:
+    """A line of the table for each case, and whether its marks are met.
+
+    Args:
+        folder: for models, samples and products.
+        against: another tree with a `.venv`.
+        names: of the cases; none: all.
+    """
+    commands = [HERE, *([against / ".venv" / "bin" / "hb_mapper"] if against else [])]
+    for case in CASES:
+        if names and case.name not in names:
+            continue
+        config = prepared(case, folder)
+        costs = [[run(command, config) for command in commands] for _ in range(rounds)]
+        wall, cpu, peak = (
+            [
+                statistics.median(getattr(each[i], key) for each in costs)
+                for i in range(len(commands))
+            ]
+            for key in ("wall_s", "cpu_s", "peak_mb")
+        )
+        ratios = [statistics.median(a[0].wall_s / a[-1].wall_s for a in costs)]
+        ratios.append(statistics.median(a[0].cpu_s / a[-1].cpu_s for a in costs))
+        shown = f"{ratios[0]:.2f} | {ratios[1]:.2f}" if against else "- | -"
+        cells = (
+            " / ".join(f"{value:.{n}f}" for value in each)
+            for each, n in ((wall, 1), (cpu, 1), (peak, 0))
+        )
+        met = peak[0] <= case.most_mb and (against is None or ratios[0] <= case.most_ratio)
+        label = f"{case.name}, {case.samples} photos, {case.method}"
+        yield f"| {label} | {' | '.join(cells)} | {shown} |", met
+
+
+def report(folder: Path, against: Path | None, names: Sequence[str], rounds: int) -> bool:
+    """Print the section; whether all marks are met."""
+    print("## Conversion: the whole command\n")
+    print("| | wall s | CPU s | peak MB | wall ratio | CPU ratio |")
+    print("|---|--:|--:|--:|--:|--:|")
+    good = True
+    for line, met in rows(folder, against, names, rounds):
+        print(line, flush=True)
+        good = good and met
+    what = f"here / {against.name or against}, which take turns" if against else "here"
+    marks = ", ".join(f"{c.name} {c.most_ratio:g} and {c.most_mb:g} MB" for c in CASES)
+    print(f"\nMedians of {rounds} rounds, {what}. Marks for wall ratio and peak memory: {marks}.\n")
+    return good
