@@ -105,15 +105,35 @@ class QuantizedOnnx:
 
     def __init__(self, converted: Converted) -> None:
         self._converted = converted
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        path = _product(converted.compiled, "quantized_model.onnx")
-        self._session = onnxruntime.InferenceSession(path, options)
+        self._path = _product(converted.compiled, "quantized_model.onnx")
+        self._session = self._opened()
 
     def run(self, frame: Arrays) -> Arrays:
+        return self._outputs(self._session, frame)
+
+    def wavers(self, frame: Arrays, output: str) -> bool:
+        """Whether onnxruntime gives other bits for an output in two threads, or without fusions.
+
+        Its float operators round by how work is shared and by what is fused: such an output has no
+        one right value. What integer operators make never wavers.
+        """
+        first, *others = (
+            self._outputs(session, frame)[output]
+            for session in (self._session, self._opened(threads=2), self._opened(fused=False))
+        )
+        return any(not np.array_equal(first, other, equal_nan=True) for other in others)
+
+    def _opened(self, threads: int = 1, *, fused: bool = True) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        if not fused:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        return onnxruntime.InferenceSession(self._path, options)
+
+    def _outputs(self, session: onnxruntime.InferenceSession, frame: Arrays) -> Arrays:
         names = [spec.name for spec in self._converted.model.outputs]
-        made = self._session.run(names, self._converted.network_frame(frame))
+        made = session.run(names, self._converted.network_frame(frame))
         return dict(zip(names, made, strict=True))
 
 
