@@ -56,11 +56,10 @@ def test_figures_agree(runtime, threads):
     assert sum(result.core_busy_ns) <= 2 * result.run_time_ns
 
 
-def test_a_time_that_is_over_before_a_frame_can_be_submitted():
+def test_a_time_that_is_over_at_once_still_has_a_frame():
     made = Runtime(SimDevice(X3M, PacedClock()))
     install(made, tiny_model())
-    with pytest.raises(UsageError, match="no frame was submitted within 1 ns"):
-        made.perf(PerfRequest("tiny", duration_ns=1))
+    assert made.perf(PerfRequest("tiny", duration_ns=1)).frame_count == 1
     made.close()
 
 

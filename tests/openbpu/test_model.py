@@ -64,7 +64,9 @@ def test_names_are_escaped_in_tables() -> None:
 
 
 def test_the_best_values() -> None:
-    result = Result("net", {"scores": np.array([[0.1, 0.7, 0.2]], np.float32)}, 1.0)
+    result = Result(
+        "net", {"scores": np.array([[0.1, 0.7, 0.2]], np.float32)}, 1.0, "simulated", "virtual"
+    )
     assert [label for label, _ in result.top(2)] == [1, 2]
     assert [label for label, _ in result.top(2, labels=["a", "b", "c"])] == ["b", "c"]
     with pytest.raises(UsageError, match="2 labels for 3 values"):

@@ -107,7 +107,7 @@ def test_unknown_keys_are_ignored_and_missing_ones_have_defaults(
         (header_line("x"), "[]\n", ":2: not a telemetry frame: [] is not an object"),
         (header_line("x"), "nonsense\n", ":2: not a telemetry frame"),
         (header_line("x"), "{}\n", "TelemetryFrame without sequence"),
-        (header_line("x"), "[" * 100_000 + "\n", "nested too deeply"),
+        (header_line("x"), "[" * 100_000 + "\n", "nests too deeply"),
     ],
 )
 def test_broken_files(tmp_path: Path, head: str, body: str, message: str) -> None:

@@ -65,12 +65,12 @@ def _serve(options: argparse.Namespace) -> None:
     folder = Path(options.store).expanduser()
     cache = folder / "engines"  # an agent leaves nothing outside its folder
     device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
-    logging.getLogger(__name__).info("engine: %s", engine_line(device.engine()))
     store = ModelStore(folder, device.read)
     lock = SingleLock(
         folder / "agent.lock", "another agent serves this store", "stop it, or give another --store"
     )
     runtime = Runtime(device, store)
+    logging.getLogger(__name__).info("engine: %s", engine_line(device.engine()))
 
     def ready(bound: Address) -> None:
         kind = f"simulated {options.machine} ({options.clock} clock)"

@@ -19,7 +19,7 @@ from bpu_board.device import Device, Observes, OnEvent, Plans
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.meter import NodeMeters
 from bpu_board.runtime.dispatcher import Dispatcher, Frame
-from bpu_common.errors import BpuError, Cancelled, DeviceFault, UsageError
+from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.words import counted
@@ -70,7 +70,6 @@ class PerfLoop:
 
         Raises:
             CapacityError: the queue had no place for a frame.
-            UsageError: the time asked for was over before a frame could be submitted.
             DeviceFault: a frame failed.
             Cancelled: `stop` was set, and `partial` was not or no frame is done; frames in flight
                 have been taken back.
@@ -89,11 +88,6 @@ class PerfLoop:
                 raise Cancelled(f"the measurement was stopped after {done}")
         elif self._error is not None:
             raise self._error
-        elif not self._latencies:
-            raise UsageError(
-                f"no frame was submitted within {self._request.duration_ns} ns",
-                hint="measure for a longer time, or a number of frames",
-            )
         busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
         return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
 
