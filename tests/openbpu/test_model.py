@@ -10,6 +10,7 @@ import pytest
 
 import openbpu
 from bpu_common import container
+from bpu_common.device_kind import DeviceKind
 from bpu_common.errors import BpuError, InputError, UsageError
 from bpu_common.tensor import InputType
 from openbpu.results import Result, html_table
@@ -65,7 +66,7 @@ def test_names_are_escaped_in_tables() -> None:
 
 def test_the_best_values() -> None:
     result = Result(
-        "net", {"scores": np.array([[0.1, 0.7, 0.2]], np.float32)}, 1.0, "simulated", "virtual"
+        "net", {"scores": np.array([[0.1, 0.7, 0.2]], np.float32)}, 1.0, DeviceKind.SIMULATED
     )
     assert [label for label, _ in result.top(2)] == [1, 2]
     assert [label for label, _ in result.top(2, labels=["a", "b", "c"])] == ["b", "c"]
