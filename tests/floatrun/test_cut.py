@@ -205,9 +205,10 @@ def test_of_a_runner_that_runs_once_no_session_stays(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("onnxruntime.InferenceSession", session)
     runner = FloatRunner(model, inner_tensors(model), limit_bytes=1, once=True)
-    alive = []
-    for step in runner.steps({"data": np.zeros((1, 2), np.float32)}):
-        alive.append((len(step), sum(each() is not None for each in opened)))
+    alive = [
+        (len(step), sum(each() is not None for each in opened))
+        for step in runner.steps({"data": np.zeros((1, 2), np.float32)})
+    ]
     assert len(opened) == 2
     assert alive == [(0, 0), (1, 0), (1, 0)]
 
