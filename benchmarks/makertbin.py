@@ -48,7 +48,7 @@ class Case:
 
 
 CASES = (
-    Case("efficientnet-lite0_224", 224, 100, "default", "127", "0.0078125", 0.6, 450),
+    Case("efficientnet-lite0_224", 224, 100, "default", "127", "0.0078125", 0.6, 300),
     Case("centerface_512", 512, 100, "default", None, None, 0.7, 1000),
     Case("u2net", 320, 20, "max", "127", "0.0078125", 0.43, 1500),
 )

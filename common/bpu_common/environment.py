@@ -84,9 +84,16 @@ COLORFGBG = Variable(
 SSH_AGENT = Variable(
     "SSH_AUTH_SOCK", "the SSH agent whose keys may be used", "a socket", "no agent", "the system"
 )
+ALLOCATOR = Variable(
+    "GLIBC_TUNABLES",
+    "settings of the C library; with any, hb_mapper adds none of its own",
+    "glibc.malloc.name=value, with colons between",
+    "what makes hb_mapper give memory back",
+    "the system",
+)
 VARIABLES = (
     LOG, BOARD, KERNELS, WHEEL, PROFILE, CACHE_HOME, CONFIG_HOME, STATE_HOME, RUNTIME_DIR, NO_COLOR,
-    TERM, COLORFGBG, SSH_AGENT,
+    TERM, COLORFGBG, SSH_AGENT, ALLOCATOR,
 )  # fmt: skip
 
 

@@ -192,6 +192,27 @@ def test_sessions_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(opened) == 2
 
 
+def test_of_a_runner_that_runs_once_no_session_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net([1, 2])
+    model = onnx.shape_inference.infer_shapes(net.model(net.add("Neg", net.add("Exp", "data"))))
+    opened: list[weakref.ref[object]] = []
+    real = onnxruntime.InferenceSession
+
+    def session(*arguments: object, **options: object) -> object:
+        made = real(*arguments, **options)
+        opened.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    runner = FloatRunner(model, inner_tensors(model), limit_bytes=1, once=True)
+    alive = [
+        (len(step), sum(each() is not None for each in opened))
+        for step in runner.steps({"data": np.zeros((1, 2), np.float32)})
+    ]
+    assert len(opened) == 2
+    assert alive == [(0, 0), (1, 0), (1, 0)]
+
+
 def test_a_constant_as_an_output() -> None:
     net = Net([1, 2])
     net.constant([1.0, 2.0], "fixed")

@@ -28,8 +28,10 @@ def bpud() -> int:
 def hb_mapper() -> None:
     """`hb_mapper`."""
     if not _answered("hb_mapper"):
+        from bpu_host.cli.allocator import set_allocator
         from bpu_host.cli.crashes import go_on_in_child
 
+        set_allocator()
         go_on_in_child("hb_mapper")
         from bpu_host.cli.hb_mapper import main
 

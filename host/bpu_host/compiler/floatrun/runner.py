@@ -35,6 +35,8 @@ class FloatRunner:
         optimize: whether onnxruntime may rewrite the graph.
         limit_bytes: of wanted tensors that one session gives; the model is cut where it gives more.
         weights: constants that the model refers to.
+        once: it is run one time only: each session is closed, with its copies of the weights, when
+            it has run.
 
     Raises:
         ModelUnsupported: a Python operator where none can be.
@@ -50,7 +52,9 @@ class FloatRunner:
         optimize: bool = True,
         limit_bytes: int | None = None,
         weights: Weights = (),
+        once: bool = False,
     ) -> None:
+        self._once = once
         outputs = (value.name for value in model.graph.output)
         self._wanted = tuple(dict.fromkeys((*outputs, *keep)))
         self._constants = {
@@ -98,6 +102,8 @@ class FloatRunner:
         yield self._chosen(values)
         for position, stage in enumerate(self._stages):
             made = _call(stage, values) if isinstance(stage, PythonStage) else stage.run(values)
+            if self._once and isinstance(stage, _Session):
+                stage.close()
             values = {
                 name: array
                 for name, array in (values | made).items()
@@ -136,6 +142,10 @@ class _Session:
             sentence, node = explain(error)
             raise FloatRunFailed(sentence, where=node) from error
         return dict(zip(self._gives, outputs, strict=True))
+
+    def close(self) -> None:
+        """Let the session go; it cannot be run again."""
+        self._session = None
 
     def _opened(self, inputs: Mapping[str, AnyArray]) -> ort.InferenceSession:
         with self._lock:

@@ -73,10 +73,9 @@ def similarity(
     ends = [_Pair("", a.name, b.name) for a, b in outputs]
     pairs = [*_twins(real, other), *ends]
     feeds = quantized_feeds(other, sample)
-    left = FloatRunner(
-        real, [pair.name for pair in pairs], limit_bytes=_STAGE_BYTES, weights=weights
-    )
-    right = FloatRunner(other, [pair.twin for pair in pairs], limit_bytes=_STAGE_BYTES // 4)
+    names, twins = [pair.name for pair in pairs], [pair.twin for pair in pairs]
+    left = FloatRunner(real, names, limit_bytes=_STAGE_BYTES, weights=weights, once=True)
+    right = FloatRunner(other, twins, limit_bytes=_STAGE_BYTES // 4, once=True)
     del real, other
     result = Similarity()
     try:
