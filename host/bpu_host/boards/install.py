@@ -34,7 +34,7 @@ top = os.path.dirname(sys.argv[1])
 held = set(os.listdir(top)) if os.path.isdir(top) else set()
 if held and not held & {"wheels", "current", "service.json"}:
     sys.exit("error: the folder holds files that are not of OpenBPU: " + top
-             + "\n  hint: give a new folder as --folder")
+             + "\\n  hint: give a new folder as --folder")
 os.makedirs(sys.argv[1], 0o700, exist_ok=True)
 os.chmod(top, 0o700)
 found = {}
