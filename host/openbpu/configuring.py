@@ -14,6 +14,7 @@ from bpu_common.files import write_atomic
 from bpu_common.pictures import PICTURE_SUFFIXES, Fit
 from bpu_common.tensor import DType, Layout, ModelInput, TensorSpec
 from bpu_host.compiler.config import CompileConfig, InputConfig, load_config, resolve
+from bpu_host.compiler.config.model_inputs import fit_to_model
 from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.frontend import FloatModel, read
 from openbpu.choices import Choices, Input, Samples
@@ -45,7 +46,8 @@ def configure(
     folders = [raw] if raw else [root / str(index) for index in range(len(items))]
     write_atomic(file, _yaml(model, items, folders, choices, own=raw is None))
     if raw is None:
-        config = resolve(load_config(file), source.inputs)
+        known = fit_to_model(load_config(file), source.dtypes, source.unread)
+        config = resolve(known, source.inputs)
         shutil.rmtree(root, ignore_errors=True)
         _write_samples(_frames(calibration), config.inputs, folders, choices.fit)
     return file, source

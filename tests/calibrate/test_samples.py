@@ -160,6 +160,16 @@ def test_featuremaps_of_other_types(ending: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, values)
 
 
+def test_wide_samples_of_a_narrow_featuremap_are_to_be_written_anew(tmp_path: Path) -> None:
+    """`cal_data_type` is of pixels: no hint may send anybody there."""
+    np.zeros((3, H, W), np.float32).tofile(tmp_path / "a.bin")
+    config = config_of(tmp_path, train=InputType.FEATUREMAP, rt=InputType.FEATUREMAP)
+    config = replace(config, inputs=(replace(config.inputs[0], dtype=DType.FLOAT16),))
+    with pytest.raises(CalibrationError) as caught:
+        samples_of(config)
+    assert caught.value.hint == "the size fits float32: write the samples as float16"
+
+
 def test_noise_without_folder_is_always_the_same() -> None:
     for kind in (InputType.RGB, InputType.FEATUREMAP):
         rt = InputType.NV12 if kind is InputType.RGB else kind

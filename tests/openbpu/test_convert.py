@@ -103,6 +103,19 @@ def test_featuremaps_and_several_inputs(tmp_path: Path) -> None:
     assert np.corrcoef(result.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+def test_featuremaps_are_sampled_in_the_type_of_the_model(tmp_path: Path) -> None:
+    """Frames are what the model takes, here float16: for samples and for the board."""
+    net = Net([1, 8, 6, 6])
+    wide = net.add("Cast", "data", name="wide", to=onnx.TensorProto.FLOAT)
+    half = net.model(net.conv(wide, (8, 8), name="conv"))
+    half.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(half, tmp_path / "half.onnx")
+    frames = list(RANDOM.normal(size=(3, 1, 8, 6, 6)).astype(np.float16))
+    found = openbpu.convert(tmp_path / "half.onnx", frames, output=tmp_path / "out", method="max")
+    [expected] = run(half, {"data": frames[0]})
+    assert np.corrcoef(found(frames[0])[0].ravel(), expected.ravel())[0, 1] > 0.99
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [

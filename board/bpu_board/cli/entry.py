@@ -7,8 +7,10 @@ import sys
 from bpu_board.cli.first_screens import SCREENS, VERSIONS
 from bpu_common.completion import asked
 from bpu_common.first_screens import answered
+from bpu_common.interrupted import interruptible
 
 
+@interruptible()
 def agent() -> int:
     """`bpu-agent`."""
     if asked("bpu-agent"):
@@ -23,6 +25,7 @@ def agent() -> int:
     return end(main())
 
 
+@interruptible()
 def hrt_model_exec() -> int:
     """`hrt_model_exec`."""
     if asked("hrt_model_exec"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bpu_common.completion import asked
 from bpu_common.first_screens import answered
+from bpu_common.interrupted import interruptible
 from bpu_host.cli.first_screens import SCREENS, VERSIONS
 
 
+@interruptible()
 def bpu() -> int:
     """`bpu`."""
     if _answered("bpu"):
@@ -16,6 +18,7 @@ def bpu() -> int:
     return main()
 
 
+@interruptible()
 def bpud() -> int:
     """`bpud`."""
     if _answered("bpud"):
@@ -25,6 +28,7 @@ def bpud() -> int:
     return main()
 
 
+@interruptible()
 def hb_mapper() -> None:
     """`hb_mapper`."""
     if not _answered("hb_mapper"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 
 from bpu_common import __version__
+from bpu_common.interrupted import interruptible
 from bpu_common.machine import DEFAULT_MACHINE, MACHINES
 
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ MACHINE = click.Choice(list(MACHINES), case_sensitive=False)
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
 
 
-@click.group(context_settings=CONTEXT)
+class _Commands(click.Group):
+    """Those of `hb_mapper`; click itself would end an interrupted one with 1."""
+
+    @interruptible()
+    def invoke(self, ctx: click.Context) -> object:
+        return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT)
 @click.version_option(__version__, message="hb_mapper (OpenBPU) %(version)s")
 def cli() -> None:
     """Convert float models into programs for the X3/J3 BPU.

@@ -86,7 +86,7 @@ class _Folder:
                 f"holds {found} bytes; input '{self.config.name}' of shape "
                 f"{'x'.join(map(str, shape))} in {self.dtype.value} needs {expected}",
                 where=str(path),
-                hint=_kind_hint(path) or _size_hint(found, math.prod(shape), self.dtype),
+                hint=_kind_hint(path) or _size_hint(found, self.config, self.dtype),
             )
         return np.fromfile(path, self.dtype.numpy).reshape(shape)
 
@@ -271,9 +271,11 @@ def _kind_hint(path: Path) -> str:
     return ""
 
 
-def _size_hint(found: int, elements: int, dtype: DType) -> str:
+def _size_hint(found: int, config: InputConfig, dtype: DType) -> str:
     other = _other(dtype)
-    if found == elements * other.size_bytes:
+    if found == math.prod(config.shape) * other.size_bytes:
+        if not config.rt_type.is_image:  # cal_data_type is for pixels
+            return f"the size fits {other.value}: write the samples as {dtype.value}"
         return (
             f"the size fits {other.value}: set cal_data_type: '{other.value}' "
             f"(or name the folder {'with' if other is DType.FLOAT32 else 'without'} "
