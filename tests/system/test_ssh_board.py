@@ -50,9 +50,12 @@ def test_from_nothing_to_results(sshd: SshBoard, bpu, tiny: Path) -> None:
 
     from bpu_host.cli.bpu import bpu as command
 
-    done = CliRunner().invoke(command, ["boards", "add", "desk", sshd.target, "--bundle"], "y\n")
+    add = ["boards", "add", "desk", sshd.target, "--bundle"]
+    piped = CliRunner().invoke(command, add, "y\n")
+    assert (piped.exit_code, fingerprint in piped.output) == (1, True)  # a pipe is nobody
+    assert list(sshd.home.iterdir()) == []
+    done = CliRunner().invoke(command, [*add, "--fingerprint", fingerprint])
     assert done.exit_code == 0, done.output
-    assert fingerprint in done.output
     assert "desk: works (x3m" in done.output
 
     status, out, _ = bpu("deploy", tiny, "--board", "desk", "--json")
