@@ -15,6 +15,7 @@ from bpu_board.runtime.queue import ALIVE_LIMIT
 from bpu_common.errors import Cancelled, CapacityError, DeadlineExceeded
 from bpu_common.machine import X3M
 from bpu_sim.device import PacedClock
+from tests.support.agent_remote import wait_until
 from tests.support.models_board import HEIGHT, WIDTH, install, slow_model, tiny_model
 
 ZEROS = {"data": np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)}
@@ -49,6 +50,7 @@ def test_frames_whose_numbers_are_computed_are_alive(held):
     assert runtime.device.wait(lambda: all(frame.done for frame in frames), LONG_S)
     with ThreadPoolExecutor(ALIVE_LIMIT) as threads:
         results = [threads.submit(frame.result) for frame in frames]
+        wait_until(lambda: all(frame.awaited for frame in frames))
         queue = runtime.telemetry().queue
         assert (queue.running, queue.waiting, queue.untaken) == (0, 0, ALIVE_LIMIT)
         with pytest.raises(CapacityError, match="TASK_NUM_EXCEED_LIMIT"):

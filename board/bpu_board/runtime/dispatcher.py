@@ -175,13 +175,13 @@ class Dispatcher:
         """Take a frame back; of one that has ended, only its result is given up."""
         now_ns = self._device.now_ns()
         with self._lock:
+            frame.cancel_wanted = True  # first: `result` says that it is awaited, then looks here
             if frame.final is not None:
                 if frame.awaited:
                     frame.stop.now()
                 else:
                     self._queue.taken(frame)
                 return
-            frame.cancel_wanted = True
             frame.deadline_missed = deadline_missed
             actions = self._queue.cancel(frame, now_ns)
             self._place(actions)
@@ -218,6 +218,8 @@ class Dispatcher:
             raise DeviceFault(f"a frame of model {name} failed: {reason}")
         started_ns = time.perf_counter_ns()
         try:
+            if frame.cancel_wanted:
+                raise Cancelled(f"a frame of model {name} was cancelled")
             outputs = self._device.outputs(frame.task, frame.stop)
         finally:
             host_ns = time.perf_counter_ns() - started_ns
