@@ -218,9 +218,9 @@ class Dispatcher:
             raise DeviceFault(f"a frame of model {name} failed: {reason}")
         started_ns = time.perf_counter_ns()
         try:
-            if frame.cancel_wanted:
-                raise Cancelled(f"a frame of model {name} was cancelled")
             outputs = self._device.outputs(frame.task, frame.stop)
+            if frame.cancel_wanted:  # they may have come from another frame's computation
+                raise Cancelled(f"a frame of model {name} was cancelled")
         finally:
             host_ns = time.perf_counter_ns() - started_ns
             with self._lock:
