@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
 from bpu_common.environment import ALLOCATOR
 
-_TUNABLES = {
+_OPTIONS = {
     # Larger pieces are mapped one by one and go back when freed. If nobody says so, glibc raises
     # this with what it sees, up to 32 MB, and freed tensors stay in its heaps in fragments.
-    "mmap_threshold": 4 << 20,
-    "trim_threshold": 16 << 20,
-    "arena_max": 1,
-    # Huge pages: memory that comes and goes costs a page fault for 2 MB, not for 4 KB.
-    "hugetlb": 1,
+    -3: 4 << 20,  # M_MMAP_THRESHOLD
+    -1: 16 << 20,  # M_TRIM_THRESHOLD
+    -8: 1,  # M_ARENA_MAX
 }
+"""By the numbers of mallopt(3)."""
 
 
 def set_allocator() -> None:
-    """Begin this program anew with these settings, which glibc reads only at the start.
+    """Set it for this process and what it forks.
 
-    To be called before anything is opened. It does nothing the second time, and where the
-    environment has settings of its own, these or MALLOC_* variables.
+    It does nothing where the environment has settings of its own, glibc's tunables or MALLOC_*
+    variables.
     """
     own = ALLOCATOR.value or any(name.startswith("MALLOC_") for name in os.environ)
-    if own or sys.platform != "linux" or not sys.executable:
+    if own or sys.platform != "linux":
         return
-    settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in _TUNABLES.items())
-    environment = {**os.environ, ALLOCATOR.name: settings}
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        for option, value in _OPTIONS.items():
+            mallopt(option, value)
