@@ -28,6 +28,7 @@ def test_an_interrupted_import_is_one_line(program: str, start: tuple[str, list[
     module, function = PROGRAMS[program].split(":")
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {interrupted!r}: os.kill(os.getpid(), signal.SIGINT)\n"
