@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from bpu_common.errors import Cancelled, DeadlineExceeded
 
+_LOOK_S = 0.05
+
 
 class Stop:
     """Given to one computation; any thread may end it.
@@ -57,6 +59,20 @@ class Stop:
                 f"{self._what} gave no result within {self._timeout_s:g} s",
                 hint="allow more time",
             )
+
+    @contextmanager
+    def holding(self, lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
+        """Have a lock, or a place of several, waited for no longer than this goes on.
+
+        Raises:
+            Cancelled, DeadlineExceeded: as `check`, while another one had it.
+        """
+        while not lock.acquire(timeout=_LOOK_S):
+            self.check()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def calling(self, end: Callable[[], None]) -> Iterator[None]:

@@ -36,7 +36,6 @@ CACHE_BYTES = 64 << 20
 """Outputs kept per model."""
 MAX_COMPUTING = max(2, os.cpu_count() or 1)
 """Frames of one model that are computed at once: more would only need more memory."""
-_LOOK_S = 0.05
 
 
 class ModelNumbers:
@@ -135,12 +134,8 @@ class ModelNumbers:
         }
 
     def _computed(self, inputs: Inputs, keep: Collection[str], stop: Stop) -> Arrays:
-        while not self._places.acquire(timeout=_LOOK_S):
-            stop.check()
-        try:
+        with stop.holding(self._places):
             return self._engine.run(self._as_network_sees(inputs), keep, stop)
-        finally:
-            self._places.release()
 
     def _compare(self, part: Part, given: Inputs, made: Arrays, stop: Stop) -> int:
         from bpu_sim.machine import ExactPart

@@ -13,13 +13,8 @@ import signal
 import sys
 from types import FrameType
 
-_CRASHES = {
-    signal.SIGFPE: "an integer division without a result, by zero or of the least number by -1",
-    signal.SIGSEGV: "it read or wrote memory that is not its own",
-    signal.SIGBUS: "it read or wrote memory that is not there",
-    signal.SIGILL: "an instruction that this processor does not have",
-    signal.SIGABRT: "it gave up",
-}
+from bpu_common.crashes import crash_reason
+
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -48,9 +43,9 @@ def go_on_in_child(program: str) -> None:
     if code >= 0:
         os._exit(code)
     ended_by = signal.Signals(-code)
-    if ended_by in _CRASHES:
+    if reason := crash_reason(ended_by, "it"):
         sys.stderr.write(
-            f"error: the model ended {program} by {ended_by.name}: {_CRASHES[ended_by]}\n"
+            f"error: the model ended {program} by {ended_by.name}: {reason}\n"
             "  hint: look for integer divisions and indices in the model; "
             "shorten it with output_nodes to find the operator\n"
         )

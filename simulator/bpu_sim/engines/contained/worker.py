@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bpu_common.crashes import crash_reason
 from bpu_common.errors import BpuError, CapacityError, DeviceFault, ModelFormatError
 from bpu_common.stop import Stop
 from bpu_common.tensor import AnyArray, align_up
@@ -35,7 +36,6 @@ OPEN_S = 30.0
 MAX_SHARED_BYTES = 1 << 30
 """Graphs, constants, inputs and outputs of all parts of a model."""
 
-_LOOK_S = 0.05
 _MAIN = (
     "import sys; sys.path[:] = sys.argv[3:]; "
     "from bpu_sim.engines.contained.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
@@ -43,13 +43,7 @@ _MAIN = (
 _ONE_HEAP = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 """Address space is limited: nothing may reserve it for threads that do not compute."""
 _ANSWERS: tuple[type[BpuError], ...] = (CapacityError, DeviceFault, ModelFormatError)
-_DEATHS = {
-    signal.SIGFPE: "an integer division without a result, by zero or of the least number by -1",
-    signal.SIGSEGV: "onnxruntime read or wrote memory that is not its own",
-    signal.SIGBUS: "onnxruntime read or wrote memory that is not there",
-    signal.SIGABRT: "onnxruntime gave up",
-    signal.SIGKILL: "the system ended it, as it does when memory runs out",
-}
+_KILLED = "the system ended it, as it does when memory runs out"
 
 
 class Worker:
@@ -129,9 +123,7 @@ class Worker:
             Cancelled, DeadlineExceeded: `stop`, while another frame had it.
             CapacityError: the system starts no process.
         """
-        while not self._lock.acquire(timeout=_LOOK_S):
-            stop.check()
-        try:
+        with stop.holding(self._lock):
             stop.check()
             if self._process is None or self._process.ended:
                 self._end()
@@ -139,8 +131,6 @@ class Worker:
                 self.incarnation += 1
             _used(self)
             yield
-        finally:
-            self._lock.release()
 
     def ask(self, message: bytes, what: str, stop: Stop) -> None:
         """Send a message and wait for the answer; inside `held` only.
@@ -288,7 +278,8 @@ def _death(what: str, status: int, threads: int) -> BpuError:
         ended_by = signal.Signals(-status)
     except ValueError:
         return DeviceFault(f"{what} ended its process with status {status}", hint=hint)
-    reason = _DEATHS.get(ended_by, "")
+    killed = ended_by is signal.SIGKILL
+    reason = _KILLED if killed else crash_reason(ended_by, "onnxruntime")
     return DeviceFault(
         f"{what} ended its process by {ended_by.name}" + (f": {reason}" if reason else ""),
         hint=hint,
