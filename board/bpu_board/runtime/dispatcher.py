@@ -37,17 +37,16 @@ class Frame:
         task: the device's id for it, -1 before it is there.
         detail: why it FAILED.
         placed: it was handed to the device.
-        awaited: somebody waits for its result, or takes it.
         cancel_wanted: its caller took it back while it was under way.
         deadline_missed: its caller took it back because its deadline had passed.
-        stop: ends the computation of its outputs.
+        stop: ends the computation of its outputs; None until somebody waits for them.
         on_final: called once with the frame, on the thread that advances the device.
         listener: gets every event of the device's task.
         on_event: what the device is given to tell of it.
     """
 
     __slots__ = (
-        "_dispatcher", "awaited", "cancel_wanted", "control", "counters", "deadline_missed",
+        "_dispatcher", "cancel_wanted", "control", "counters", "deadline_missed",
         "detail", "done_ns", "final", "handle", "inputs", "listener", "on_event", "on_final",
         "placed", "started_ns", "stop", "submitted_ns", "task",
     )  # fmt: skip
@@ -74,11 +73,10 @@ class Frame:
         self.done_ns = 0
         self.final: TaskEventKind | None = None
         self.detail = ""
-        self.awaited = False
         self.cancel_wanted = False
         self.deadline_missed = False
         self.placed = False
-        self.stop = Stop()
+        self.stop: Stop | None = None
 
     def again(self) -> None:
         """Make it ready for another submission: it has ended, and nobody takes its result."""
@@ -86,6 +84,11 @@ class Frame:
         self.task = -1
         self.detail = ""
         self.placed = self.cancel_wanted = self.deadline_missed = False
+
+    @property
+    def awaited(self) -> bool:
+        """Somebody waits for its result, or takes it."""
+        return self.stop is not None
 
     @property
     def done(self) -> bool:
@@ -158,18 +161,11 @@ class Dispatcher:
                 frame.counters.refused += 1
                 raise
             frame.submitted_ns = frame.started_ns = now_ns
-            counters = frame.counters
-            counters.submitted += 1
-            counters.priority = frame.control.priority
+            frame.counters.submitted += 1
+            frame.counters.priority = frame.control.priority
             self._under_way.add(frame)
-            for kind, each in actions:
-                if kind is ActionKind.START:
-                    each.placed = True
-                    each.counters.running += 1
-        if len(actions) == 1 and frame.placed:  # the usual case
-            self._start(frame)
-        else:
-            self._carry_out(actions, now_ns)
+            self._place(actions)
+        self._carry_out(actions, now_ns)
 
     def cancel(self, frame: Frame, deadline_missed: bool = False) -> None:
         """Take a frame back; of one that has ended, only its result is given up."""
@@ -177,10 +173,10 @@ class Dispatcher:
         with self._lock:
             frame.cancel_wanted = True  # first: `result` says that it is awaited, then looks here
             if frame.final is not None:
-                if frame.awaited:
-                    frame.stop.now()
-                else:
+                if frame.stop is None:
                     self._queue.taken(frame)
+                else:
+                    frame.stop.now()
                 return
             frame.deadline_missed = deadline_missed
             actions = self._queue.cancel(frame, now_ns)
@@ -198,8 +194,7 @@ class Dispatcher:
     def result(self, frame: Frame, timeout_s: float | None) -> InferResult:
         """See `Frame.result`."""
         name = frame.counters.name
-        frame.stop = Stop(timeout_s, f"a frame of model {name}")
-        frame.awaited = True
+        frame.stop = stop = Stop(timeout_s, f"a frame of model {name}")
         if not self._wait(frame, timeout_s):
             self.cancel(frame, deadline_missed=frame.control.deadline_ns is not None)
             raise DeadlineExceeded(
@@ -218,7 +213,7 @@ class Dispatcher:
             raise DeviceFault(f"a frame of model {name} failed: {reason}")
         started_ns = time.perf_counter_ns()
         try:
-            outputs = self._device.outputs(frame.task, frame.stop)
+            outputs = self._device.outputs(frame.task, stop)
             if frame.cancel_wanted:  # they may have come from another frame's computation
                 raise Cancelled(f"a frame of model {name} was cancelled")
         finally:
