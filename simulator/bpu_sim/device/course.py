@@ -227,9 +227,8 @@ class Course:
         core, running = given
         if self._driver.running(core.index) == running:
             core.ticket += 1
-            core.busy_ns += now_ns - core.since_ns
             self._reschedule(self._bus.stop(core.index, now_ns))
-            self._apply(now_ns, self._driver.hung(core.index, now_ns))
+            self._reset(now_ns, core)
 
     # -- CPU steps ----------------------------------------------------------------------------
 
@@ -346,8 +345,12 @@ class Course:
     def _watchdog(self, now_ns: int, given: _Ticket) -> None:
         core, ticket = given
         if ticket == core.ticket:
-            core.busy_ns += self._watchdog_ns
-            self._apply(now_ns, self._driver.hung(core.index, now_ns))
+            self._reset(now_ns, core)
+
+    def _reset(self, now_ns: int, core: Core) -> None:
+        """End the call of a core that makes no progress."""
+        core.busy_ns += now_ns - core.since_ns
+        self._apply(now_ns, self._driver.hung(core.index, now_ns))
 
     def _fail(self, now_ns: int, task: Task, failed: Failed) -> None:
         self._end(
