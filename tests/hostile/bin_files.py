@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bpu_common.container.layout import Section, pack
-from bpu_common.container.sections import write_models
-from bpu_common.manifest import SectionKind
-from bpu_common.model import BpuModel, Bytes
+from bpu_common.container.layout import pack
+from bpu_common.container.sections import write_sections
+from bpu_common.model import BpuModel
 from bpu_common.network import Network
 from tests.hostile.row import Row
 from tests.support.models_board import slow_model, tiny_model
@@ -19,18 +18,7 @@ SHOW = ("hrt_model_exec", "model_info", "--model_file", "model.bin")
 
 def unchecked(models: Sequence[BpuModel]) -> bytes:
     """The file of models that `dump` would not write."""
-    sections = [Section(SectionKind.MANIFEST, b"")]
-    known: dict[tuple[SectionKind, bytes], int] = {}
-
-    def put(kind: SectionKind, data: Bytes) -> int:
-        key = (kind, bytes(data))
-        if key not in known:
-            known[key] = len(sections)
-            sections.append(Section(kind, data))
-        return known[key]
-
-    sections[0] = Section(SectionKind.MANIFEST, write_models(models, put))
-    return pack(sections)
+    return pack(write_sections(models, lambda *_: None))
 
 
 def renamed(model: BpuModel, name: str) -> BpuModel:

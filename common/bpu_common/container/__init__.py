@@ -14,11 +14,11 @@ from pathlib import Path
 
 from bpu_common.container.budget import DescriptionBudget
 from bpu_common.container.check_model import check_models
-from bpu_common.container.layout import MAX_FILE_BYTES, Section, pack, unpack
-from bpu_common.container.sections import read_models, write_models
+from bpu_common.container.layout import MAX_FILE_BYTES, pack, unpack
+from bpu_common.container.sections import read_models, write_sections
 from bpu_common.errors import InputError, ModelFormatError
 from bpu_common.manifest import SectionKind
-from bpu_common.model import BpuModel, Bytes
+from bpu_common.model import BpuModel
 
 __all__ = ["digest", "dump", "load", "loads"]
 
@@ -33,21 +33,7 @@ def dump(models: Sequence[BpuModel]) -> bytes:
         CapacityError: more than the format holds.
     """
     check_models(models)
-    sections: list[Section] = [Section(SectionKind.MANIFEST, b"")]
-    known: dict[tuple[SectionKind, bytes], int] = {}
-
-    budget = DescriptionBudget()
-
-    def put(kind: SectionKind, data: Bytes) -> int:
-        budget.take(kind, len(data))
-        key = (kind, hashlib.sha256(data).digest())
-        if key not in known:
-            known[key] = len(sections)
-            sections.append(Section(kind, data))
-        return known[key]
-
-    sections[0] = Section(SectionKind.MANIFEST, write_models(models, put))
-    return pack(sections)
+    return pack(write_sections(models, DescriptionBudget().take))
 
 
 def load(path: str | Path) -> tuple[BpuModel, ...]:

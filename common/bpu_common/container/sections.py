@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bpu_common.container.features import refuse_unknown
+from bpu_common.container.layout import Section
 from bpu_common.container.weights import (
     constant_array,
     constant_span,
@@ -39,9 +41,28 @@ PutSection = Callable[[SectionKind, Bytes], int]
 GetSection = Callable[[SectionKind, int], memoryview]
 
 
-def write_models(models: Sequence[BpuModel], put: PutSection) -> bytes:
-    """The manifest of `models`, which have been checked; everything else goes to `put`."""
-    return encode_manifest(Manifest(tuple(_write(model, put) for model in models)))
+def write_sections(
+    models: Sequence[BpuModel], take: Callable[[SectionKind, int], None]
+) -> list[Section]:
+    """The manifest of `models`, which have been checked, and what it refers to; no section twice.
+
+    Args:
+        take: is told kind and size in bytes of each section as often as a model refers to it.
+    """
+    sections = [Section(SectionKind.MANIFEST, b"")]
+    known: dict[tuple[SectionKind, bytes], int] = {}
+
+    def put(kind: SectionKind, data: Bytes) -> int:
+        take(kind, len(data))
+        key = (kind, hashlib.sha256(data).digest())
+        if key not in known:
+            known[key] = len(sections)
+            sections.append(Section(kind, data))
+        return known[key]
+
+    manifest = encode_manifest(Manifest(tuple(_write(model, put) for model in models)))
+    sections[0] = Section(SectionKind.MANIFEST, manifest)
+    return sections
 
 
 def read_models(manifest: Bytes, get: GetSection) -> tuple[BpuModel, ...]:
