@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
-from bpu_host.compiler.frontend.splice import names_of, put, spliced
+from bpu_host.compiler.frontend.splice import put_bodies
 from bpu_host.compiler.weights import is_outside
 
 _WITH_BODIES = ("If", "Loop", "Scan")
@@ -46,12 +46,7 @@ def fold_branches(model: onnx.ModelProto, file: str) -> None:
                 hint="export the model without it (fixed shapes, loops written out), or end it "
                 "before this node with output_nodes",
             )
-        taken = names_of(graph)
-        nodes: list[onnx.NodeProto] = []
-        for node in graph.node:
-            body = bodies.get(node.name, [])
-            nodes += spliced(node, body, taken) if body else [node]
-        put(graph, nodes)
+        put_bodies(graph, bodies)
 
 
 def _shapes(model: onnx.ModelProto) -> Shapes:

@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 from bpu_host.compiler.frontend.attributes import attributes_of
-from bpu_host.compiler.frontend.splice import names_of, put, spliced
+from bpu_host.compiler.frontend.splice import put_bodies
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _STATES = (5, 6)
@@ -15,16 +15,13 @@ _STATES = (5, 6)
 
 def put_sequence_first(model: onnx.ModelProto) -> None:
     """Write (in place) what has `layout` 1 with layout 0 between Transposes."""
-    graph = model.graph
-    first = [attributes_of(node).get("layout", 0) for node in graph.node]
-    if not any(first):
-        return
-    taken = names_of(graph)
-    nodes: list[onnx.NodeProto] = []
-    for node, layout in zip(graph.node, first, strict=True):
-        turned = layout and node.op_type in _RECURRENT
-        nodes += spliced(node, _body(node), taken) if turned else [node]
-    put(graph, nodes)
+    bodies = {node.name: _body(node) for node in model.graph.node if _has_batch_first(node)}
+    if bodies:
+        put_bodies(model.graph, bodies)
+
+
+def _has_batch_first(node: onnx.NodeProto) -> bool:
+    return node.op_type in _RECURRENT and attributes_of(node).get("layout", 0) != 0
 
 
 def _body(node: onnx.NodeProto) -> list[onnx.NodeProto]:

@@ -67,6 +67,16 @@ def put(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
     graph.node.extend(held)
 
 
+def put_bodies(graph: onnx.GraphProto, bodies: Mapping[str, Sequence[onnx.NodeProto]]) -> None:
+    """Replace (in place) nodes by their bodies, given by node name; see `spliced`."""
+    taken = names_of(graph)
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        body = bodies.get(node.name, ())
+        nodes += spliced(node, body, taken) if body else [node]
+    put(graph, nodes)
+
+
 def unused(name: str, taken: set[str]) -> str:
     """`name`, or with a number behind it what is not taken yet; it is then."""
     unique, count = name, 1
