@@ -4,8 +4,6 @@ The models only know single keys. What several keys mean together is checked in 
 values that this release cannot carry out stand in `refused.py`. docs/yaml.md is written from here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
