@@ -116,7 +116,7 @@ def checker(
         from bpu_host.compiler.findings import refuse
 
         if output:
-            logger.warning("--output is deprecated and has no effect: the log file is the result")
+            logger.info("--output is deprecated and has no effect: the log file is the result")
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
         if proto:

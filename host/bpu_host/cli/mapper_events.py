@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import threading
 import time
 from types import TracebackType
@@ -58,7 +57,7 @@ class EventLog:
             case Advanced():
                 self._progress.show(event)
             case Note():
-                _log(event.sentence, logging.WARNING if event.warning else logging.INFO)
+                _log(event.sentence)
 
     def _run(self) -> None:
         while not self._end.wait(1.0):
@@ -67,11 +66,11 @@ class EventLog:
                 logger.info("still at work: %s", self._stage)
 
 
-def _log(sentence: str, level: int = logging.INFO) -> None:
+def _log(sentence: str) -> None:
     """Log what an event says in the name of the function that told it."""
     depth, frame = 1, inspect.currentframe()
     while frame and (
         frame.f_code.co_filename in _PASSING_FILES or frame.f_code.co_name in _PASSING_FUNCTIONS
     ):
         depth, frame = depth + 1, frame.f_back
-    logger.log(level, "%s", sentence, stacklevel=depth)
+    logger.info("%s", sentence, stacklevel=depth)
