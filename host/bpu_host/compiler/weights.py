@@ -155,8 +155,8 @@ def _copy(source: Message, target: Message, wanted: Callable[[int], bool]) -> No
 
 
 def _refer(tensor: TensorProto, name: str, array: F32, weights: list[F32]) -> None:
-    """Let a tensor stand for an array that is added to the list, in C order as onnxruntime wants."""
-    array = np.ascontiguousarray(array)
+    """Let a tensor stand for an array that is added to the list."""
+    array = np.ascontiguousarray(array)  # onnxruntime takes no other order
     tensor.name, tensor.data_type = name, TensorProto.FLOAT
     tensor.dims.extend(array.shape)
     tensor.data_location = TensorProto.EXTERNAL

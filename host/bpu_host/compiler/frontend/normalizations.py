@@ -1,8 +1,9 @@
 """Normalizations by mean and variance in other operators.
 
 ONNX's own bodies take the variance as the difference of two means, which loses its digits in
-float32 when the mean is large, and may be negative where the squares are quantized. Here it is the mean of squared distances, as exporters wrote it
-before these operators existed and as onnxruntime's kernels do it.
+float32 when the mean is large, and may be negative where the squares are quantized. Here it is the
+mean of squared distances, as exporters wrote it before these operators existed and as onnxruntime's
+kernels do it.
 """
 
 from __future__ import annotations
