@@ -9,6 +9,7 @@ kernels do it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,7 +67,7 @@ def _centred(x: str, axes: list[int], version: int, mean: str) -> list[onnx.Node
     """`distance` from the mean and `variance` of x over axes."""
     by_input = version >= _AXES_AS_INPUT
     more = ["axes"] if by_input else []
-    said = {} if by_input else {"axes": axes}
+    said: dict[str, Any] = {} if by_input else {"axes": axes}  # as onnx.helper takes attributes
     return [
         *([constant_node("axes", np.array(axes, np.int64))] if by_input else []),
         helper.make_node("ReduceMean", [x, *more], [mean], **said),
