@@ -122,7 +122,8 @@ def report(subject: Subject, photo: U8, outputs: list[F32], target: Path) -> Non
         for index, (value, reference) in enumerate(zip(outputs, float_outputs, strict=True)):
             cosine = floatrun.cosine(value, reference)
             best = np.argsort(value.ravel())[::-1][:5]
-            print(f"  output {index} {value.shape}: cosine to float {cosine:.4f}, top 5 {best}")
+            told = f"cosine to float {cosine:.4f}, top {len(best)} {best}"
+            print(f"  output {index} {value.shape}: {told}")
         return
     faces, expected = centerface.decode(outputs), centerface.decode(float_outputs)
     centerface.draw(Image.fromarray(photo), faces, subject.size_hw).save(target)

@@ -145,7 +145,7 @@ def _compiled(
 
 def _teller(progress: Progress | None) -> Callable[[Event], None]:
     """The compiler's events as sentences."""
-    from bpu_host.compiler.events import Advanced, Note, StageStarted, ignore
+    from bpu_host.compiler.events import Advanced, StageStarted, ignore
 
     if progress is None:
         return ignore
@@ -156,8 +156,6 @@ def _teller(progress: Progress | None) -> Callable[[Event], None]:
                 progress(event.title)
             case Advanced():
                 progress(f"{event.title}: {event.done} of {event.total}")
-            case Note() if event.warning:
-                progress(event.sentence)
             case _:
                 pass
 

@@ -263,11 +263,12 @@ def test_the_size_of_the_files_decides_where_nobody_chose(
     config = config_of(folder, rt=InputType.RGB, dtype=by_name)
     config = replace(config, inputs=(replace(config.inputs[0], dtype_by_suffix=True),))
     told: list[Event] = []
-    settled = settle_sample_types(config, told.append)
+    settled, findings = settle_sample_types(config, told.append)
     assert settled.inputs[0].cal_data_type is stored
-    [note] = [event for event in told if isinstance(event, Note)]
-    assert note.warning == (stored is not by_name)
-    assert stored.value in note.sentence
+    notes = [event.sentence for event in told if isinstance(event, Note)]
+    assert bool(findings) == (stored is not by_name)
+    [sentence] = [*notes, *map(str, findings)]
+    assert stored.value in sentence
     np.testing.assert_array_equal(samples_of(settled)[1][0].transpose(1, 2, 0), centred(rgb))
 
 
@@ -276,7 +277,8 @@ def test_sizes_that_differ_leave_a_doubt(tmp_path: Path) -> None:
         (tmp_path / str(size)).write_bytes(bytes(size))
     config = config_of(tmp_path, dtype=DType.UINT8)
     config = replace(config, inputs=(replace(config.inputs[0], dtype_by_suffix=True),))
-    assert settle_sample_types(config).inputs[0].cal_data_type is DType.UINT8
+    [item] = settle_sample_types(config)[0].inputs
+    assert item.cal_data_type is DType.UINT8
     with pytest.raises(CalibrationError, match="the size fits float32"):
         samples_of(config)
 

@@ -183,6 +183,8 @@ def load_text(text: str) -> CompileConfig:
         ({N + "norm_type": "no_preprocess"}, "mean_value of the input has no effect"),
         ({C + "calibration_type": "kl", C + "max_percentile": 0.5}, "max_percentile has an effect"),
         ({C + "preprocess_on": True, C + "cal_data_type": "uint8"}, "cal_data_type has no effect"),
+        ({N + "input_type_train": "featuremap", N + "input_type_rt": "featuremap",
+          C + "cal_data_type": "uint8"}, "cal_data_type of the input has no effect"),
         ({P + "balance_factor": 2}, "balance_factor has an effect only with compile_mode"),
         ({P + "jobs": 32}, "jobs has no effect"),
         ({P + "advice": 1}, "advice has no effect"),

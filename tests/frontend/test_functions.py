@@ -71,6 +71,47 @@ def test_the_parts_compute_the_operator(
     np.testing.assert_allclose(run(made, feeds)[0], wanted, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("op", "opset", "shape", "axes"),
+    [
+        ("LayerNormalization", 17, [1, 3, 64], (2,)),
+        ("LayerNormalization", 20, [1, 3, 64], (2,)),
+        ("MeanVarianceNormalization", 9, [1, 3, 8, 8], (0, 2, 3)),
+        ("MeanVarianceNormalization", 13, [1, 3, 8, 8], (0, 2, 3)),
+        ("MeanVarianceNormalization", 18, [1, 3, 8, 8], (0, 2, 3)),
+        ("GroupNormalization", 18, [1, 6, 8, 8], (1, 2, 3)),
+        ("GroupNormalization", 21, [1, 6, 8, 8], (1, 2, 3)),
+    ],
+)
+def test_a_variance_is_no_difference_of_means(
+    op: str, opset: int, shape: list[int], axes: tuple[int, ...]
+) -> None:
+    """With a mean of 3,000 times the deviation such a difference has no digit left, or a sign."""
+    net = Net(shape)
+    ones, more = np.ones(shape[-1], np.float32), {}
+    if op == "GroupNormalization":
+        ones, more = np.ones(1 if opset < 21 else 6, np.float32), {"num_groups": 1}
+    constants = [] if op.startswith("Mean") else [net.constant(ones), net.constant(0 * ones)]
+    model = net.model(net.add(op, "data", *constants, name="n", **more), opset=opset)
+    model.ir_version = 10
+    data = net.random.normal(3000, 1, shape).astype(np.float32)
+    exact = data.astype(np.float64)
+    exact = (exact - exact.mean(axes, keepdims=True)) / exact.std(axes, keepdims=True)
+    (made,) = run(expanded(model), {"data": data})
+    np.testing.assert_allclose(made, exact, atol=5e-3)
+
+
+def test_mean_and_deviation_are_outputs_of_a_layer_normalization() -> None:
+    net = Net([1, 4, 8])
+    scale = net.constant(np.ones(8, np.float32))
+    names = ["y", "mean", "inverse"]
+    net.nodes.append(helper.make_node("LayerNormalization", ["data", scale], names, name="n"))
+    model = net.model(*names, opset=17)
+    feeds = {"data": net.random.normal(3, 1, [1, 4, 8]).astype(np.float32)}
+    for made, wanted in zip(run(expanded(model), feeds), run(model, feeds), strict=True):
+        np.testing.assert_allclose(made, wanted, rtol=2e-4, atol=2e-4)
+
+
 def reference(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> np.ndarray:
     """The file as given: by onnxruntime's kernel where it has one of the right precision."""
     if model.graph.node[0].op_type in KERNELS:

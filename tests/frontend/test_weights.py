@@ -67,6 +67,21 @@ def test_there_and_back(channels: int) -> None:
         )
 
 
+def test_weights_in_any_order_of_memory_run() -> None:
+    """Passes transpose weights without moving them, as of a MatMul that becomes a convolution."""
+    model = ir.from_proto(network(64))
+    for value in model.graph.initializers.values():
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        value.const_value = ir.tensor(np.asfortranarray(array), name=value.name)
+    bare, weights = bare_proto(model)
+    assert weights
+    names = [value.name for value in bare.graph.output]
+    found = FloatRunner(bare, names, weights=weights).run(feeds())
+    [expected] = run(network(64), feeds())
+    np.testing.assert_allclose(found[names[0]], expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("optimize", [True, False])
 def test_it_runs(optimize: bool) -> None:
     whole = network(130)

@@ -163,6 +163,16 @@ def test_narrow_screens_show_one_plot_of_two(told: list[TelemetryFrame]) -> None
     drive(ListSource(told), body, size=(80, 24))
 
 
+def test_the_badge_stays_on_a_screen_that_scrolls(told: list[TelemetryFrame]) -> None:
+    async def body(app: TopApp, pilot) -> None:
+        for down in (False, True):
+            app.screen.scroll_end(animate=False) if down else app.screen.scroll_home(animate=False)
+            await pilot.pause()
+            assert "simulated" in shown(app).splitlines()[0]
+
+    drive(ListSource(told), body, size=(60, 15))
+
+
 def test_resizing(told: list[TelemetryFrame]) -> None:
     async def body(app: TopApp, pilot) -> None:
         for width, height in ((80, 24), (200, 60), (40, 10), (100, 34), (120, 40)):

@@ -76,6 +76,35 @@ def test_small_faults_are_seen(change: Callable[[onnx.ModelProto], None]) -> Non
     assert caught.value.where == "node second (Conv)"
 
 
+@pytest.mark.parametrize(
+    ("op", "words"),
+    [
+        ("Neg", "'y' is off by 2 of its spread"),
+        ("Flatten", "'y' has the shape (1, 192) instead of (1, 3, 8, 8)"),
+        ("Log", "'y' is not finite"),
+    ],
+)
+def test_how_it_differs_is_said(op: str, words: str) -> None:
+    nets = [Net([1, 3, 8, 8]), Net([1, 3, 8, 8])]
+    file, product = (
+        net.model(net.add(kind, "data", out="y"))
+        for net, kind in zip(nets, ("Identity", op), strict=True)
+    )
+    with pytest.raises(ModelUnsupported) as caught:
+        check_original(file, product, sample(file), {"data": "data"})
+    assert words in str(caught.value)
+
+
+def test_nothing_in_the_file_and_something_here_is_no_other_shape() -> None:
+    nets = [Net([1, 3, 8, 8]), Net([1, 3, 8, 8])]
+    file, product = (
+        net.model(net.add("Mul", "data", net.constant(factor), out="y"))
+        for net, factor in zip(nets, (0.0, 1e-6), strict=True)
+    )
+    with pytest.raises(ModelUnsupported, match=r"'y' is 0 in the file and up to 2\..*e-06 here"):
+        check_original(file, product, sample(file), {"data": "data"})
+
+
 def reassociated(step: str) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """A steep step behind sums of large numbers that cancel, and the same in another order."""
     models = []

@@ -7,6 +7,7 @@ from collections import deque
 from itertools import islice
 
 from bpu_common.telemetry import LogLine
+from bpu_common.words import counted
 
 KEPT_LINES = 256
 BURST_NS = 1_000_000_000
@@ -76,7 +77,7 @@ class EventLog:
         if not burst[1]:
             del self._bursts[key]
             return
-        self._write(now_ns, key[0], f"{key[1]} ({burst[1]} more times)")
+        self._write(now_ns, key[0], f"{key[1]} ({counted(burst[1], 'more time')})")
         burst[0], burst[1] = now_ns, 0
 
     def _write(self, time_ns: int, level: str, text: str) -> None:

@@ -65,7 +65,7 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
     try:
-        made = _write(files, target, recipe, progress)
+        left_out = _write(files, target, recipe, progress)
     except OSError as error:
         raise UsageError(
             f"cannot be written: {error.strerror}", where=str(target), hint="name another folder"
@@ -73,7 +73,7 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     height, width = recipe.size_hw
     logger.info(
         "%d samples in %s: short side to %d (%s), centre crop %dx%d, %s %s %s",
-        made,
+        len(files) - len(left_out),
         target,
         _short_side(recipe),
         recipe.interpolation,
@@ -84,23 +84,26 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
         recipe.dtype,
     )
     logger.info("in the YAML: cal_data_dir: '%s' and cal_data_type: '%s'", target, recipe.dtype)
+    for each in left_out:
+        logger.warning("left out: %s: %s", each.where, each.message)
 
 
-def _write(files: Sequence[Path], target: Path, recipe: Recipe, progress: Progress) -> int:
-    """Write the samples of all files that are pictures; returns how many there are."""
+def _write(
+    files: Sequence[Path], target: Path, recipe: Recipe, progress: Progress
+) -> list[InputError]:
+    """Write the samples of all files that are pictures; returns why the others are none."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    bad = 0
+    bad: list[InputError] = []
     try:
         staging.chmod(0o755)
         for index, path in enumerate(files):
             try:
                 sample = make_sample(path, recipe)
             except InputError as error:
-                bad += 1
-                if bad > len(files) * MAX_BAD_SHARE:
+                bad.append(error)
+                if len(bad) > len(files) * MAX_BAD_SHARE:
                     raise
-                logger.warning("left out: %s: %s", error.where, error.message)
             else:
                 sample.tofile(staging / f"{index:05d}_{path.stem}.{recipe.pixel_type}")
             progress.show(Advanced("pictures", index + 1, len(files)))
@@ -109,7 +112,7 @@ def _write(files: Sequence[Path], target: Path, recipe: Recipe, progress: Progre
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return len(files) - bad
+    return bad
 
 
 def make_sample(path: Path, recipe: Recipe) -> np.ndarray:

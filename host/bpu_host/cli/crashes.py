@@ -1,13 +1,15 @@
 """A command goes on in a child process: what crashes it there becomes a sentence here.
 
 A float model is run by native code, which a model can bring down: a division of the least integer
-by -1 is enough. The child is made before anything is imported, so it costs next to nothing.
+by -1 is enough. The child is made when the command line and the configuration are known to be
+right, and before any library that runs models is imported: mistakes are told without it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -25,9 +27,14 @@ def go_on_in_child(program: str) -> None:
     Args:
         program: whose crash it is.
     """
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # the handlers are not those yet
+    gc.freeze()  # what the child collects is its own: pages stay shared
     child = os.fork()
     if not child:
+        gc.enable()
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
 
     def forward(number: int, _: FrameType | None) -> None:
@@ -36,8 +43,9 @@ def go_on_in_child(program: str) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the child itself
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:

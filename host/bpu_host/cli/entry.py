@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from bpu_common.completion import asked
 from bpu_common.first_screens import answered
 from bpu_common.interrupted import interruptible
@@ -32,11 +34,7 @@ def bpud() -> int:
 def hb_mapper() -> None:
     """`hb_mapper`."""
     if not _answered("hb_mapper"):
-        from bpu_host.cli.allocator import set_allocator
-        from bpu_host.cli.crashes import go_on_in_child
-
-        set_allocator()
-        go_on_in_child("hb_mapper")
+        gc.disable()  # imports make no garbage; crashes.py turns it on before the work begins
         from bpu_host.cli.hb_mapper import main
 
         main()

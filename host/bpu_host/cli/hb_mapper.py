@@ -116,11 +116,12 @@ def checker(
         from bpu_host.compiler.findings import refuse
 
         if output:
-            logger.warning("--output is deprecated and has no effect: the log file is the result")
+            logger.info("--output is deprecated and has no effect: the log file is the result")
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
         if proto:
             raise UsageError("--proto belongs to --model-type caffe", where="--proto")
+        _begin()
         shapes = {name: parse_shape(text) for name, text in input_shapes}
         compiled = mapper_commands.check(model, shapes, machine, progress)
         if as_json:
@@ -154,9 +155,10 @@ def init(model: Path, output: Path | None) -> None:
     """
 
     def run(progress: Progress) -> None:
+        del progress
+        _begin()
         from bpu_host.cli import init_config
 
-        del progress
         init_config.run(model, output)
 
     sys.exit(_guarded("init", run))
@@ -196,7 +198,7 @@ def makertbin(
 
         if model_type == "caffe":
             raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        mapper_commands.make(config, machine, strict, progress)
+        mapper_commands.make(config, machine, strict, progress, _begin)
 
     sys.exit(_guarded("makertbin", run))
 
@@ -284,6 +286,7 @@ def caldata(
     """
 
     def run(progress: Progress) -> None:
+        _begin()
         from bpu_common.errors import UsageError
         from bpu_host.cli import caldata as command
 
@@ -313,6 +316,13 @@ def parse_shape(text: str) -> tuple[int, ...]:
             hint="write sizes joined by x, such as 1x3x224x224",
         )
     return found
+
+
+def _begin() -> None:
+    """What follows may be brought down by the user's files; called as a program we are safe."""
+    prepare: Callable[[], None] | None = click.get_current_context().obj
+    if prepare:
+        prepare()
 
 
 def _guarded(command: str, run: Callable[[Progress], None], console: TextIO | None = None) -> int:
@@ -361,12 +371,20 @@ def _interrupt(_: int, __: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _go_on_in_child() -> None:
+    from bpu_host.cli.allocator import set_allocator
+    from bpu_host.cli.crashes import go_on_in_child
+
+    set_allocator()
+    go_on_in_child("hb_mapper")
+
+
 def main() -> NoReturn:
     """Entry point of the `hb_mapper` command; SIGTERM and a lost terminal end it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
-    cli(prog_name="hb_mapper")
+    cli(prog_name="hb_mapper", obj=_go_on_in_child)
     sys.exit(0)
 
 

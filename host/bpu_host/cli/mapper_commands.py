@@ -5,24 +5,23 @@ The compiler takes seconds to import: it is not, before the configuration is kno
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bpu_common import __version__
 from bpu_common.errors import ConfigError, UsageError
-from bpu_common.tensor import InputType, Layout
 from bpu_common.words import counted
-from bpu_host.cli.mapper_log import EventLog, Progress, logger, set_file_level
-from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig, load_config
+from bpu_host.cli.mapper_log import Progress, logger, set_file_level
+from bpu_host.compiler.config import load_config
 from bpu_host.compiler.config.document import read_document
-from bpu_host.compiler.config.model_inputs import ModelInputs
-from bpu_host.compiler.findings import Finding
 
 if TYPE_CHECKING:
     from bpu_host.compiler.api import Compiled
+    from bpu_host.compiler.config import CompileConfig, InputConfig
+    from bpu_host.compiler.config.model_inputs import ModelInputs
+    from bpu_host.compiler.findings import Finding
     from bpu_host.compiler.frontend import FloatModel
 
 CHECK_FOLDER = Path(".hb_check")
@@ -40,6 +39,7 @@ def check(
 
     Its findings are those that need no samples of the user's.
     """
+    from bpu_host.compiler.config import CalibrationMethod, CompileConfig
     from bpu_host.compiler.frontend import read
 
     logger.info("Start hb_mapper....")
@@ -59,6 +59,7 @@ def check(
     )
     source = read(config)
     config = replace(config, inputs=_featuremaps(source, shapes))
+    from bpu_host.cli.mapper_events import EventLog
     from bpu_host.compiler.api import compile_model
     from bpu_host.compiler.estimate_text import estimate_text
     from bpu_host.compiler.products import ProductNames
@@ -78,6 +79,8 @@ def check(
 
 def check_json(compiled: Compiled) -> str:
     """What `check` found, for programs."""
+    import json
+
     from bpu_host.compiler.estimate_text import estimate_json
 
     nodes = [
@@ -100,6 +103,9 @@ def _featuremaps(
     source: FloatModel, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[InputConfig, ...]:
     """The inputs of a model that nobody has described yet."""
+    from bpu_common.tensor import InputType, Layout
+    from bpu_host.compiler.config import InputConfig
+
     names = [name for name, _ in source.inputs]
     for name in shapes:
         if name not in names:
@@ -126,26 +132,42 @@ def _log_reasons(reasons: str) -> None:
         logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
-def _inputs_of(config: CompileConfig) -> ModelInputs:
-    """Those of the model that a configuration names."""
-    from bpu_host.compiler.frontend import read
+def _configuration(file: Path, begin: Callable[[], None]) -> CompileConfig:
+    """The configuration in a file; only if it is wrong the model is asked what else is."""
 
-    source = read(config)
-    return ModelInputs(source.inputs, source.dtypes, source.unread)
+    def inputs_of(config: CompileConfig) -> ModelInputs:
+        begin()
+        from bpu_host.compiler.config.model_inputs import ModelInputs
+        from bpu_host.compiler.frontend import read
 
+        source = read(config)
+        return ModelInputs(source.inputs, source.dtypes, source.unread)
 
-def make(config_file: Path, machine: str | None, strict: bool, progress: Progress) -> Compiled:
-    """`hb_mapper makertbin`: everything, from a YAML file; `machine` wins over the file's.
-
-    With `strict` a conversion with findings fails.
-    """
-    logger.info("Start hb_mapper....")
-    logger.info("hb_mapper (OpenBPU) version %s", __version__)
     try:
-        config = load_config(config_file, _inputs_of)
+        return load_config(file, inputs_of)
     except ConfigError as error:
         error.add_note("yaml file parse failed. Please double check your input")
         raise
+
+
+def make(
+    config_file: Path,
+    machine: str | None,
+    strict: bool,
+    progress: Progress,
+    begin: Callable[[], None],
+) -> Compiled:
+    """`hb_mapper makertbin`: everything, from a YAML file.
+
+    Args:
+        machine: wins over the file's.
+        strict: a conversion with findings fails.
+        begin: called before anything looks into the model.
+    """
+    logger.info("Start hb_mapper....")
+    logger.info("hb_mapper (OpenBPU) version %s", __version__)
+    config = _configuration(config_file, begin)
+    begin()
     if machine is not None:
         config = replace(config, machine=machine)
     set_file_level(config.log_level)
@@ -162,6 +184,7 @@ def make(config_file: Path, machine: str | None, strict: bool, progress: Progres
             item.rt_type.value,
             item.source.value,
         )
+    from bpu_host.cli.mapper_events import EventLog
     from bpu_host.compiler.api import compile_model
     from bpu_host.compiler.estimate_text import estimate_text
     from bpu_host.compiler.report import cpu_groups, node_table, output_table

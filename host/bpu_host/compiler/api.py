@@ -32,7 +32,7 @@ from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.model_inputs import fit_to_model
 from bpu_host.compiler.config.values import CompileConfig, resolve
 from bpu_host.compiler.estimate import ModelEstimate, estimate
-from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
+from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.findings import Finding, refuse
 from bpu_host.compiler.frontend import FloatModel, prepare, read
 from bpu_host.compiler.place import EmitOptions
@@ -151,8 +151,7 @@ class _Job:
 
     def __init__(self, config: CompileConfig, on_event: OnEvent) -> None:
         self.config = config
-        self._on_event = on_event
-        self._warned: set[str] = set()
+        self.tell = on_event
         self.findings: list[Finding] = []
         self._check: verify.FileCheck | None = None
         self._spec = MACHINES[config.machine]
@@ -164,14 +163,6 @@ class _Job:
         yield
         self.tell(StageDone(title, time.monotonic_ns() - start_ns))
 
-    def tell(self, event: Event) -> None:
-        """Pass an event on; a warning is told once (samples are read several times)."""
-        if isinstance(event, Note) and event.warning:
-            if event.sentence in self._warned:
-                return
-            self._warned.add(event.sentence)
-        self._on_event(event)
-
     def note(self, sentence: str) -> None:
         self.tell(Note(sentence))
 
@@ -182,7 +173,8 @@ class _Job:
         """The float model with the board's input in front of it."""
         self.source, proto = source, source.proto
         known = fit_to_model(self.config, source.dtypes, source.unread)
-        self.config = settle_sample_types(resolve(known, source.inputs), self.tell)
+        self.config, doubtful = settle_sample_types(resolve(known, source.inputs), self.tell)
+        self.findings += doubtful
         self.note("Input ONNX model information:")
         versions = ", ".join(f"{i.domain or 'ai.onnx'} {i.version}" for i in proto.opset_import)
         self.note(f"ONNX IR version:          {proto.ir_version}")
@@ -305,7 +297,9 @@ class _Job:
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowering = lower(self.placement, calibration, self.config.prefix, self.tell)
+        lowering = lower(self.placement, calibration, self.config.prefix)
+        if any(item.cal_data_dir for item in self.config.inputs):  # noise leaves much at zero
+            self.findings += lowering.findings()
         network, self.placement = lowering.network, lowering.placement
         own = (op for op in network.ops if not op.name.startswith(passes.PREPROCESS_PREFIX))
         if not any(isinstance(op, BPU_OPS) for op in own):

@@ -33,10 +33,9 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence for the log."""
+    """A sentence for the log. What is worth a warning is no event but a `Finding`."""
 
     sentence: str
-    warning: bool = False
 
 
 Event: TypeAlias = StageStarted | StageDone | Advanced | Note

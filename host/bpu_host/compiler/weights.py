@@ -21,7 +21,7 @@ from bpu_common.tensor import F32, AnyArray
 from bpu_sim.engines.onnx import wire
 
 Weights: TypeAlias = Sequence[F32]
-"""What tensors that lie outside refer to, by position."""
+"""What tensors that lie outside refer to, by position; in C order."""
 
 LEAST_BYTES = 1 << 14
 """Smaller constants stay in the message: shapes, scales and all that graphs compute with."""
@@ -156,6 +156,7 @@ def _copy(source: Message, target: Message, wanted: Callable[[int], bool]) -> No
 
 def _refer(tensor: TensorProto, name: str, array: F32, weights: list[F32]) -> None:
     """Let a tensor stand for an array that is added to the list."""
+    array = np.ascontiguousarray(array)  # onnxruntime takes no other order
     tensor.name, tensor.data_type = name, TensorProto.FLOAT
     tensor.dims.extend(array.shape)
     tensor.data_location = TensorProto.EXTERNAL

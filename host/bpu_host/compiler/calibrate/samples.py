@@ -134,28 +134,35 @@ class RandomSample:
         return ()
 
 
-def settle_sample_types(config: CompileConfig, on_event: OnEvent = ignore) -> CompileConfig:
+def settle_sample_types(
+    config: CompileConfig, on_event: OnEvent = ignore
+) -> tuple[CompileConfig, tuple[Finding, ...]]:
     """A resolved configuration whose `cal_data_type` fits the files, where nobody chose it.
 
     The folder's name says which type its samples have; files whose size and content fit only the
-    other type leave no doubt, and `on_event` hears of it. Folders that cannot be read stay for
-    `open_samples`.
+    other type leave no doubt, and are a finding. Where the name is right `on_event` hears of it.
+    Folders that cannot be read stay for `open_samples`.
     """
-    return replace(config, inputs=tuple(_settle(each, config, on_event) for each in config.inputs))
+    findings: list[Finding] = []
+    inputs = tuple(_settle(each, config, on_event, findings) for each in config.inputs)
+    return replace(config, inputs=inputs), tuple(findings)
 
 
-def _settle(item: InputConfig, config: CompileConfig, on_event: OnEvent) -> InputConfig:
+def _settle(
+    item: InputConfig, config: CompileConfig, on_event: OnEvent, findings: list[Finding]
+) -> InputConfig:
     folder = item.cal_data_dir
     if folder is None or not item.dtype_by_suffix or config.preprocess_on or not folder.is_dir():
         return item
     other = _other(item.cal_data_type)
     settled = replace(item, dtype_by_suffix=False)
     if _hold(other, _files(folder), math.prod(item.shape)):
-        on_event(
-            Note(
-                f"{folder} holds {other.value} samples, as size and content say, though its name "
+        findings.append(
+            Finding(
+                str(folder),
+                f"holds {other.value} samples, as size and content say, though its name "
                 f"{_suffix_words(item.cal_data_type)}: {other.value} is taken",
-                warning=True,
+                f"write cal_data_type: '{other.value}'",
             )
         )
         return replace(settled, cal_data_type=other)
@@ -242,7 +249,7 @@ def _open_folder(config: InputConfig, target: ModelInput, pictures: bool) -> _Fo
         raise CalibrationError(
             f"preprocess_on reads pictures, input '{config.name}' is a featuremap",
             where=str(folder),
-            hint="set preprocess_on: False and give float32 files",
+            hint=f"set preprocess_on: False and give {config.dtype.value} files",
         )
     dtype = config.cal_data_type if config.rt_type.is_image else config.dtype
     return _Folder(config, target, files, dtype, pictures, Watch(files))

@@ -307,13 +307,11 @@ def _sample_type(
     given: str | None, directory: str | None, train: str, label: str, report: Report
 ) -> tuple[str, bool]:
     """Element type of raw samples, and whether the folder's name alone says so."""
-    key = "calibration_parameters.cal_data_type"
     if directory is None or train == "featuremap":
-        if given not in (None, "float32") and directory is not None:
-            report.problem(
-                key,
-                f"'{given}' is not possible for featuremap {label}; its samples are float32",
-                _TRAIN,
+        if given not in (None, "float32") and train == "featuremap":
+            report.note(
+                f"cal_data_type of {label} has no effect: samples of a featuremap have the "
+                "element type of the model's input"
             )
         return "float32", False
     floats = directory.rstrip("/").endswith(FLOAT_FOLDER_SUFFIX)

@@ -1,20 +1,25 @@
-"""`load_config`: YAML file -> CompileConfig, all problems reported at once."""
+"""`load_config`: YAML file -> CompileConfig, all problems reported at once.
+
+What only a right file needs is imported when the file is right.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from bpu_common.errors import BpuError
-from bpu_host.compiler.config.build import build, outline
 from bpu_host.compiler.config.conditions import InputRow, check
 from bpu_host.compiler.config.document import Problem, read_document
 from bpu_host.compiler.config.form import Groups, validate
-from bpu_host.compiler.config.model_inputs import ModelInputs, fit_to_model
 from bpu_host.compiler.config.report import Report
-from bpu_host.compiler.config.values import CompileConfig, compare
 
-InputsOf = Callable[[CompileConfig], ModelInputs]
+if TYPE_CHECKING:
+    from bpu_host.compiler.config.model_inputs import ModelInputs
+    from bpu_host.compiler.config.values import CompileConfig
+
+InputsOf: TypeAlias = "Callable[[CompileConfig], ModelInputs]"
 """The inputs of the model that a configuration names; may raise BpuError."""
 
 _OF_THE_INPUTS = frozenset(
@@ -40,6 +45,8 @@ def load_config(path: Path, inputs_of: InputsOf | None = None) -> CompileConfig:
     groups = validate(report)
     rows = check(groups, report)
     if not report.problems:
+        from bpu_host.compiler.config.build import build
+
         return build(groups, rows, report)
     if inputs_of and rows and not report.broken & _OF_THE_INPUTS:
         _compare_with_model(groups, rows, report, inputs_of)
@@ -50,6 +57,10 @@ def _compare_with_model(
     groups: Groups, rows: tuple[InputRow, ...], report: Report, inputs_of: InputsOf
 ) -> None:
     """Add what does not fit the model, if it can be read, at places without another problem."""
+    from bpu_host.compiler.config.build import outline
+    from bpu_host.compiler.config.model_inputs import fit_to_model
+    from bpu_host.compiler.config.values import compare
+
     config = outline(groups, rows, report)
     try:
         model = inputs_of(config)

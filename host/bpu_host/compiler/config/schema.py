@@ -4,8 +4,6 @@ The models only know single keys. What several keys mean together is checked in 
 values that this release cannot carry out stand in `refused.py`. docs/yaml.md is written from here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -220,7 +218,8 @@ class CalibrationParameters(Group):
         Info(
             "element type of the raw files; without it the folder's ending (_f32: float32, else "
             "uint8) and the files' size decide",
-            when="no effect with preprocess_on",
+            when="no effect with preprocess_on, nor for a featuremap: its samples are of the "
+            "model's type",
             example="float32",
         ),
     ] = None

@@ -1,7 +1,7 @@
 """Operators that ONNX defines by a function of other operators are written out.
 
-Those that a CPU part holds as they are stay. LayerNormalization and GroupNormalization get a form
-of our own (`normalizations`).
+Those that a CPU part holds as they are stay. Normalizations by mean and variance get a form of our
+own (`normalizations`).
 """
 
 from __future__ import annotations

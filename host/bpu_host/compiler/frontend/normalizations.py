@@ -1,13 +1,15 @@
-"""LayerNormalization and GroupNormalization in operators of opset 18.
+"""Normalizations by mean and variance in other operators.
 
 ONNX's own bodies take the variance as the difference of two means, which loses its digits in
-float32 when the mean is large. Here it is the mean of squared distances, as exporters wrote it
-before these operators existed and as onnxruntime's kernels do it.
+float32 when the mean is large, and may be negative where the squares are quantized. Here it is the
+mean of squared distances, as exporters wrote it before these operators existed and as onnxruntime's
+kernels do it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,24 +28,52 @@ _AXES_AS_INPUT = 18  # since then ReduceMean reads its axes
 def layer_normalization(node: onnx.NodeProto, version: int, types: Types) -> list[onnx.NodeProto]:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axes."""
     shape = _float_shape(node.input[0], types)
-    if version < _AXES_AS_INPUT or shape is None or any(node.output[1:]):
+    if shape is None:
         return []
     rank = len(shape)
     axes = list(range(int(_given(node, "axis", -1)) % rank, rank))
-    x, y = node.input[0], node.output[0]
+    y, mean, inverse = (*node.output, "", "")[:3]
     bias = node.input[2] if len(node.input) > 2 else ""
     return [
-        constant_node("axes", np.array(axes, np.int64)),
-        helper.make_node("ReduceMean", [x, "axes"], ["mean"]),
-        helper.make_node("Sub", [x, "mean"], ["distance"]),
-        helper.make_node("Mul", ["distance", "distance"], ["square"]),
-        helper.make_node("ReduceMean", ["square", "axes"], ["variance"]),
+        *_centred(node.input[0], axes, version, mean or "mean"),
         constant_node("epsilon", np.array(_given(node, "epsilon", _EPSILON), np.float32)),
         helper.make_node("Add", ["variance", "epsilon"], ["positive"]),
         helper.make_node("Sqrt", ["positive"], ["deviation"]),
         helper.make_node("Div", ["distance", "deviation"], ["normal"]),
         helper.make_node("Mul", ["normal", node.input[1]], ["scaled" if bias else y]),
         *([helper.make_node("Add", ["scaled", bias], [y])] if bias else []),
+        *([helper.make_node("Reciprocal", ["deviation"], [inverse])] if inverse else []),
+    ]
+
+
+def mean_variance_normalization(
+    node: onnx.NodeProto, version: int, types: Types
+) -> list[onnx.NodeProto]:
+    """(x - mean) / (sqrt(variance) + 1e-9) over the axes."""
+    if _float_shape(node.input[0], types) is None:
+        return []
+    given = [helper.get_attribute_value(item) for item in node.attribute if item.name == "axes"]
+    axes = [int(axis) for axis in given[0]] if given else [0, 2, 3]
+    return [
+        *_centred(node.input[0], axes, version, "mean"),
+        constant_node("epsilon", np.array(1e-9, np.float32)),
+        helper.make_node("Sqrt", ["variance"], ["root"]),
+        helper.make_node("Add", ["root", "epsilon"], ["deviation"]),
+        helper.make_node("Div", ["distance", "deviation"], [node.output[0]]),
+    ]
+
+
+def _centred(x: str, axes: list[int], version: int, mean: str) -> list[onnx.NodeProto]:
+    """`distance` from the mean and `variance` of x over axes."""
+    by_input = version >= _AXES_AS_INPUT
+    more = ["axes"] if by_input else []
+    said: dict[str, Any] = {} if by_input else {"axes": axes}  # as onnx.helper takes attributes
+    return [
+        *([constant_node("axes", np.array(axes, np.int64))] if by_input else []),
+        helper.make_node("ReduceMean", [x, *more], [mean], **said),
+        helper.make_node("Sub", [x, mean], ["distance"]),
+        helper.make_node("Mul", ["distance", "distance"], ["square"]),
+        helper.make_node("ReduceMean", ["square", *more], ["variance"], **said),
     ]
 
 
@@ -90,6 +120,7 @@ def group_normalization(node: onnx.NodeProto, version: int, types: Types) -> lis
 OWN_BODIES: Mapping[str, Body] = {
     "LayerNormalization": layer_normalization,
     "GroupNormalization": group_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
 }
 
 

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bpu_common.network import Network
-from bpu_host.compiler.events import Note, OnEvent, ignore
+from bpu_host.compiler.findings import Finding
+from bpu_host.compiler.quantize.scales import STAND_IN
 from bpu_host.compiler.quantize.writer import Writer
 from bpu_host.compiler.rules import Placement
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 3
+"""Tensors that a warning names; the others are counted."""
 
 
 class ActivationThresholds(Protocol):
@@ -30,24 +34,40 @@ class ActivationThresholds(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lowering:
-    """The network and where every node really runs."""
+    """The network and where every node really runs.
+
+    Attributes:
+        still: tensors that were zero in all samples; their threshold is `scales.STAND_IN`.
+    """
 
     network: Network
     placement: Placement
+    still: tuple[str, ...]
+
+    def findings(self) -> tuple[Finding, ...]:
+        """A warning about tensors that no sample gives a range."""
+        if not self.still:
+            return ()
+        more = len(self.still) - _SHOWN
+        return (
+            Finding(
+                f"tensor {', '.join(self.still[:_SHOWN])}" + (f" and {more} more" * (more > 0)),
+                f"no sample left zero there: {STAND_IN:g} stands in for the largest value",
+                "take samples in which it is not zero, or the nodes behind it off the model",
+            ),
+        )
 
 
 def lower(
     placement: Placement,
     calibration: ActivationThresholds,
     name: str,
-    on_event: OnEvent = ignore,
 ) -> Lowering:
     """The quantized network as typed operations, and the placement it came to.
 
     Args:
         placement: where each node is to run; image inputs are int8 with scale 1 (value - 128).
         calibration: thresholds of the activations, by float tensor name.
-        on_event: hears of tensors that no sample gives a range.
 
     Raises:
         ModelUnsupported: an image input that a CPU operator reads in NHWC form.
@@ -61,7 +81,4 @@ def lower(
         for node, reason in writer.refused.items():
             logger.info("%s goes to the CPU: %s", node, reason)
         placement = placement.without(writer.refused)
-    for tensor, value in writer.unusual.items():
-        sentence = f"got unexpected threshold on tensor {tensor}: no sample left zero there"
-        on_event(Note(f"{sentence}; {value} is used", warning=True))
-    return Lowering(writer.network(name), placement)
+    return Lowering(writer.network(name), placement, tuple(writer.still))

@@ -16,6 +16,9 @@ import numpy as np
 from bpu_common.tensor import INT8_MAX
 from bpu_host.compiler.units.work import ConcatWork, Unit
 
+STAND_IN = 1.0
+"""The threshold of a tensor that no sample gives a range."""
+
 
 def scale_of(threshold: float) -> float:
     """threshold / 127 as the nearest float32 (what every artifact stores)."""
@@ -26,23 +29,23 @@ class Thresholds:
     """Calibrated thresholds with the rules for tensors that have none.
 
     Attributes:
-        unusual: tensors whose threshold was zero or missing, with the value taken instead.
+        still: tensors whose threshold was zero or missing, in the order they were asked for.
     """
 
     def __init__(self, calibrated: Mapping[str, float], stand_ins: Mapping[str, str]) -> None:
         self._calibrated = calibrated
         self._stand_ins = stand_ins
-        self.unusual: dict[str, float] = {}
+        self.still: dict[str, None] = {}
 
     def __call__(self, tensor: str) -> float:
-        """The threshold of `tensor`; 1.0 where the data never left zero (noted in `unusual`)."""
+        """The threshold of `tensor`; `STAND_IN` where the data never left zero."""
         value = self._calibrated.get(tensor)
         if value is None:
             value = self._calibrated.get(self._stand_ins.get(tensor, tensor), 0.0)
         if np.isfinite(value) and scale_of(value) > 0:
             return value
-        self.unusual[tensor] = 1.0
-        return 1.0
+        self.still[tensor] = None
+        return STAND_IN
 
 
 class _Groups:

@@ -58,7 +58,7 @@ class Writer:
             self._leaving,
             self._int32,
         )
-        self.unusual = thresholds.unusual
+        self.still = thresholds.still
         self._ops: list[Operation] = []
         self._tensors: dict[str, TensorSpec] = {}
         self._constants: dict[str, np.ndarray] = {}

@@ -11,7 +11,9 @@ from bpu_host.compiler.frontend.functions import is_function
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.units import REWRITTEN
 
-_RANDOM = "it is random"
+_RANDOM = (
+    "it is random, while equal inputs give equal bits here; make the noise an input of the model"
+)
 _SHAPE = "the shape of its result depends on the data"
 _LOOP = "a program of the chip is one fixed list of instructions"
 _NO_TENSOR = "it works on sequences or optional values"

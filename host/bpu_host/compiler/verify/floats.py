@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import onnx
 
 from bpu_common.errors import ModelUnsupported
@@ -121,11 +122,11 @@ class FileCheck:
             if found:
                 wrong = found
                 break
-        tensor, error = next(iter(wrong.items()))
-        raise self._refusal(title, tensor, error)
+        tensor, amount = next(iter(wrong.items()))
+        raise self._refusal(title, tensor, amount)
 
-    def _wrong(self, made: Feeds, own: Callable[[Sequence[str]], Feeds]) -> dict[str, float]:
-        """The tensors that differ by more than arithmetic explains, in order, and how much."""
+    def _wrong(self, made: Feeds, own: Callable[[Sequence[str]], Feeds]) -> dict[str, str]:
+        """The tensors that differ by more than arithmetic explains, in order, and how, in words."""
         real = own(list(made))
         far = {
             name: relative_error(real[name], array) if real[name].shape == array.shape else _INF
@@ -134,18 +135,32 @@ class FileCheck:
         }
         far = {name: error for name, error in far.items() if error > self._most}
         noise = self._own.noise(list(far)) if far else {}
-        return {name: error for name, error in far.items() if error > noise[name]}
+        return {
+            name: _words(real[name], made[name], error)
+            for name, error in far.items()
+            if error > noise[name]
+        }
 
-    def _refusal(self, title: str, tensor: str, error: float) -> ModelUnsupported:
+    def _refusal(self, title: str, tensor: str, amount: str) -> ModelUnsupported:
         node = self._own.maker(tensor)
         place = f"node {node.name or tensor} ({node.op_type})" if node else f"output '{tensor}'"
-        amount = "has another shape" if error == _INF else f"is off by {error:.2g} of its spread"
         return ModelUnsupported(
             f"the {title} computes something else than the file: '{tensor}' {amount}",
             where=place,
             hint="this is a fault of OpenBPU: report it with the model; exporting with opset 13 "
             "or writing the operator in another way may help meanwhile",
         )
+
+
+def _words(real: AnyArray, made: AnyArray, error: float) -> str:
+    """How a tensor differs from the file's."""
+    if real.shape != made.shape:
+        return f"has the shape {made.shape} instead of {real.shape}"
+    if not np.isfinite(made[np.isfinite(real)]).all():
+        return "is not finite"
+    if error == _INF:
+        return f"is 0 in the file and up to {np.abs(made).max():.2g} here"
+    return f"is off by {error:.2g} of its spread"
 
 
 _INF = float("inf")
