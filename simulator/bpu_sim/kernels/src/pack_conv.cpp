@@ -110,7 +110,8 @@ bool pack_dense(Plan &plan, Op &op) {
         u += vectors * L / 16;
     }
     d->general = general;
-    d->by_block = weight_bytes > double(pixels) * window && d->block_count > 1;  // each core reads some weights
+    const bool even = d->block_count >= 8 || (d->block_count > 1 && pixels < 2 * PIXELS);  // shares
+    d->by_block = even && weight_bytes > double(pixels) * window;  // each core reads some weights
     op.work = d;
     const double read = 0.02 * weight_bytes, computed = pixels * weight_bytes * (plan.set->lanes == 16 ? 0.006 : 0.015);
     op.parts = at_most(d->by_block ? d->block_count : pixels / PIXELS, parts_of(read > computed ? read : computed));
