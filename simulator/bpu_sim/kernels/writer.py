@@ -129,13 +129,12 @@ def _eltwise(sheet: Sheet, op: QEltwise) -> None:
         kind, values = fast
         sheet.add(Step(kind, a, y, b or a, values))
         return
-    if b is None:  # a function of one code
+    if b is None and len(op.entries) == 1:  # a function of one code
         codes = np.arange(-128, 128, dtype=np.int8).reshape(1, -1, 1)
-        channels = np.broadcast_to(codes, (1, 256, len(op.entries)))
-        tables = arith.eltwise(
-            op.kind, channels, None, entries=op.entries, clamp=op.clamp, zeros=op.zeros
+        table = arith.eltwise(
+            op.kind, codes, None, entries=op.entries, clamp=op.clamp, zeros=op.zeros
         )
-        _look_up(sheet, a, y, tables[0].T)
+        _look_up(sheet, a, y, table.reshape(1, -1))
         return
     requants = [entry.requant for entry in op.entries]
     table: Fields = {
