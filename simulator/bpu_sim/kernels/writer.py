@@ -131,10 +131,10 @@ def _eltwise(sheet: Sheet, op: QEltwise) -> None:
         return
     if b is None and len(op.entries) == 1:  # a function of one code
         codes = np.arange(-128, 128, dtype=np.int8).reshape(1, -1, 1)
-        table = arith.eltwise(
+        made = arith.eltwise(
             op.kind, codes, None, entries=op.entries, clamp=op.clamp, zeros=op.zeros
         )
-        _look_up(sheet, a, y, table.reshape(1, -1))
+        _look_up(sheet, a, y, made.reshape(1, -1))
         return
     requants = [entry.requant for entry in op.entries]
     table: Fields = {
