@@ -1,20 +1,26 @@
 """Time of the BPU parts on the compiled kernels against float32 on the same network.
 
-Batch 1, 2 threads, wall clock, rounds interleaved. For each network:
+Batch 1, 2 threads, wall clock, rounds interleaved: in each round every engine runs one frame to
+wake its threads and fill its caches, then one that counts. For each network:
 - kernels: the BPU parts, colour convolution included, from the picture as int8 codes;
 - 256 codes: the same network with activations of full range instead of ReLU's 128 codes, which
   instruction sets without VNNI compute in 16 bits;
 - float32: the ONNX file as it is, in onnxruntime with default options (the mark is against it);
 - u8s8: onnxruntime's own quantization of it (MinMax, activations uint8, weights int8);
+- LiteRT: the same layers in LiteRT (`benchmarks.litert`), if the extra `bench` is installed;
 - load: container and engine from a warm file; memory: private, behind one run, over what packed
   weights and arena take (the file's pages are mapped and not counted);
 - four at once: frames of four threads, one thread each, over twice the rate of one.
+
+The figures depend on where a virtual machine's cores lie: a cache line goes from core to core in
+150 ns if each has a last cache of its own, in 30 if they share it. The run says which it was.
 
     python -m benchmarks.fastpath [rounds] [network ...]
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import statistics
@@ -26,7 +32,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -35,6 +41,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from benchmarks.compiling import compiled
 from benchmarks.large_networks import resnet50, yolov5s
+from benchmarks.litert import litert_run
 from benchmarks.networks import NETWORKS
 from bpu_common import container
 from bpu_common.engine import KERNEL_SETS
@@ -59,6 +66,8 @@ MAX_LOAD_MS = 50.0
 MAX_MEMORY = 1.5
 THREADS = 2
 ROUNDS = 20
+FRAMES_TOGETHER = 8
+"""Of each thread; the start of threads is in the time."""
 Run = Callable[[], object]
 
 
@@ -74,6 +83,7 @@ def session(data: bytes | str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # else it holds a core
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
@@ -152,9 +162,9 @@ def kernel_run(network: Network, threads: int) -> Run:
 def together(network: Network, rounds: int) -> float:
     """Frames a second of four threads over twice those of one, each frame on one thread."""
     run = kernel_run(network, 1)
-    times = interleaved([lambda: repeat(run, 4), lambda: four(run, 2)], rounds)
+    times = interleaved([lambda: repeat(run, FRAMES_TOGETHER), lambda: four(run)], rounds, warm=0)
     one_s, four_s = (statistics.median(each) for each in times)
-    return (8 / four_s) / (2 * 4 / one_s)
+    return 4 * one_s / (2 * four_s)
 
 
 def repeat(run: Run, frames: int) -> None:
@@ -162,19 +172,20 @@ def repeat(run: Run, frames: int) -> None:
         run()
 
 
-def four(run: Run, frames: int) -> None:
-    threads = [threading.Thread(target=repeat, args=(run, frames)) for _ in range(4)]
+def four(run: Run) -> None:
+    threads = [threading.Thread(target=repeat, args=(run, FRAMES_TOGETHER)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def interleaved(runs: list[Run], rounds: int) -> list[list[float]]:
-    """Seconds of each run in each round, after three rounds of warming up."""
+def interleaved(runs: list[Run], rounds: int, warm: int = 1) -> list[list[float]]:
+    """Seconds of each run in each round, behind `warm` others of it; three rounds do not count."""
     times: list[list[float]] = [[] for _ in runs]
     for index in range(-3, rounds):
         for run, found in zip(runs, times, strict=True):
+            repeat(run, warm)
             start = time.perf_counter()
             run()
             if index >= 0:
@@ -220,6 +231,30 @@ def loaded(model: BpuModel, folder: Path) -> dict[str, float]:
     return found
 
 
+def version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def other_engine(network: Network) -> Run | None:
+    """The network in LiteRT, if that is installed and has its operations."""
+    try:
+        return cast("Run | None", litert_run(network, THREADS))
+    except ImportError:
+        return None
+
+
+def core_to_core_ns() -> float:
+    """The way of a cache line to another core and back, halved: two threads of C hand it over."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "core_to_core"
+        source_file = Path(__file__).with_name("core_to_core.c")
+        subprocess.run(["cc", "-O2", source_file, "-o", program, "-lpthread"], check=True)
+        return float(subprocess.run([program], check=True, capture_output=True).stdout)
+
+
 def row(name: str, rounds: int, mark: float) -> bool:
     """Print the figures of a network; False if it misses a mark."""
     float_model = source(name)
@@ -233,13 +268,15 @@ def row(name: str, rounds: int, mark: float) -> bool:
             u8s8_run(float_model, folder),
         ]
         found = loaded(model, folder)
-    fast, wide, plain, u8s8 = interleaved(runs, rounds)
+    peer = other_engine(model.network)
+    fast, wide, plain, u8s8, *rest = interleaved([*runs, *([peer] if peer else [])], rounds)
     joint = together(model.network, rounds)
     ms = [statistics.median(each) * 1e3 for each in (fast, plain)]
     reached = ratio(fast, plain)
     print(
         f"| {name} | {ms[0]:.1f} | {ms[1]:.1f} | {reached:.2f}x | {ratio(wide, plain):.2f}x "
-        f"| {ratio(u8s8, plain):.2f}x | {joint:.2f} | {found['load_ms']:.0f} "
+        f"| {ratio(u8s8, plain):.2f}x | {f'{ratio(rest[0], plain):.2f}x' if rest else '-'} "
+        f"| {joint:.2f} | {found['load_ms']:.0f} "
         f"| {found['memory']:.2f}x |",
         flush=True,
     )
@@ -260,14 +297,14 @@ def main() -> int:
     print("## Kernels against float32\n")
     print(
         f"Instruction set {set_name}; built and not run here: {lacking}. Peers: onnxruntime "
-        f"{onnxruntime.__version__}, float32 and u8s8; LiteRT is not among them, since it takes "
-        "only models in a format of its own.\n"
+        f"{onnxruntime.__version__}, float32 and u8s8; LiteRT {version('ai-edge-litert')}. "
+        f"From core to core {core_to_core_ns():.0f} ns.\n"
     )
     print(
-        "| network | kernels ms | float32 ms | kernels | 256 codes | u8s8 | four at once "
-        "| load ms | memory |"
+        "| network | kernels ms | float32 ms | kernels | 256 codes | u8s8 | LiteRT "
+        "| four at once | load ms | memory |"
     )
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     fine = True
     for name in names:
         if name in FILES and not (DATA / "models" / f"{name}.onnx").exists():

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "benchmarks.conversion",
     "benchmarks.accuracy",
     "benchmarks.fastpath",
+    "benchmarks.kernel_shares",
     "benchmarks.perf_speed",
     "benchmarks.remote_infer",
     "benchmarks.transport",

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/kernels/test_networks.py",
     "tests/kernels/test_extremes.py",
+    "tests/kernels/test_threads.py",
     "tests/kernels/test_mutations.py",
     "tests/kernels/test_concurrent.py",
     "tests/engines/test_operations.py",

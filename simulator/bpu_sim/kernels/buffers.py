@@ -155,6 +155,10 @@ class Step:
     def buffers(self) -> tuple[Buffer, ...]:
         return tuple(view.buffer for view in (self.x, self.y, self.z) if view is not None)
 
+    def drop_arrays(self) -> None:
+        """Keep of the values those that describe the step: weights and tables take much memory."""
+        self.values = {k: v for k, v in self.values.items() if not isinstance(v, np.ndarray)}
+
 
 def place(steps: Iterable[Step]) -> int:
     """Give every buffer of the steps its offset: first fit over their lives; the arena's bytes.

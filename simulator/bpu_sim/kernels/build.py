@@ -60,6 +60,7 @@ UNITS = {
         *_PLAIN,
         Unit("sets", "sets", defines=("-DKERNELS_AVXVNNI",)),
         Unit("vnni", "vnni", _VNNI, "x86_64_v4+avx512vnni"),
+        Unit("vbmi", "vbmi", (*_VNNI, "-mavx512vbmi"), "x86_64_v4+avx512vnni+avx512vbmi"),
         Unit("avx2", "avx2", ("-mavx2",), "x86_64_v3"),
         Unit("avx2", "avxvnni", ("-mavx2", *_AVXVNNI), "x86_64_v3+avxvnni"),
     ),

@@ -165,6 +165,8 @@ class _Group:
 
 def _groups(filters: Filters) -> list[_Group]:
     """Dense convolutions that do the work; small groups are joined, with zeros between them."""
+    if filters.groups == 1:
+        return [_Group(filters, 0, 0)]
     outputs, kh, kw, depth = filters.weights.shape
     channels = outputs // filters.groups
     joined = next(

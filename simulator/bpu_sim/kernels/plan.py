@@ -61,6 +61,8 @@ class Plan:
         )
         self.arena_bytes = place(self.steps)
         self._packed = _Packed(library.functions, name, self.steps, self.arena_bytes)
+        for step in self.steps:
+            step.drop_arrays()  # they are packed
         self._idle: dict[int, list[_Frame]] = {}
         self._lock = threading.Lock()
 
@@ -117,8 +119,9 @@ class Plan:
         given = [np.ascontiguousarray(values[name], np.int8) for name in self.inputs]
         made = [np.empty(shape, dtype) for _, shape, dtype in self._made]
         times = (c.c_double * len(self.steps))()
+        inputs, outputs = _addresses(given), _addresses(made)  # the frame looks at them again
         frame = _Frame(self._packed, 1)
-        frame.run(_addresses(given), _addresses(made), 1)
+        frame.run(inputs, outputs, 1)
         for _ in range(rounds):
             frame.profile(times)
         return [ns / 1e3 for ns in times]
@@ -213,7 +216,7 @@ def _addresses(arrays: Sequence[AnyArray]) -> _Pointers:
 
 def _set(spec: OpSpec, field: str, value: object) -> None:
     if isinstance(value, np.ndarray):
-        setattr(spec, field, value.ctypes.data)  # the step keeps the array
+        setattr(spec, field, value.ctypes.data)  # the step keeps the array until all is packed
     elif isinstance(value, (tuple, list)):
         getattr(spec, field)[:] = value
     else:

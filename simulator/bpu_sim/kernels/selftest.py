@@ -63,6 +63,7 @@ DIGESTS: dict[str, str] = {
     "slice": "b8577858a4fe35d7",
     "pad": "1a8a1084ff0f4b64",
     "space": "fbf5a34cdd9e4747",
+    "table": "b35085f2cd9149da",
 }
 """First 16 hexadecimal digits of the SHA-256 of what each operation makes."""
 
@@ -176,6 +177,8 @@ def network() -> tuple[list[BpuOp], dict[str, TensorSpec]]:
     net.add(QSlice("slice", "joined", "slice", (1, 0, 5), (2, 3, 2)), (5, 5, 50))
     net.add(QPad("pad", relu, "pad", (1, 0, 2, 3), -5), (15, 17, 48))
     net.add(QDepthToSpace("space", x, "space", 2, to_space=True, dcr=False), (24, 28, 12))
+    table: I8 = draw(-128, 127, 1, 256).astype(np.int8)
+    net.add(QLut("table", x, "table", table), shape)
     return net.ops, net.tensors
 
 

@@ -21,8 +21,10 @@ from bpu_common.network import (
 )
 from bpu_common.network.rules import Tensors
 from bpu_common.program import EltwiseEntry, EltwiseKind, Pair, ResizeMode
+from bpu_common.tensor import I8
+from bpu_sim import arith
 from bpu_sim.kernels.abi import Kind
-from bpu_sim.kernels.buffers import CHANNELS, Fields, Step, contiguous
+from bpu_sim.kernels.buffers import CHANNELS, Fields, Step, View, contiguous
 from bpu_sim.kernels.convolution import write_conv
 from bpu_sim.kernels.sheet import Sheet
 
@@ -82,11 +84,7 @@ def _write(sheet: Sheet, op: BpuOp) -> None:
             }
             sheet.add(Step(Kind.POOL, sheet.view(op.x), sheet.result(op.y), values=window))
         case QLut():
-            table: Fields = {
-                "count": len(op.tables),
-                "tables": contiguous(op.tables, np.int8),
-            }
-            sheet.add(Step(Kind.LUT, sheet.view(op.x), sheet.result(op.y), values=table))
+            _look_up(sheet, sheet.view(op.x), sheet.result(op.y), op.tables)
         case QResize():
             _resize(sheet, op)
         case QConcat():
@@ -97,6 +95,11 @@ def _write(sheet: Sheet, op: BpuOp) -> None:
             _pad(sheet, op)
         case QDepthToSpace():
             _blocks(sheet, op)
+
+
+def _look_up(sheet: Sheet, x: View, y: View, tables: I8) -> None:
+    values: Fields = {"count": len(tables), "tables": contiguous(tables, np.int8)}
+    sheet.add(Step(Kind.LUT, x, y, values=values))
 
 
 def _resize(sheet: Sheet, op: QResize) -> None:
@@ -125,6 +128,13 @@ def _eltwise(sheet: Sheet, op: QEltwise) -> None:
     if fast is not None:
         kind, values = fast
         sheet.add(Step(kind, a, y, b or a, values))
+        return
+    if b is None and len(op.entries) == 1:  # a function of one code
+        codes = np.arange(-128, 128, dtype=np.int8).reshape(1, -1, 1)
+        made = arith.eltwise(
+            op.kind, codes, None, entries=op.entries, clamp=op.clamp, zeros=op.zeros
+        )
+        _look_up(sheet, a, y, made.reshape(1, -1))
         return
     requants = [entry.requant for entry in op.entries]
     table: Fields = {

@@ -27,6 +27,7 @@ struct V256 {
     PRODUCTS_256
     X86_STORES_256
     static constexpr int DEPTHWISE_PIXELS = 2;
+    using Table = ShuffledTable<V256>;
     INLINE void tiles(const Op &op, const Dense &d, const Block &b, uint8_t *arena, int p0, int p1) {
         if (b.pixels == 4) any_strip<V256, 4, 2>(op, d, b, arena, p0, p1);
         else any_strip<V256, 1, 2>(op, d, b, arena, p0, p1);
@@ -45,9 +46,9 @@ int best_tile(int, int pixels) { return pixels < 4 ? 1 : 4; }
 }  // namespace
 
 #ifdef __AVXVNNI__
-const InstructionSet set_avxvnni = {"avxvnni", 8, false, false, false, best_tile, KERNEL_TABLE(V256, V256, V256, V128, V128)};
+const InstructionSet set_avxvnni = {"avxvnni", 8, false, false, false, best_tile, KERNEL_TABLE(V256, V256, V256, V128, V128, run_lut<V256>)};
 #else
-const InstructionSet set_avx2 = {"avx2", 8, false, true, true, best_tile, KERNEL_TABLE(V256, V256, V256, V128, V128)};
+const InstructionSet set_avx2 = {"avx2", 8, false, true, true, best_tile, KERNEL_TABLE(V256, V256, V256, V128, V128, run_lut<V256>)};
 #endif
 
 }  // namespace kernels

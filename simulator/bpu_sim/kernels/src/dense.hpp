@@ -12,6 +12,7 @@ static void strip(const Op &op, const Dense &d, const Block &b, uint8_t *arena, 
     const uint8_t *const x0 = pixel(op.x, arena) + d.first;
     uint8_t *const y0 = pixel(op.y, arena) + (WIDE ? 4 : 1) * b.first;
     const int64_t x_row = op.spec.stride[0] * op.x.row, x_pixel = int64_t(op.spec.stride[1]) * op.x.pitch;
+    const int64_t ahead = M * int64_t(op.y.pitch);  // the next tile's
     const int bytes = 4 * d.steps;
     for (int p = p0; p < p1; p += M) {
         if (p > p1 - M && p1 - M >= p0) p = p1 - M;
@@ -21,6 +22,7 @@ static void strip(const Op &op, const Dense &d, const Block &b, uint8_t *arena, 
         UNROLL for (int i = 0; i < M; i++) {
             px[i] = x0 + oy * x_row + ox * x_pixel;
             out[i] = y0 + oy * op.y.row + int64_t(ox) * op.y.pitch;
+            own_line(out[i] + ahead);
             if (p + i + 1 < p1 && ++ox == width) ox = 0, oy++;
         }
         typename V::t acc[M][N];
@@ -80,16 +82,14 @@ INLINE void any_strip(const Op &op, const Dense &d, const Block &b, uint8_t *are
     }
 }
 
-enum { PIXELS = 24 };  // threads take whole tiles of every size
 enum { CHUNK_BYTES = 192 * 1024 };  // of windows between two blocks of weights: they stay in L2
 
 template <class V> void run_dense(const Op &op, uint8_t *arena, int part, int parts) {
     const Dense &d = *static_cast<const Dense *>(op.work);
     const int pixels = op.y.height * op.y.width;
     const int64_t window = int64_t(d.steps) * 4 * d.run_count;
-    const bool by_block = d.block_count >= 2 * parts && (pixels < 32 * parts || d.weight_bytes > pixels * window);
     int p0 = 0, p1 = pixels, b0 = 0, b1 = d.block_count;
-    if (by_block) {
+    if (d.by_block) {
         b0 = share(d.block_count, part, parts), b1 = share(d.block_count, part + 1, parts);
     } else {
         p0 = share(pixels, part, parts) / PIXELS * PIXELS;

@@ -70,6 +70,8 @@ static void depthwise_rows(const Op &op, const Depthwise &d, const Block &b, uin
     if constexpr (T > 1)
         for (; ox < width && width >= T; ox += T) {
             if (ox > width - T) ox = width - T;
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int t = 0; t < T; t++)
+                own_line(y + r * op.y.row + (ox + T + t) * y_step);
             depthwise_tile<V, KERNEL, STRIDE, R, T, SIGNED, GENERAL>(x + ox * x_step, y + ox * y_step, b, op, d);
         }
     for (; ox < width; ox++)
@@ -101,15 +103,17 @@ template <class V> static void depthwise_block(const Op &op, const Depthwise &d,
 template <class Whole, class Half, class Quarter> void run_depthwise(const Op &op, uint8_t *arena, int part, int parts) {
     const Depthwise &d = *static_cast<const Depthwise *>(op.work);
     const int rows = (op.y.height + d.rows - 1) / d.rows;
-    const int64_t work = int64_t(d.block_count) * rows;
-    for (int64_t i = work * part / parts; i < work * (part + 1) / parts; i++) {
-        const Block &b = d.blocks[i / rows];
-        int oy = int(i % rows) * d.rows;
-        if (oy > op.y.height - d.rows) oy = op.y.height - d.rows;
-        if (b.vectors == 4) depthwise_block<Whole>(op, d, b, arena, oy);
-        else if (b.vectors == 2) depthwise_block<Half>(op, d, b, arena, oy);
-        else depthwise_block<Quarter>(op, d, b, arena, oy);
-    }
+    int r0 = 0, r1 = rows, b0 = 0, b1 = d.block_count;
+    if (d.by_block) b0 = share(b1, part, parts), b1 = share(b1, part + 1, parts);
+    else r0 = share(rows, part, parts), r1 = share(rows, part + 1, parts);
+    for (int k = b0; k < b1; k++)
+        for (int r = r0; r < r1; r++) {
+            const Block &b = d.blocks[k];
+            const int oy = r * d.rows > op.y.height - d.rows ? op.y.height - d.rows : r * d.rows;
+            if (b.vectors == 4) depthwise_block<Whole>(op, d, b, arena, oy);
+            else if (b.vectors == 2) depthwise_block<Half>(op, d, b, arena, oy);
+            else depthwise_block<Quarter>(op, d, b, arena, oy);
+        }
 }
 
 // One filter a channel at any stride and dilation, to accumulators: plain loops over channels.

@@ -31,10 +31,13 @@ struct Frame {
     double *fastest = nullptr;
     bool shared = false;
 
-    int parts(int i) const { return shared ? plan->ops[i].parts * frames : frames; }
+    int parts(int i) const {
+        const int64_t parts = int64_t(plan->ops[i].parts) * frames;
+        return shared && parts <= MOST_PARTS ? int(parts) : frames;
+    }
     void execute(int i, int part) {  // frames inside parts: weights are read once for all
         const Op &op = plan->ops[i];
-        const int frame = part % frames, count = shared ? op.parts : 1;
+        const int frame = part % frames, count = parts(i) / frames;
         uint8_t *arena = arenas + frame * pitch;
         if (op.spec.kind == INPUT) take(op, arena, frame, part / frames, count);
         else if (op.spec.kind == OUTPUT) give(op, arena, frame, part / frames, count);
@@ -50,6 +53,7 @@ struct Frame {
         for (int i = share(y.height, part, count); i < share(y.height, part + 1, count); i++) {
             const uint8_t *a = from + i * given.row;
             uint8_t *b = pixel(y, arena, i);
+            own_lines(b, y.width * int64_t(y.pitch));
             for (int j = 0; j < colours; j++, a += 3, b += 4) {  // with the first byte of the next one
                 uint32_t four;
                 memcpy(&four, a, 4);
@@ -64,12 +68,13 @@ struct Frame {
         const TensorSpec &x = op.x;
         const Pitches wanted(op.spec, x);
         uint8_t *to = static_cast<uint8_t *>(outputs[op.spec.slot]) + frame * wanted.row * x.height;
-        const int flip = flip_of(x);
+        const int flip = flip_of(x), channels = x.channels;
         for (int i = share(x.height, part, count); i < share(x.height, part + 1, count); i++)
             for (int j = 0; j < x.width; j++) {
-                uint8_t *a = pixel(x, arena, i, j), *b = to + i * wanted.row + j * wanted.pixel;
-                if (x.item == 4) memcpy(b, a, size_t(4) * x.channels);
-                else for (int c = 0; c < x.channels; c++) b[c] = uint8_t(a[c] ^ flip);
+                const uint8_t *a = pixel(x, arena, i, j);
+                uint8_t *b = to + i * wanted.row + j * wanted.pixel;
+                if (x.item == 4) memcpy(b, a, size_t(4) * channels);
+                else for (int c = 0; c < channels; c++) b[c] = uint8_t(a[c] ^ flip);
             }
     }
 };
@@ -81,7 +86,7 @@ Frame::Frame(const Plan *of, int count)
     : job({of->op_count, parts_of_frame, execute_in_frame, this}), plan(of), frames(count), pitch(arena_pitch(of)) {}
 
 template <class T, class... A> static T *make(A... arguments) {  // operator new is in libstdc++
-    void *p = aligned_alloc(64, (sizeof(T) + 63) / 64 * 64);
+    void *p = aligned_alloc(CACHE_LINE, (sizeof(T) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     return p ? new (p) T(arguments...) : nullptr;
 }
 template <class T> static void drop(T *p) {
@@ -131,7 +136,7 @@ int64_t frame_bytes(const Plan *plan, int frames) {
     return arena_pitch(plan) * frames + 2 * VECTOR_BYTES;  // one before the arenas, one to align them
 }
 Frame *frame_new(const Plan *plan, int frames, void *memory) {
-    Frame *f = make<Frame>(plan, frames);
+    Frame *f = frames <= MOST_PARTS ? make<Frame>(plan, frames) : nullptr;
     if (!f) return nullptr;
     if (!memory) memory = f->own = map_pages(size_t(frame_bytes(plan, frames)), &f->mapped);
     f->fastest = static_cast<double *>(calloc(size_t(plan->op_count) + 1, sizeof(double)));

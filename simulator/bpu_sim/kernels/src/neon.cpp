@@ -81,6 +81,17 @@ struct V128 {
     template <int> INLINE void store_part(uint8_t *p, t q) { store(p, q); }
     INLINE void store_quarters(uint8_t *const *, t) {}
     INLINE void store_halves(uint8_t *const *, t) {}
+    struct Table {
+        uint8x16x4_t part[4];
+        explicit Table(const uint8_t *bytes) {
+            for (int i = 0; i < 4; i++) part[i] = vld1q_u8_x4(bytes + 64 * i);
+        }
+        t at(t x) const {  // indices from 64 upwards leave what is there
+            uint8x16_t found = vqtbl4q_u8(part[0], U8(x));
+            for (int i = 1; i < 4; i++) found = vqtbx4q_u8(found, part[i], vsubq_u8(U8(x), vdupq_n_u8(uint8_t(64 * i))));
+            return vreinterpretq_s8_u8(found);
+        }
+    };
     INLINE void tiles(const Op &op, const Dense &d, const Block &b, uint8_t *arena, int p0, int p1) {
         if (b.pixels == 4) any_strip<V128, 4, 4>(op, d, b, arena, p0, p1);
         else any_strip<V128, 1, 4>(op, d, b, arena, p0, p1);
@@ -92,9 +103,9 @@ int best_tile(int, int pixels) { return pixels < 4 ? 1 : 4; }
 }  // namespace
 
 #ifdef __ARM_FEATURE_DOTPROD
-const InstructionSet set_dot = {"dot", 4, true, true, false, best_tile, KERNEL_TABLE(V128, V128, V128, V128, V128)};
+const InstructionSet set_dot = {"dot", 4, true, true, false, best_tile, KERNEL_TABLE(V128, V128, V128, V128, V128, run_lut<V128>)};
 #else
-const InstructionSet set_neon = {"neon", 4, true, true, false, best_tile, KERNEL_TABLE(V128, V128, V128, V128, V128)};
+const InstructionSet set_neon = {"neon", 4, true, true, false, best_tile, KERNEL_TABLE(V128, V128, V128, V128, V128, run_lut<V128>)};
 #endif
 
 }  // namespace kernels

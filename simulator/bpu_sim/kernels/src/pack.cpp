@@ -6,9 +6,9 @@ namespace kernels {
 static const Channel NOTHING = {0, 0, 1 << 14, 6, 0, 32767};
 
 int parts_of(double nanoseconds) {
-    const double piece = 8000, most = 32;
-    const double parts = nanoseconds / piece;
-    return parts < 1 ? 1 : parts > most ? int(most) : int(parts);
+    const double piece = 8000, most = 32, least = 700;  // an even number: two threads take halves
+    const int pairs = int(nanoseconds / (2 * piece) + 0.5);
+    return nanoseconds < least ? 1 : pairs < 1 ? 2 : 2 * pairs > most ? int(most) : 2 * pairs;
 }
 
 Channel channel_of(const OpSpec &s, int o, bool dead, bool wide) {

@@ -29,5 +29,6 @@ bool pack_block(Plan &plan, Block &b, int L, int vectors, bool in_order, const C
                 bool &general);
 
 int parts_of(double nanoseconds);  // into how many pieces work of such a length is cut
+inline int at_most(int pieces, int parts) { return pieces < 1 ? 1 : parts < pieces ? parts : pieces; }
 
 }  // namespace kernels

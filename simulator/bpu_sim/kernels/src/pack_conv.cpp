@@ -1,3 +1,4 @@
+#include <string.h>
 #include "pack.hpp"
 
 namespace kernels {
@@ -11,11 +12,10 @@ static Channel *channels_of(Plan &plan, const Op &op, int depth) {
     if (!found) return nullptr;
     for (int o = 0; o < outputs; o++) {
         const int8_t *w = s.weights + int64_t(o) * depth;
-        int64_t sum = 0;
-        bool dead = true;
-        for (int i = 0; i < depth; i++) sum += w[i], dead &= w[i] == 0;
-        found[o] = channel_of(s, o, dead, op.y.item == 4);
-        if (compensated) found[o].bias = int32_t(uint32_t(found[o].bias - op.x.zero * sum));
+        int32_t sum = 0, set = 0;  // depth is far below 2^24
+        for (int i = 0; i < depth; i++) sum += w[i], set |= w[i];
+        found[o] = channel_of(s, o, set == 0, op.y.item == 4);
+        if (compensated) found[o].bias = int32_t(uint32_t(found[o].bias - op.x.zero * int64_t(sum)));
     }
     return found;
 }
@@ -61,11 +61,20 @@ static const int8_t *block_weights(Plan &plan, const Op &op, const Window &w, co
     int8_t *start = plan.pool.array<int8_t>(size_t(steps) * b.vectors * 4 * L), *p = start;
     for (int k = 0; start && k < steps; k++) {
         int64_t at[4];
-        for (int q = 0; q < w.taps; q++) at[q] = w.weight(k / w.steps(), k % w.steps() * w.taps + q);
+        bool together = item == 1;  // as they lie
+        for (int q = 0; q < w.taps; q++) {
+            at[q] = w.weight(k / w.steps(), k % w.steps() * w.taps + q);
+            together &= at[q] == at[0] + q && at[q] >= 0;
+        }
         for (int j = 0; j < b.vectors; j++)
             for (int e = 0; e < L; e++) {
                 const int o = b.first + (in_order ? packed_lane(j, e) : j * L + e);
                 const int8_t *from = op.spec.weights + o * depth;
+                if (together) {
+                    if (o < op.y.channels) memcpy(p, from + at[0], 4);
+                    p += 4;
+                    continue;
+                }
                 for (int q = 0; q < w.taps; q++, p += item) {
                     p[0] = o < op.y.channels && at[q] >= 0 ? from[at[q]] : 0;
                     if (item == 2) p[1] = p[0] < 0 ? -1 : 0;
@@ -85,8 +94,10 @@ bool pack_dense(Plan &plan, Op &op) {
     const Channel *channels = channels_of(plan, op, w.kernel_h * w.kernel_w * w.inputs);
     if (!d || !blocks || !runs || !channels) return false;
     *d = {-op.spec.pads[0] * op.x.row - int64_t(op.spec.pads[1]) * op.x.pitch, runs, w.run_count(), w.steps(), 0, blocks,
-          op.x.zero != 0 || op.x.item == 2, false, wide, 0, {op.spec.lo, op.spec.hi, flip_of(op.y)}};
+          op.x.zero != 0 || op.x.item == 2, false, wide, false, {op.spec.lo, op.spec.hi, flip_of(op.y)}};
     bool general = op.spec.hi < 127;
+    const int64_t window = int64_t(4) * w.run_count() * w.steps();  // bytes
+    double weight_bytes = 0;
     for (int u = 0; u < units;) {
         Block &b = blocks[d->block_count++];
         b.first = 16 * u;
@@ -95,12 +106,15 @@ bool pack_dense(Plan &plan, Op &op) {
         if (!pack_block(plan, b, L, vectors, in_order, channels, op.y.channels, general)) return false;
         if (!(b.weights = block_weights(plan, op, w, b, in_order))) return false;
         b.pixels = plan.set->tile(vectors, pixels);
-        d->weight_bytes += int64_t(w.run_count()) * w.steps() * vectors * 4 * L;
+        weight_bytes += double(window) * vectors * L;
         u += vectors * L / 16;
     }
     d->general = general;
+    const bool even = d->block_count >= 8 || (d->block_count > 1 && pixels < 2 * PIXELS);  // shares
+    d->by_block = even && weight_bytes > double(pixels) * window;  // each core reads some weights
     op.work = d;
-    op.parts = parts_of(double(pixels) * d->weight_bytes * (plan.set->lanes == 16 ? 0.006 : 0.015));
+    const double read = 0.02 * weight_bytes, computed = pixels * weight_bytes * (plan.set->lanes == 16 ? 0.006 : 0.015);
+    op.parts = at_most(d->by_block ? d->block_count : pixels / PIXELS, parts_of(read > computed ? read : computed));
     return true;
 }
 
@@ -131,7 +145,7 @@ bool pack_depthwise(Plan &plan, Op &op) {
     if (!d || !blocks || !channels) return false;
     const bool pairs = s.stride[0] == 1 && kh == kw && (kh == 3 || kh == 5) && op.y.height > 1;
     *d = {-s.pads[0] * op.x.row - int64_t(s.pads[1]) * op.x.pitch, kh, kw, s.stride[0], pairs ? 2 : 1, 0, blocks,
-          op.x.zero != 0, false, {s.lo, s.hi, flip_of(op.y)}};
+          op.x.zero != 0, false, false, {s.lo, s.hi, flip_of(op.y)}};
     bool general = s.hi < 127;
     for (int u = 0; u < units;) {
         const int most = plan.set->lanes / 4, left = units - u;  // units of 16 channels: 4, 2 or 1
@@ -146,7 +160,9 @@ bool pack_depthwise(Plan &plan, Op &op) {
     }
     d->general = general;
     op.work = d;
-    op.parts = parts_of(double(op.y.height) * op.y.width * op.y.channels * kh * kw * 0.02);
+    d->by_block = splits_channels(op.x) && d->block_count > 1;
+    const int pieces = d->by_block ? d->block_count : (op.y.height + d->rows - 1) / d->rows;
+    op.parts = at_most(pieces, parts_of(double(op.y.height) * op.y.width * op.y.channels * kh * kw * 0.02));
     return true;
 }
 

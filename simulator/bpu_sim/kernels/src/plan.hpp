@@ -23,6 +23,9 @@ struct Block {
     const int16_t *fix;          // general without 16-bit shifts: u, where it is below 2
 };
 
+enum { CACHE_LINE = 64 };        // bytes
+enum { PIXELS = 24 };            // threads take whole tiles of every size
+
 struct Dense {
     int64_t first;               // from x's pixel (0, 0) to the first window
     const int64_t *runs;         // offsets of a window's runs of bytes
@@ -30,7 +33,7 @@ struct Dense {
     int block_count;
     const Block *blocks;
     bool is_signed, general, wide;
-    int64_t weight_bytes;
+    bool by_block;               // parts are blocks of channels; else pixels
     Clamp clamp;
 };
 
@@ -40,6 +43,7 @@ struct Depthwise {
     int block_count;
     const Block *blocks;         // vectors: 4 (all lanes), 2 (half the width), 1 (a quarter)
     bool is_signed, general;
+    bool by_block;               // parts are blocks of channels; else rows
     Clamp clamp;
 };
 
@@ -89,11 +93,26 @@ struct InstructionSet {
 
 extern const InstructionSet set_vnni, set_avxvnni, set_avx2, set_dot, set_neon;
 const InstructionSet *find_set(const char *name);  // null: not built, or not on this machine
+bool machine_has_vbmi();                           // beside VNNI
 
 inline uint8_t *pixel(const TensorSpec &t, uint8_t *arena, int64_t y = 0, int64_t x = 0) {
     return arena + t.at + y * t.row + x * t.pitch;
 }
+// What is soon written: another core may have it, and stores wait for their cache lines one by one.
+inline void own_line(const void *p) {
+#if defined(__x86_64__)  // compilers leave it out for the oldest processors, which take it for nothing
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const char *>(p)));
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
+inline void own_lines(const uint8_t *p, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += CACHE_LINE) own_line(p + i);
+}
 inline int share(int64_t count, int part, int parts) { return int(count * part / parts); }
+// Whether threads share the channels of what a convolution of one pixel makes here, since its weights
+// most likely are more bytes than its input; kernels around it do the same, and find their lines in cache.
+inline bool splits_channels(const TensorSpec &t) { return t.channels > t.height * t.width; }
 inline int flip_of(const TensorSpec &t) { return t.zero ? 0x80 : 0; }
 
 }  // namespace kernels

@@ -1,4 +1,4 @@
-// Element-wise work: sums, products, look-ups, requantization of accumulators, colours.
+// Element-wise work: sums, products, requantization of accumulators, colours.
 #pragma once
 #include <string.h>
 #include "requant.hpp"
@@ -6,6 +6,7 @@
 namespace kernels {
 namespace {
 
+enum { AHEAD = 512 };  // bytes
 enum { ELTWISE_ADD, ELTWISE_MULTIPLY, ELTWISE_SCALE };  // as in bpu_common.program.EltwiseKind
 
 // One set of parameters for all channels, all in 16 bits. Rows have room for a vector behind them.
@@ -22,6 +23,7 @@ template <class V, bool PRODUCT> void run_uniform(const Op &op, uint8_t *arena, 
         const uint8_t *a = pixel(op.x, arena, y, x), *b = pixel(op.z, arena, y, x);
         uint8_t *o = pixel(op.y, arena, y, x);
         for (int i = 0; i < count; i += 4 * V::L) {
+            own_line(o + i + AHEAD);
             const auto va = V::xor_(V::load(a + i), flip_x), vb = V::xor_(V::load(b + i), flip_z);
             typename V::t s[2];
             if constexpr (PRODUCT) {  // codes in the high half of int16, then down
@@ -77,18 +79,6 @@ static void run_requant(const Op &op, uint8_t *arena, int part, int parts) {
         }
 }
 
-// Table by stored byte; one for all channels or one each.
-static void run_lut(const Op &op, uint8_t *arena, int part, int parts) {
-    const uint8_t *table = static_cast<const uint8_t *>(op.work);
-    const int channels = op.x.channels, step = op.spec.count > 1 ? 256 : 0;
-    for (int y = share(op.x.height, part, parts); y < share(op.x.height, part + 1, parts); y++)
-        for (int x = 0; x < op.x.width; x++) {
-            const uint8_t *a = pixel(op.x, arena, y, x);
-            uint8_t *o = pixel(op.y, arena, y, x);
-            for (int c = 0; c < channels; c++) o[c] = table[c * step + a[c]];
-        }
-}
-
 // A pixel of 4 bytes in each lane: four sums of four products.
 template <class V> void run_mix(const Op &op, uint8_t *arena, int part, int parts) {
     const Mix &d = *static_cast<const Mix *>(op.work);
@@ -103,6 +93,7 @@ template <class V> void run_mix(const Op &op, uint8_t *arena, int part, int part
     for (int y = share(op.y.height, part, parts); y < share(op.y.height, part + 1, parts); y++)
         for (int x = 0; x < width; x += V::L) {
             if (x > width - V::L && width >= V::L) x = width - V::L;
+            own_line(pixel(op.y, arena, y, x) + AHEAD);
             const auto p = V::template ready<true>(V::load(pixel(op.x, arena, y, x)));
             typename V::t s[4];
             for (int o = 0; o < 4; o++) s[o] = V::right32_all(V::template dot<true>(bias[o], p, weights[o]), d.shift[o]);

@@ -34,6 +34,13 @@ static bool machine_has(const char *set) {
     }
     return avx2 && (strcmp(set, "avxvnni") || (more >> 4 & 1));
 }
+bool machine_has_vbmi() {
+#ifdef KERNELS_EMULATED
+    return false;
+#endif
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c >> 1 & 1);
+}
 #elif defined(__aarch64__)
 static const InstructionSet *const BUILT[] = {&set_dot, &set_neon};
 static bool machine_has(const char *set) { return strcmp(set, "dot") || (getauxval(AT_HWCAP) & HWCAP_ASIMDDP); }

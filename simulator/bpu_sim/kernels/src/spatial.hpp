@@ -87,24 +87,37 @@ static void run_copy(const Op &op, uint8_t *arena, int part, int parts) {
         }
 }
 
-static void fill_pixels(const TensorSpec &t, uint8_t *p, int64_t pixels, int code) {
-    if (t.item == 2) {
-        int16_t *q = reinterpret_cast<int16_t *>(p);
-        for (int64_t i = 0; i < pixels * t.pitch / 2; i++) q[i] = int16_t(code);
-    } else {
-        memset(p, code + t.zero, size_t(pixels * t.pitch));
-    }
+static void fill_wide(uint8_t *p, int64_t bytes, int code) {
+    int16_t *q = reinterpret_cast<int16_t *>(p);
+    for (int64_t i = 0; i < bytes / 2; i++) q[i] = int16_t(code);
 }
 
+// Threads share rows, or channels where the convolutions around it most likely do.
 static void run_border(const Op &op, uint8_t *arena, int part, int parts) {
-    const int *e = op.spec.edges, code = op.spec.value;
-    for (int y = -e[0] + part; y < op.y.height + e[2]; y += parts) {
-        if (y < 0 || y >= op.y.height) fill_pixels(op.y, pixel(op.y, arena, y, -e[1]), e[1] + op.y.width + e[3], code);
-        else {
-            fill_pixels(op.y, pixel(op.y, arena, y, -e[1]), e[1], code);
-            fill_pixels(op.y, pixel(op.y, arena, y, op.y.width), e[3], code);
+    const TensorSpec &t = op.y;
+    const int *e = op.spec.edges, code = op.spec.value, rows = e[0] + t.height + e[2];
+    const bool by_channel = parts > 1 && t.item == 1 && splits_channels(t);
+    const int r0 = by_channel ? 0 : share(rows, part, parts), r1 = by_channel ? rows : share(rows, part + 1, parts);
+    const int units = t.pitch / CACHE_LINE, c0 = by_channel ? CACHE_LINE * share(units, part, parts) : 0;
+    const int c1 = by_channel && part + 1 < parts ? CACHE_LINE * share(units, part + 1, parts) : t.pitch;
+    auto strips = [&](auto each) __attribute__((always_inline)) {
+        for (int y = r0 - e[0]; y < r1 - e[0]; y++) {
+            const bool outside = y < 0 || y >= t.height;
+            each(pixel(t, arena, y, -e[1]), outside ? e[1] + t.width + e[3] : e[1]);
+            if (!outside) each(pixel(t, arena, y, t.width), e[3]);
         }
-    }
+    };
+    auto pieces = [&](uint8_t *p, int pixels, auto each) __attribute__((always_inline)) {
+        if (!by_channel) each(p, pixels * int64_t(t.pitch));
+        else for (int i = 0; i < pixels; i++, p += t.pitch) each(p + c0, int64_t(c1 - c0));
+    };
+    strips([&](uint8_t *p, int pixels) { pieces(p, pixels, [](uint8_t *q, int64_t bytes) { own_lines(q, bytes); }); });
+    strips([&](uint8_t *p, int pixels) {
+        pieces(p, pixels, [&](uint8_t *q, int64_t bytes) {
+            if (t.item == 2) fill_wide(q, bytes, code);
+            else memset(q, code + t.zero, size_t(bytes));
+        });
+    });
 }
 
 static void run_fill(const Op &op, uint8_t *arena, int part, int parts) {

@@ -1,4 +1,4 @@
-// Parts are taken from a counter by whoever comes: a thread that the system has put aside holds up
+// Parts are taken from counters by whoever comes: a thread that the system has put aside holds up
 // nobody. Only the caller moves on to the next operation, so a helper that comes late finds a counter
 // of another operation and takes nothing. Helpers spin a while between parts, then sleep.
 #include "team.hpp"
@@ -53,9 +53,10 @@ bool help_somebody() {
 void *helper(void *) {
     for (;;) {
         const uint32_t seen = team.calls.load();
-        const int64_t start = now_ns();
+        int64_t start = now_ns();
         for (int spin = 0; team.active.load(std::memory_order_relaxed) < team.cores; spin++) {
-            if (!help_somebody() && spin % 64 == 63 && now_ns() - start > IDLE_NS) break;
+            if (help_somebody()) start = now_ns();
+            else if (spin % 64 == 63 && now_ns() - start > IDLE_NS) break;
             relax();
         }
         pthread_mutex_lock(&team.lock);
@@ -115,7 +116,7 @@ void Job::run(int helpers) {
     } else {
         need_helpers(helpers);
         done_.store(0);
-        next_.store(0);
+        taken_.store(0);
         helpers_.store(helpers);
         std::atomic<Job *> *slot = offer(this);
         team.calls.fetch_add(1);
@@ -139,20 +140,26 @@ bool Job::help() {
 }
 
 void Job::take_parts(bool caller) {
+    int own = 0;  // parts done here that nobody knows of yet
     for (int spin = 0;;) {
-        uint64_t taken = next_.load(std::memory_order_acquire);
-        const int operation = int(taken >> 32), part = int(uint32_t(taken));
+        uint64_t taken = taken_.load(std::memory_order_acquire);
+        const int operation = int(taken >> 2 * PART_BITS), last = int(taken >> PART_BITS & MOST_PARTS);
+        const int first = int(taken & MOST_PARTS);
         if (operation >= work_.operations) return;
         const int parts = work_.parts(work_.self, operation);
-        if (part < parts) {
-            if (!next_.compare_exchange_weak(taken, taken + 1, std::memory_order_acq_rel)) continue;
-            work_.execute(work_.self, operation, part);
-            done_.fetch_add(1, std::memory_order_acq_rel);
+        if (first + last < parts && (caller || parts > 1)) {  // one part is not worth the way
+            const uint64_t more = caller ? 1 : uint64_t(1) << PART_BITS;
+            if (!taken_.compare_exchange_weak(taken, taken + more, std::memory_order_acq_rel)) continue;
+            work_.execute(work_.self, operation, caller ? first : parts - 1 - last);
+            own++;
             spin = 0;
-        } else if (caller && int(done_.load(std::memory_order_acquire)) == parts) {
-            done_.store(0, std::memory_order_relaxed);
-            next_.store(uint64_t(operation + 1) << 32, std::memory_order_release);
-            spin = 0;
+        } else if (caller && done_.load(std::memory_order_acquire) + own == parts) {
+            if (own != parts) done_.store(0, std::memory_order_relaxed);
+            taken_.store(uint64_t(operation + 1) << 2 * PART_BITS, std::memory_order_release);
+            spin = own = 0;
+        } else if (!caller && own) {
+            done_.fetch_add(own, std::memory_order_acq_rel);
+            own = 0;
         } else if (++spin < SPINS) relax();
         else if (caller) sched_yield();
         else return;

@@ -2,10 +2,15 @@
 #pragma once
 #include <atomic>
 #include <stdint.h>
+#include "plan.hpp"
 
 namespace kernels {
 
-// Work cut into operations one after another, each into parts in any order.
+enum { PART_BITS = 20, MOST_PARTS = (1 << PART_BITS) - 1 };  // of an operation
+
+// Work cut into operations one after another, each into parts in any order. Parts that follow one
+// another use neighbouring memory: the caller begins at the first, helpers at the last, so that a core
+// finds in its cache most of what it made in the operation before.
 struct Work {
     int operations;
     int (*parts)(const void *self, int operation);
@@ -26,9 +31,10 @@ public:
 private:
     void take_parts(bool caller);
     const Work work_;
-    std::atomic<uint64_t> next_{0};  // operation << 32 | next part
-    std::atomic<uint32_t> done_{0};  // parts of the operation that are done
-    std::atomic<int> helping_{0}, helpers_{0};
+    // In cache lines of their own, as they are written at different times.
+    alignas(CACHE_LINE) std::atomic<uint64_t> taken_{0};  // operation, parts from the end, from the start
+    alignas(CACHE_LINE) std::atomic<int> done_{0};        // parts of the operation that helpers have done
+    alignas(CACHE_LINE) std::atomic<int> helping_{0}, helpers_{0};
 };
 
 }  // namespace kernels

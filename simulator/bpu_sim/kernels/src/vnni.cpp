@@ -19,6 +19,7 @@ struct V512 {
     X86_SHIFT16(_mm512)
     X86_DOT(DPBUSD_512)
     static constexpr int DEPTHWISE_PIXELS = 4;
+    using Table = ShuffledTable<V512>;
     INLINE t everywhere(__m128i v) { return _mm512_broadcast_i32x4(v); }
     INLINE void store_some(void *p, t v, int n) { _mm512_mask_storeu_epi8(p, n >= 64 ? ~0ull : (1ull << n) - 1, v); }
     INLINE t in_order(t q) {
@@ -64,6 +65,11 @@ struct V128 {
     static constexpr int DEPTHWISE_PIXELS = 4;
 };
 
+void look_up(const Op &op, uint8_t *arena, int part, int parts) {
+    static const bool vbmi = machine_has_vbmi();
+    (vbmi ? run_lut_vbmi : run_lut<V512>)(op, arena, part, parts);
+}
+
 int best_tile(int vectors, int pixels) {
     static const int sizes[5][3] = {{}, {8, 4}, {8, 4}, {8, 7, 4}, {6, 5, 4}};
     if (pixels < 4) return 1;
@@ -79,6 +85,6 @@ int best_tile(int vectors, int pixels) {
 
 }  // namespace
 
-const InstructionSet set_vnni = {"vnni", 16, true, false, false, best_tile, KERNEL_TABLE(V512, V512, V256, V128, V128)};
+const InstructionSet set_vnni = {"vnni", 16, true, false, false, best_tile, KERNEL_TABLE(V512, V512, V256, V128, V128, look_up)};
 
 }  // namespace kernels

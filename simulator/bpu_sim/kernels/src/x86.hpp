@@ -38,6 +38,8 @@
     INLINE t hi16(t a, t b) { return P##_unpackhi_epi16(a, b); }                              \
     INLINE t lo64(t a, t b) { return P##_unpacklo_epi64(a, b); }                              \
     INLINE t words(const uint8_t *p) { int32_t v; __builtin_memcpy(&v, p, 4); return set32(v); } \
+    INLINE t shuffle8(t table, t index) { return P##_shuffle_epi8(table, index); }            \
+    INLINE t minus8s(t a, t b) { return P##_subs_epi8(a, b); }                                \
     INLINE t within(t q, __m128i order) { return P##_shuffle_epi8(q, everywhere(order)); }    \
     INLINE t transpose4(t q) { return within(q, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)); }
 
@@ -119,3 +121,24 @@
         store(bytes, v);                                                                      \
         __builtin_memcpy(p, bytes, n);                                                        \
     }
+
+// A table of 256 bytes by shuffles of 16, which give 0 where an index is negative. Indices are lowered
+// by 16 before each shuffle, so that entry i is the sum (xor) of the first i / 16 + 1 of them: each
+// holds what its entries have other than those 16 before.
+template <class V> struct ShuffledTable {
+    typename V::t more[16];
+    explicit ShuffledTable(const uint8_t *bytes) {
+        for (int i = 0; i < 16; i++) {
+            const __m128i *entries = (const __m128i *)(bytes + 16 * i);
+            const __m128i found = _mm_loadu_si128(entries), before = _mm_loadu_si128(entries - (i % 8 > 0));
+            more[i] = V::everywhere(i % 8 ? _mm_xor_si128(found, before) : found);
+        }
+    }
+    typename V::t at(typename V::t x) const {
+        auto upper = V::xor_(x, V::set8(0x80)), found = V::zero();
+        const auto step = V::set8(16);
+        for (int i = 0; i < 8; i++, x = V::minus8s(x, step), upper = V::minus8s(upper, step))
+            found = V::xor_(found, V::xor_(V::shuffle8(more[i], x), V::shuffle8(more[8 + i], upper)));
+        return found;
+    }
+};
