@@ -1,6 +1,6 @@
 """The simulated chip behind the device seam.
 
-Time comes from `bpu_sim.device`: every frame is simulated, contention included. Numbers come from
+Time comes from `bpu_sim.device`: every frame takes its course, contention included. Numbers come from
 `bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs; computing
 them takes no device time.
 """
