@@ -1,8 +1,8 @@
 """The simulated chip behind the device seam.
 
-Time comes from `bpu_sim.device`: every frame takes its course, contention included. Numbers come from
-`bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs; computing
-them takes no device time.
+Time comes from `bpu_sim.device`: every frame takes its course, contention included. Numbers come
+from `bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs;
+computing them takes no device time.
 """
 
 from __future__ import annotations
