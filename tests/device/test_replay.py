@@ -251,11 +251,15 @@ def loop(
     return log
 
 
-def test_a_loop_of_equal_frames_comes_from_the_record(told: Told) -> None:
-    plan = frame_plan(10_000)
-    log = loop(Chip(X3M), plan, 8, 3_000)
-    assert log == loop(Chip(X3M, replay=False), plan, 8, 3_000)
-    assert told.events > 2_900
+@pytest.mark.parametrize("cycles", [10_000, 2_000_000])
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_a_loop_of_equal_frames_comes_from_the_record(
+    threads: int, cycles: int, told: Told
+) -> None:
+    plan = frame_plan(cycles)
+    log = loop(Chip(X3M), plan, threads, 1_000)
+    assert log == loop(Chip(X3M, replay=False), plan, threads, 1_000)
+    assert told.events > 900
 
 
 @pytest.mark.parametrize("calls", [1, 7, KEPT_CALLS, KEPT_CALLS + 1])

@@ -138,7 +138,8 @@ class Chip:
     @property
     def alive(self) -> int:
         """Tasks that were submitted and are not yet over."""
-        return self._replay.alive
+        with self._lock:
+            return self._replay.alive
 
     @property
     def mark(self) -> int:

@@ -18,12 +18,6 @@ from bpu_sim.device.state import Task
 Counters: TypeAlias = "list[int]"
 
 
-def glimpse(course: Course, kernel: Kernel) -> tuple[int, int, int]:
-    """A small part of the shape, which states of different shapes seldom share."""
-    heap = kernel.heap
-    return len(course.tasks), len(heap), heap[0][0] - kernel.now_ns if heap else 0
-
-
 def shape(course: Course, kernel: Kernel) -> object | None:
     """All that decides what happens next, in times from now and numbers from the next task's.
 
