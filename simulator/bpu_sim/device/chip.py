@@ -104,10 +104,11 @@ class Chip:
             False if the task is already over (or was never there).
         """
         with self._changed:
+            self._replay.disturb()
             due_ns, now_ns = self._kernel.next_ns(), self._now_ns()
             if due_ns is not None:  # a paced chip that lags behind its clock does not wait for it
                 now_ns = min(due_ns, now_ns)
-            known = self._replay.cancel(task, now_ns)
+            known = self._course.cancel(task, now_ns)
             self._changed.notify_all()
         return known
 

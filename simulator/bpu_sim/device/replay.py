@@ -101,11 +101,10 @@ class Replay:
                 self._record = None
         return self._course.submit(plan, control, on_event, every_event, arrival_ns)
 
-    def cancel(self, task: int, now_ns: int) -> bool:
-        """As `Course.cancel`."""
+    def disturb(self) -> None:
+        """As `settle`, for whoever is about to change something: no record holds it."""
         self.settle()
         self._record = None
-        return self._course.cancel(task, now_ns)
 
     def run(self, until_ns: int | None) -> Outbox:
         """Let time pass to the next events, `until_ns` (None: without end) at most.
