@@ -241,10 +241,10 @@ def test_memory_stays_flat_over_many_frames() -> None:
     chip = Chip(X3M)
     closed_loop(chip, frame_plan(10_000), 8, 3_000)
     course = chip._course
-    assert not course._tasks
+    assert not course.tasks
     assert not len(chip._kernel)
-    assert not course._driver._runs
-    assert sum(len(heap) for heap in course._driver._waiting) == 0
+    assert not course.driver._runs
+    assert sum(len(heap) for heap in course.driver._waiting) == 0
 
 
 def test_submissions_from_several_threads_all_finish() -> None:

@@ -1,8 +1,8 @@
 """The simulated chip behind the device seam.
 
-Time comes from `bpu_sim.device`: every frame is simulated, contention included. Numbers come from
-`bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs; computing
-them takes no device time.
+Time comes from `bpu_sim.device`: every frame takes its course, contention included. Numbers come
+from `bpu_board.devices.numbers`, once per distinct input, when somebody asks for the outputs;
+computing them takes no device time.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class SimDevice:
             device=DeviceKind.SIMULATED,
             clock=Clock.VIRTUAL if isinstance(self._clock, VirtualClock) else Clock.PACED,
         )
+        self._paced = not self._capabilities.virtual_time
         self._chip.start()
 
     @property
@@ -165,7 +166,7 @@ class SimDevice:
         every_event: bool = True,
     ) -> int:
         loaded = self._models.get(handle) or self._loaded(handle)
-        if inputs is not None or not self._capabilities.virtual_time:
+        if inputs is not None or self._paced:
             on_event = _Task(self, loaded, inputs, on_event).take
         return self._chip.submit(loaded.plan, control, on_event, every_event=every_event)
 
@@ -186,7 +187,7 @@ class SimDevice:
 
     def wake(self) -> None:
         """Who waits for a paced chip looks again."""
-        if not self._capabilities.virtual_time:
+        if self._paced:
             with self._changed:
                 self._changed.notify_all()
 
@@ -195,7 +196,7 @@ class SimDevice:
 
     def wait(self, done: Callable[[], bool], timeout_s: float | None = None) -> bool:
         ends = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._capabilities.virtual_time:
+        if self._paced:
             return self._wait_paced(done, ends)
         slice_ns = _FIRST_SLICE_NS
         while not done():

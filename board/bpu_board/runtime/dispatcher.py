@@ -355,7 +355,8 @@ class Dispatcher:
             if event.started_ns >= 0:
                 frame.started_ns = event.started_ns
             if done:
-                latency_ns, late = now_ns - frame.submitted_ns, frame.late
+                late = deadline_ns is not None and frame.late
+                latency_ns = now_ns - frame.submitted_ns
                 counters.finished(now_ns, latency_ns, event.bpu_ns, event.cpu_ns, late)
             elif kind is TaskEventKind.CANCELLED and frame.deadline_missed:
                 counters.dropped(TaskEventKind.EXPIRED)

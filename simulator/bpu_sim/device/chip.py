@@ -14,6 +14,7 @@ from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl, Task
 from bpu_sim.device.clock import Clock, PacedClock, VirtualClock
 from bpu_sim.device.course import Course, Hangs, Outbox
 from bpu_sim.device.kernel import Kernel
+from bpu_sim.device.replay import Replay
 from bpu_sim.device.state import ChipSample, OnEvent
 from bpu_sim.device.trace import Calls
 
@@ -30,16 +31,25 @@ class Chip:
 
     Args:
         hangs: fault injection: (task, call, attempt) -> True if that call never completes.
+        replay: False: nothing is told from a record (`bpu_sim.device.replay`), all is simulated.
+            With a paced clock or `hangs` it always is.
     """
 
     def __init__(
-        self, spec: MachineSpec, clock: Clock | None = None, hangs: Hangs | None = None
+        self,
+        spec: MachineSpec,
+        clock: Clock | None = None,
+        hangs: Hangs | None = None,
+        *,
+        replay: bool = True,
     ) -> None:
         self.spec = spec
         self._clock = VirtualClock() if clock is None else clock
         self._kernel = Kernel()
         self._outbox: Outbox = []
         self._course = Course(spec, self._kernel, self._outbox, hangs)
+        allowed = replay and hangs is None and not isinstance(self._clock, PacedClock)
+        self._replay = Replay(self._course, self._kernel, self._outbox, allowed)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._driving = threading.RLock()
@@ -82,7 +92,7 @@ class Chip:
             arrival_ns = at_ns
             if arrival_ns is None:
                 arrival_ns = self._now_ns() if self._paced else self._kernel.now_ns
-            task = self._course.submit(plan, control, on_event, every_event, arrival_ns)
+            task = self._replay.submit(plan, control, on_event, every_event, arrival_ns)
             if self._paced:
                 self._changed.notify_all()
         return task
@@ -94,6 +104,7 @@ class Chip:
             False if the task is already over (or was never there).
         """
         with self._changed:
+            self._replay.disturb()
             due_ns, now_ns = self._kernel.next_ns(), self._now_ns()
             if due_ns is not None:  # a paced chip that lags behind its clock does not wait for it
                 now_ns = min(due_ns, now_ns)
@@ -109,6 +120,7 @@ class Chip:
     def sample(self) -> ChipSample:
         """What the chip is doing now, with counters since the start."""
         with self._changed:
+            self._replay.settle()
             return self._course.sample(self._now_ns())
 
     def activity(self, mark: int, limit: int) -> tuple[ChipSample, Calls]:
@@ -119,6 +131,7 @@ class Chip:
             limit: calls in the answer at most.
         """
         with self._changed:
+            self._replay.settle()
             now_ns = self._now_ns()
             running = self._course.running_calls(now_ns)
             return self._course.sample(now_ns), self._course.trace.since(mark, running, limit)
@@ -126,12 +139,14 @@ class Chip:
     @property
     def alive(self) -> int:
         """Tasks that were submitted and are not yet over."""
-        return self._course.alive
+        with self._lock:
+            return self._replay.alive
 
     @property
     def mark(self) -> int:
         """For `activity`: the function calls that end from now on."""
         with self._changed:
+            self._replay.settle()
             return self._course.trace.mark
 
     @property
@@ -208,13 +223,12 @@ class Chip:
 
     def _drive(self, time_ns: int | None) -> None:
         """Run the kernel and deliver events until nothing is due by `time_ns`."""
-        lock, outbox, run = self._lock, self._outbox, self._kernel.run
+        lock, run = self._lock, self._replay.run
         while True:
             with lock:
-                if not run(time_ns, outbox):
-                    return
-                batch = outbox[:]
-                outbox.clear()
+                batch = run(time_ns)
+            if not batch:
+                return
             for on_event, event in batch:
                 on_event(event)
 

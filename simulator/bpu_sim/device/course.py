@@ -33,7 +33,8 @@ class Course:
     """All tasks on the chip. Every method runs inside a kernel action or under the chip's lock.
 
     Actions of the kernel take the time and their task. They push what follows onto its heap
-    themselves, since a frame does so about eight times.
+    themselves, since a frame does so about eight times. The attributes are the state of the chip,
+    with the kernel's heap all of it (`bpu_sim.device.relative` reads and moves it).
     """
 
     def __init__(
@@ -46,21 +47,21 @@ class Course:
         self._watchdog_ns = spec.watchdog_ns
         self._submit_ns = spec.cpu.submit_ns // 2
         self._interrupt_ns = spec.cpu.submit_ns - self._submit_ns
-        self._driver = Driver(spec.cores, spec.hardware_queue_limit, spec.preempting_priorities)
-        self._bus = DdrBus(spec)
-        self._cpu = CpuCluster(spec.cpu.cores)
+        self.driver = Driver(spec.cores, spec.hardware_queue_limit, spec.preempting_priorities)
+        self.bus = DdrBus(spec)
+        self.cpu = CpuCluster(spec.cpu.cores)
         self._routes = Routes(spec)
-        self._tasks: dict[int, Task] = {}
-        self._next_id = 1
-        self._cores = tuple(Core(index) for index in range(spec.cores))
-        self._cpu_busy_ns = 0
-        self._done = 0
+        self.tasks: dict[int, Task] = {}
+        self.next_id = 1
+        self.cores = tuple(Core(index) for index in range(spec.cores))
+        self.cpu_busy_ns = 0
+        self.done = 0
         self.trace = CallTrace()
 
     @property
     def alive(self) -> int:
         """Tasks that were submitted and are not yet over."""
-        return len(self._tasks)
+        return len(self.tasks)
 
     def submit(
         self,
@@ -71,10 +72,10 @@ class Course:
         arrival_ns: int,
     ) -> int:
         """Let a frame arrive at `arrival_ns`; returns its id."""
-        number = self._next_id
-        self._next_id = number + 1
+        number = self.next_id
+        self.next_id = number + 1
         route = self._routes.known.get(id(plan)) or self._routes.of(plan)
-        self._tasks[number] = task = Task(number, route, control, on_event)
+        self.tasks[number] = task = Task(number, route, control, on_event)
         arrive = self._next_step
         if every_event and on_event is not None:
             task.every_event = True
@@ -87,14 +88,14 @@ class Course:
 
     def cancel(self, number: int, now_ns: int) -> bool:
         """Let a cancellation arrive now."""
-        task = self._tasks.get(number)
+        task = self.tasks.get(number)
         if task is None or task.cancelled:
             return False
         self._kernel.at(now_ns, Tie.ARRIVAL, self._cancel, task)
         return True
 
     def sample(self, now_ns: int) -> ChipSample:
-        cores, driver = self._cores, self._driver
+        cores, driver = self.cores, self.driver
         running = tuple(driver.running(core.index) for core in cores)
         busy_ns = tuple(
             core.busy_ns + (now_ns - core.since_ns if running[core.index] else 0) for core in cores
@@ -107,12 +108,12 @@ class Course:
             running=running,
             models=tuple(core.task.route.model if running[core.index] else "" for core in cores),
             waiting=driver.waiting_count,
-            cpu_busy_ns=self._cpu_busy_ns,
-            cpu_running=self._cpu.busy_count,
+            cpu_busy_ns=self.cpu_busy_ns,
+            cpu_running=self.cpu.busy_count,
             core_ddr_bytes=tuple(core.ddr_bytes for core in cores),
             core_ddr_wait_ns=tuple(core.ddr_wait_ns for core in cores),
-            tasks_alive=len(self._tasks),
-            tasks_done=self._done,
+            tasks_alive=len(self.tasks),
+            tasks_done=self.done,
         )
 
     def running_calls(self, now_ns: int) -> tuple[CallSlice, ...]:
@@ -122,8 +123,8 @@ class Course:
                 core.index, core.task.id, core.task.route.model, core.call, core.demand.name,
                 core.since_ns, now_ns, running=True,
             )
-            for core in self._cores
-            if self._driver.running(core.index) is not None
+            for core in self.cores
+            if self.driver.running(core.index) is not None
         )  # fmt: skip
 
     # -- life of a task -----------------------------------------------------------------------
@@ -155,7 +156,7 @@ class Course:
         if task.cancelled:
             self._end(now_ns, task, _Kind.CANCELLED)
         elif time_ns >= 0:
-            if not self._cpu.acquire(task.id):
+            if not self.cpu.acquire(task.id):
                 task.place = CPU_QUEUE
             elif task.begun_ns >= 0 or self._begin(now_ns, task):
                 if task.every_event:
@@ -163,7 +164,7 @@ class Course:
                 end_ns = now_ns + time_ns
                 heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
         elif time_ns == SEGMENT:
-            heir = self._cpu.release(task.id)
+            heir = self.cpu.release(task.id)
             if heir is not None:
                 self._inherit(now_ns, heir)
             if task.begun_ns < 0 and not self._begin(now_ns, task):
@@ -188,9 +189,9 @@ class Course:
         return True
 
     def _end(self, now_ns: int, task: Task, kind: TaskEventKind, detail: str = "") -> None:
-        del self._tasks[task.id]
+        del self.tasks[task.id]
         if kind is _Kind.DONE:
-            self._done += 1
+            self.done += 1
         if task.on_event is not None:
             route = task.route
             fields = (
@@ -198,25 +199,25 @@ class Course:
                 task.bpu_ns, route.cpu_ns[task.step], task.begun_ns,
             )  # fmt: skip
             self._outbox.append((task.on_event, _made(TaskEvent, fields)))
-        heir = self._cpu.release(task.id)
+        heir = self.cpu.release(task.id)
         if heir is not None:
             self._inherit(now_ns, heir)
 
     def _cancel(self, now_ns: int, task: Task) -> None:
-        if task.id not in self._tasks or task.cancelled:
+        if task.id not in self.tasks or task.cancelled:
             return
         task.cancelled = True
         if task.place == CPU_QUEUE:
-            self._cpu.withdraw(task.id)
+            self.cpu.withdraw(task.id)
             self._end(now_ns, task, _Kind.CANCELLED)
         elif task.place == DRIVER:
-            self._apply(now_ns, self._driver.cancel(task.id, now_ns))
+            self._apply(now_ns, self.driver.cancel(task.id, now_ns))
             self._watch_end(now_ns, task)
 
     def _watch_end(self, now_ns: int, task: Task) -> None:
         """Reset the core of a cancelled task whose call does not end within the watchdog's time."""
-        for core in self._cores:
-            running = self._driver.running(core.index)
+        for core in self.cores:
+            running = self.driver.running(core.index)
             if running is None or running[0] != task.id:
                 continue
             if core.demand.alone_ns > self._watchdog_ns:
@@ -225,16 +226,16 @@ class Course:
 
     def _overdue(self, now_ns: int, given: tuple[Core, tuple[int, int]]) -> None:
         core, running = given
-        if self._driver.running(core.index) == running:
+        if self.driver.running(core.index) == running:
             core.ticket += 1
-            self._reschedule(self._bus.stop(core.index, now_ns))
+            self._reschedule(self.bus.stop(core.index, now_ns))
             self._reset(now_ns, core)
 
     # -- CPU steps ----------------------------------------------------------------------------
 
     def _cpu_done(self, now_ns: int, task: Task) -> None:
         step, times_ns = task.step, task.route.times_ns
-        self._cpu_busy_ns += times_ns[step]
+        self.cpu_busy_ns += times_ns[step]
         if task.every_event:
             self._emit(now_ns, task, _Kind.STEP_DONE)
         task.step = step + 1
@@ -256,7 +257,7 @@ class Course:
 
     def _inherit(self, now_ns: int, heir: int) -> None:
         """A task that waited has a CPU core now."""
-        task = self._tasks[heir]
+        task = self.tasks[heir]
         task.place = TRANSIT
         heappush(self._heap, (now_ns, COMPLETION + self._order(), self._next_step, task))
 
@@ -270,14 +271,14 @@ class Course:
             self._step_done(now_ns, task)
         else:
             task.place = DRIVER
-            actions = self._driver.submit(task.id, calls, task.control, now_ns)
+            actions = self.driver.submit(task.id, calls, task.control, now_ns)
             if actions:
                 self._apply(now_ns, actions)
 
     def _apply(self, now_ns: int, actions: list[Action]) -> None:
         """Carry out what the driver decided, in its order."""
         for action in actions:
-            task = self._tasks[action.task]
+            task = self.tasks[action.task]
             if isinstance(action, Start):
                 self._start(now_ns, task, action)
             elif isinstance(action, Finished):
@@ -289,7 +290,7 @@ class Course:
                 end_ns = now_ns + self._interrupt_ns
                 heappush(self._heap, (end_ns, COMPLETION + self._order(), then, task))
             elif isinstance(action, Parked):
-                self._cores[action.core].preemptions += 1
+                self.cores[action.core].preemptions += 1
                 self.trace.parked(action.core, action.task, action.other)
                 if task.on_event is not None:
                     self._emit(now_ns, task, _Kind.PARKED, action.core, other=action.other)
@@ -301,7 +302,7 @@ class Course:
 
     def _start(self, now_ns: int, task: Task, start: Start) -> None:
         index, _, call, resumed, attempt = start
-        core, demand = self._cores[index], task.route.calls[task.step][call]
+        core, demand = self.cores[index], task.route.calls[task.step][call]
         core.task, core.call, core.demand, core.since_ns = task, call, demand, now_ns
         if task.every_event:
             if resumed:
@@ -312,11 +313,11 @@ class Course:
             order, ticket = WATCHDOG + self._order(), (core, core.ticket)
             heappush(self._heap, (now_ns + self._watchdog_ns, order, self._watchdog, ticket))
             return
-        self._reschedule(self._bus.start(index, demand, now_ns))
+        self._reschedule(self.bus.start(index, demand, now_ns))
 
     def _reschedule(self, ends: list[tuple[int, int]]) -> None:
         for index, end_ns in ends:
-            core = self._cores[index]
+            core = self.cores[index]
             core.ticket = ticket = core.ticket + 1
             order = COMPLETION + self._order()
             heappush(self._heap, (end_ns, order, self._call_done, (core, ticket)))
@@ -337,10 +338,10 @@ class Course:
         )
         if task.every_event:
             self._emit(now_ns, task, _Kind.CALL_DONE, index, core.call)
-        others = self._bus.stop(index, now_ns)
+        others = self.bus.stop(index, now_ns)
         if others:
             self._reschedule(others)
-        self._apply(now_ns, self._driver.call_done(index, now_ns))
+        self._apply(now_ns, self.driver.call_done(index, now_ns))
 
     def _watchdog(self, now_ns: int, given: _Ticket) -> None:
         core, ticket = given
@@ -350,7 +351,7 @@ class Course:
     def _reset(self, now_ns: int, core: Core) -> None:
         """End the call of a core that makes no progress."""
         core.busy_ns += now_ns - core.since_ns
-        self._apply(now_ns, self._driver.hung(core.index, now_ns))
+        self._apply(now_ns, self.driver.hung(core.index, now_ns))
 
     def _fail(self, now_ns: int, task: Task, failed: Failed) -> None:
         self._end(

@@ -48,6 +48,15 @@ class CpuCluster:
         self._queue.remove(task)
         return True
 
+    def shape(self, first: int) -> object:
+        """All that decides what it will answer, tasks counted from `first`; to be compared."""
+        return {task - first for task in self._holders}, [task - first for task in self._queue]
+
+    def leap(self, tasks: int) -> None:
+        """All numbers of tasks are larger by `tasks`."""
+        self._holders = {task + tasks for task in self._holders}
+        self._queue = deque(task + tasks for task in self._queue)
+
     @property
     def busy_count(self) -> int:
         return len(self._holders)

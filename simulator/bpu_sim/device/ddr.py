@@ -77,6 +77,21 @@ class DdrBus:
             return []
         return self._rebalance(now_ns)
 
+    def shape(self, now_ns: int) -> object:
+        """All that decides what it will answer, times counted from `now_ns`; to be compared.
+
+        The order of the calls is part of it: sums of floats depend on it.
+        """
+        return self._excess, [
+            (core, call.demand, call.left_ns, now_ns - call.since_ns, call.stretch)
+            for core, call in self._running.items()
+        ]
+
+    def leap(self, time_ns: int) -> None:
+        """All times are later by `time_ns`."""
+        for call in self._running.values():
+            call.since_ns += time_ns
+
     def _rebalance(self, now_ns: int) -> list[tuple[int, int]]:
         """The end of every running call, after more or less demand."""
         total = 0.0

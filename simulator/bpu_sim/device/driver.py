@@ -194,6 +194,32 @@ class Driver:
         entries = sorted(entry for heap in heaps for entry in heap if entry[1].waiting)
         return tuple(run.task for _, run in entries)
 
+    def shape(self, first: int) -> object:
+        """All that decides what it will do, tasks counted from `first`; to be compared."""
+        waiting = [
+            [run.task - first for _, run in sorted(heap) if run.waiting] for heap in self._waiting
+        ]
+        rings = [[(run.task - first, call) for run, call in core.ring] for core in self._cores]
+        owners = [c.owner.task - first if c.owner is not None else None for c in self._cores]
+        runs = [
+            (
+                run.task - first, run.calls, run.control, run.attempt, run.cancelled, run.in_ring,
+                run.next_call, first - run.parked_by if run.parked_by >= 0 else None, run.resuming,
+            )
+            for run in self._runs.values()
+        ]  # fmt: skip
+        return waiting, rings, owners, runs
+
+    def leap(self, time_ns: int, tasks: int) -> None:
+        """All times are later by `time_ns`, and all numbers of tasks larger by `tasks`."""
+        for core in self._cores:
+            core.since_ns += time_ns
+        for run in self._runs.values():
+            run.task += tasks
+            if run.parked_by >= 0:
+                run.parked_by += tasks
+        self._runs = {run.task: run for run in self._runs.values()}
+
     # -- inside -------------------------------------------------------------------------------
 
     def _enqueue(self, run: _Run) -> None:

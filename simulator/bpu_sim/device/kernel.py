@@ -24,7 +24,10 @@ class Tie(enum.IntEnum):
     WATCHDOG = 2  # supervision looks last
 
 
-COMPLETION, ARRIVAL, WATCHDOG = (int(tie) << 48 for tie in Tie)
+TIE_SHIFT = 48
+"""A tie stands above the number that `Kernel.order()` gives."""
+
+COMPLETION, ARRIVAL, WATCHDOG = (int(tie) << TIE_SHIFT for tie in Tie)
 """What to add to `Kernel.order()` for each tie: a kernel counts no further than 2^48."""
 
 _FOREVER = 1 << 62
@@ -50,7 +53,7 @@ class Kernel:
 
     def at(self, time_ns: int, tie: Tie, action: Action, argument: object = None) -> None:
         """Run `action(time, argument)` at `time_ns`; a time in the past means now."""
-        order = (int(tie) << 48) + self.order()
+        order = (int(tie) << TIE_SHIFT) + self.order()
         heappush(self.heap, (max(time_ns, self.now_ns), order, action, argument))
 
     def next_ns(self) -> int | None:
@@ -80,6 +83,11 @@ class Kernel:
     def advance(self, time_ns: int) -> None:
         """Move the time forward while nothing happens; earlier actions must have run."""
         self.now_ns = max(self.now_ns, time_ns)
+
+    def leap(self, time_ns: int) -> None:
+        """All times are later by `time_ns`."""
+        self.now_ns += time_ns
+        self.heap[:] = [(entry[0] + time_ns, *entry[1:]) for entry in self.heap]
 
     def __len__(self) -> int:
         return len(self.heap)

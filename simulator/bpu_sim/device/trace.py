@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bpu_common.telemetry import CallSlice
 
 KEPT_CALLS = 4096
 """Older calls are forgotten; whoever asks too late learns how many he missed."""
 
-Record: TypeAlias = "list[int | str]"
+Record: TypeAlias = "list[Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,38 @@ class CallTrace:
         if last is not None and last[0] == core and last[1] == task:
             last[7] = other
 
+    def repeat(self, count: int, times: int, time_ns: int, tasks: int) -> None:
+        """The last `count` calls, of which none is forgotten, have happened again `times` times.
+
+        Args:
+            time_ns: how much later each time.
+            tasks: by how much the numbers of the tasks were larger each time.
+        """
+        records = self._records
+        last = list(islice(records, len(records) - count, None))
+        kept = min(times, KEPT_CALLS // count + 1) if count else 0
+        for nth in range(times - kept + 1, times + 1):
+            later_ns, more = nth * time_ns, nth * tasks
+            for core, task, model, call, name, start_ns, end_ns, other in last:
+                other = other + more if other >= 0 else -1
+                records.append(
+                    [
+                        core,
+                        task + more,
+                        model,
+                        call,
+                        name,
+                        start_ns + later_ns,
+                        end_ns + later_ns,
+                        other,
+                    ]
+                )
+        self.mark += times * count
+
     def since(self, mark: int, running: tuple[CallSlice, ...], limit: int) -> Calls:
         """What has ended since `mark`, the newest first kept, and `running`, `limit` in all."""
         wanted = max(0, self.mark - mark)
         count = min(wanted, len(self._records), limit - len(running))
         ended = islice(self._records, len(self._records) - count, None)
-        slices = tuple(CallSlice(*each) for each in ended)  # type: ignore[arg-type]
+        slices = tuple(CallSlice(*each) for each in ended)
         return Calls(slices + running, wanted - count, self.mark)
