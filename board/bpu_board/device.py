@@ -155,6 +155,7 @@ class Device(Protocol):
         control: TaskControl,
         on_event: OnEvent,
         every_event: bool = True,
+        turn: int = 0,
     ) -> int:
         """Queue one frame and return its task id, unique on the device.
 
@@ -164,6 +165,8 @@ class Device(Protocol):
                 there will be no outputs.
             every_event: False asks only for PARKED and the final event, which says when the task
                 started. The final event always comes; which others do is in `capabilities`.
+            turn: among equal priorities the smaller one goes first, before `custom_id` and arrival:
+                what makes clients equal. A device that cannot do that ignores it.
 
         Raises:
             DeviceFault: the device works no more.

@@ -18,9 +18,11 @@ import numpy as np
 from bpu_board.device import Device, Observes, OnEvent, Plans
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.meter import NodeMeters
-from bpu_board.runtime.dispatcher import Dispatcher, Frame
+from bpu_board.runtime.dispatcher import Dispatcher
+from bpu_board.runtime.frame import Frame
 from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
+from bpu_common.shares import OWN
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.words import counted
 
@@ -37,7 +39,9 @@ class PerfLoop:
         handle: int,
         counters: ModelCounters,
         request: PerfRequest,
+        client: str = OWN,
     ) -> None:
+        self._client = client
         self._device = device
         self._dispatcher = dispatcher
         self._handle = handle
@@ -105,7 +109,7 @@ class PerfLoop:
             threads = min(threads, request.frame_count)
         self._submitted = threads
         frames = [
-            Frame(self._dispatcher, self._handle, None, self._control, self._counters)
+            Frame(self._dispatcher, self._handle, None, self._control, self._counters, self._client)
             for _ in range(threads)
         ]
         self._frames.update(frames)

@@ -59,12 +59,14 @@ class Chip:
         *,
         every_event: bool = True,
         at_ns: int | None = None,
+        turn: int = 0,
     ) -> int:
         """Hand one frame of `plan` to the device.
 
         Args:
             every_event: False asks only for PARKED and the final event: that is cheaper.
             at_ns: device time of the arrival; None: now.
+            turn: among runs of a priority that are not parked, the smaller one goes first.
 
         Returns:
             The task's id, unique on this chip.
@@ -82,7 +84,7 @@ class Chip:
             arrival_ns = at_ns
             if arrival_ns is None:
                 arrival_ns = self._now_ns() if self._paced else self._kernel.now_ns
-            task = self._course.submit(plan, control, on_event, every_event, arrival_ns)
+            task = self._course.submit(plan, control, on_event, every_event, arrival_ns, turn)
             if self._paced:
                 self._changed.notify_all()
         return task
