@@ -19,7 +19,7 @@ from typing import TypeVar
 from bpu_board.agent.call import InferCall
 from bpu_board.agent.inference import RuntimeInference
 from bpu_board.agent.upload import Upload, receive
-from bpu_board.device import engine_of
+from bpu_board.device import engine_of, late_ns_of
 from bpu_board.runtime import Runtime
 from bpu_board.runtime.queue import ALIVE_LIMIT
 from bpu_board.runtime.store import MAX_MODEL_BYTES
@@ -164,6 +164,7 @@ class RuntimeServicer(BoardServicer):
             max_model_bytes=MAX_MODEL_BYTES,
             device=device.device,
             clock=device.clock,
+            late_ns=late_ns_of(self._runtime.device),
             engine=await self._run(lambda: engine_of(self._runtime.device)),
         )
 

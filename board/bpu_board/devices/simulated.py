@@ -115,6 +115,10 @@ class SimDevice:
     def failure(self) -> str:
         return self._chip.failure
 
+    @property
+    def late_ns(self) -> int:
+        return self._chip.late_ns
+
     def read(self, path: Path) -> tuple[ModelInfo, ...]:
         return read_models(path)
 
