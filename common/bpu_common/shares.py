@@ -46,8 +46,8 @@ class Shares:
     def give(self, client: str, amount: int = 1) -> None:
         """Places come back."""
         self._free += amount
-        left = self._held[client] - amount
+        left = self._held.get(client, 0) - amount
         if left:
             self._held[client] = left
         else:
-            del self._held[client]
+            self._held.pop(client, None)

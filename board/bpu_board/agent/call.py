@@ -11,12 +11,13 @@ from bpu_board.runtime import Frame, Runtime
 from bpu_common.board import InferRequest
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
+from bpu_common.wire.rpc.clients import caller
 
 _CLOCKS_AGREE_S = 0.02
 
 
 class InferCall:
-    """One call of a client, and the frame that it has become.
+    """One call of a client (the `caller`), and the frame that it has become.
 
     Args:
         left_s: time until the deadline of its call; it is the frame's deadline, in device time.
@@ -32,6 +33,7 @@ class InferCall:
     ) -> None:
         now_s = time.monotonic()
         self._runtime = runtime
+        self._client = caller()
         self._request = request
         self._ends_s = None if left_s is None else now_s + left_s
         limits = [limit for limit in (left_s, start_within_s) if limit is not None]
@@ -63,7 +65,7 @@ class InferCall:
         if self._deadline_s is not None:
             deadline_ns = self._runtime.device.now_ns() + int(_left(self._deadline_s) * 1e9)
         control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
-        frame = self._runtime.submit(request.model, request.inputs, control)
+        frame = self._runtime.submit(request.model, request.inputs, control, self._client)
         with self._lock:
             self._frame = frame
             cancelled = self._cancelled
