@@ -101,8 +101,8 @@ def _measure(address: str) -> bool:
     _row("beside the flood, wall time", beside_wall)
     most_p99 = p99 + frame_ms
     print(
-        f"\n{CALLS} calls, {PAUSE_S * 1e3:g} ms apart, of a model of {frame_ms:.2f} ms a frame; the "
-        f"flood has {FLOODERS} threads: {served} frames served, {denied} refused. Polite calls "
+        f"\n{CALLS} calls, {PAUSE_S * 1e3:g} ms apart, of a model of {frame_ms:.2f} ms a frame; "
+        f"the flood has {FLOODERS} threads: {served} frames served, {denied} refused. Polite calls "
         f"not served: {refused}. The clock lost {late_ms:.0f} ms.\nMarks (device time): "
         f"p50 {flooded_p50:.2f} <= 2 x {p50:.2f} ms, p99 {flooded_p99:.2f} <= {most_p99:.2f} ms "
         "(alone, and a frame of the flood with its submission), none refused."
@@ -114,12 +114,14 @@ def main() -> int:
     print("## Fairness: a polite client beside a flood\n")
     with tempfile.TemporaryDirectory() as folder:
         agent = subprocess.Popen(
-            [sys.executable, "-m", "bpu_board.cli.agent", "--listen", "127.0.0.1:0"]
-            + ["--store", f"{folder}/s", "--clock", "paced"],
+            [
+                sys.executable, "-m", "bpu_board.cli.agent", "--listen", "127.0.0.1:0",
+                "--store", f"{folder}/s", "--clock", "paced",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-        )
+        )  # fmt: skip
         try:
             assert agent.stdout is not None
             address = agent.stdout.readline().split(" on ")[1].split(",")[0]

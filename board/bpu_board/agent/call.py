@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import Executor
 
 from bpu_board.runtime import Frame, Runtime
 from bpu_common.board import InferRequest
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
+from bpu_common.tensor import InputSource, ModelInput
 from bpu_common.wire.rpc.clients import caller
+from bpu_common.wire.rpc.intake import SMALL_REQUEST_BYTES
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
 
 _CLOCKS_AGREE_S = 0.02
+
+_ELEMENT_BYTES = 10
+"""An element in the longest form that a message may hold: a negative number written out."""
+
+
+def needed_request_bytes(models: Iterable[tuple[ModelInput, ...]]) -> int:
+    """The largest request that one of the models takes, given the inputs of each."""
+    needed = 0
+    for inputs in models:
+        if any(each.source is InputSource.RESIZER for each in inputs):
+            return MAX_MESSAGE_BYTES  # a picture of any size
+        elements = sum(math.prod(each.tensor.shape) for each in inputs)
+        needed = max(needed, elements * _ELEMENT_BYTES)
+    return min(MAX_MESSAGE_BYTES, needed + SMALL_REQUEST_BYTES)
 
 
 class InferCall:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from bpu_board.agent.call import InferCall
+from bpu_board.agent.call import InferCall, needed_request_bytes
 from bpu_board.runtime import Runtime
 from bpu_common import __version__
 from bpu_common.board import ModelInfo
@@ -46,6 +46,9 @@ class RuntimeInference(InferenceServicer):
         self._control = control
         self._loading = loading
         self._unloaded: set[str] = set()
+
+    def needed_request_bytes(self) -> int:
+        return needed_request_bytes(self._runtime.inputs())
 
     def about(self) -> tuple[str, int]:
         return __version__, self._runtime.device.capabilities.core_count

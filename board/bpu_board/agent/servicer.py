@@ -82,6 +82,9 @@ class RuntimeServicer(BoardServicer):
         for measurement in self._running_perf:
             measurement.set()
 
+    def needed_request_bytes(self) -> int:
+        return self.inference.needed_request_bytes()
+
     async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
         upload = Upload(self._runtime, header)
         await receive(upload, chunks, self._load)

@@ -26,6 +26,7 @@ from bpu_common.shares import OWN
 from bpu_common.stop import Stop
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.tensor import ModelInput
 
 
 class Runtime:
@@ -99,6 +100,10 @@ class Runtime:
     def list(self) -> tuple[ModelEntry, ...]:
         """Every model that can be run."""
         return self._sessions.entries()
+
+    def inputs(self) -> tuple[tuple[ModelInput, ...], ...]:
+        """The inputs of each model that can be run; never waits."""
+        return self._sessions.inputs()
 
     def info(self, model: str) -> ModelInfo:
         """What a model is: inputs, outputs, segments, parameters. It is not loaded for this.

@@ -17,6 +17,7 @@ from bpu_board.runtime.shelf import StoredModel
 from bpu_board.runtime.store import ModelStore
 from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import BpuError, ModelNotFound, UsageError
+from bpu_common.tensor import ModelInput
 
 _REST = 10
 """A model that could not be opened is not tried again for so many times what that took."""
@@ -179,6 +180,13 @@ class Sessions:
             if (digest, name) not in stored
         ]
         return tuple(entries)
+
+    def inputs(self) -> tuple[tuple[ModelInput, ...], ...]:
+        """Of each model that is stored or open; waits for none that is opened."""
+        files = () if self._store is None else self._store.list()
+        with self._lock:
+            found = [session.info.inputs for session in self._open.values()]
+        return (*found, *(model.inputs for file in files for model in file.models))
 
     def counters(self) -> tuple[ModelCounters, ...]:
         """Of all open models; never waits."""

@@ -30,7 +30,6 @@ from bpu_common.wire.rpc.clients import CALLER, Caller, Places, caller
 from bpu_common.wire.rpc.errors import to_status
 from bpu_common.wire.rpc.handlers import Context, refuse
 from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES, STREAM_WINDOW
-from bpu_common.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +71,19 @@ class RequestParser(Generic[_M]):
 
     Args:
         most_bytes: the largest request of this kind.
+        needed_bytes: of one with tensors: the largest that any model here takes, now.
     """
 
-    def __init__(self, kind: type[_M], most_bytes: int = SMALL_REQUEST_BYTES) -> None:
+    def __init__(
+        self,
+        kind: type[_M],
+        most_bytes: int = SMALL_REQUEST_BYTES,
+        needed_bytes: Callable[[], int] | None = None,
+    ) -> None:
         self._kind = kind
         self._what = f"a {descriptor_of(kind).name}"
         self.most_bytes = most_bytes
+        self._needed_bytes = needed_bytes
 
     def __call__(self, raw: bytes) -> _M:
         """Parse.
@@ -87,6 +93,14 @@ class RequestParser(Generic[_M]):
             CapacityError: too many bytes or fields.
         """
         _check_size(raw, self._what, self.most_bytes)
+        if self._needed_bytes is not None and len(raw) > SMALL_REQUEST_BYTES:
+            needed_bytes = self._needed_bytes()
+            if len(raw) > needed_bytes:
+                raise CapacityError(
+                    f"{self._what} has {len(raw)} bytes, no model here takes more than "
+                    f"{needed_bytes}",
+                    hint="compare with the model's inputs: their shapes and types",
+                )
         check_request_budget(raw, descriptor_of(self._kind), self._what)
         try:
             return self._kind.FromString(raw)
@@ -177,9 +191,9 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         client = context.peer()
         CALLER.set(Caller(client, places))
         if not places.take(client):
-            held = counted(places.held(client), "call")
             raise CapacityError(
-                f"{held} of this client are being served, more are not taken",
+                f"as many calls of this client are served as may be at once "
+                f"({places.held(client)})",
                 hint="end some, or wait for their answers",
             )
         try:
