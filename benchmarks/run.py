@@ -23,6 +23,7 @@ BENCHMARKS = (
     "benchmarks.fastpath",
     "benchmarks.perf_speed",
     "benchmarks.remote_infer",
+    "benchmarks.fairness",
     "benchmarks.transport",
     "benchmarks.fidelity",
     "benchmarks.preemption",

@@ -6,7 +6,6 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Iterable
 from concurrent.futures import Executor
 
 from bpu_board.runtime import Frame, Runtime
@@ -24,7 +23,7 @@ _ELEMENT_BYTES = 10
 """An element in the longest form that a message may hold: a negative number written out."""
 
 
-def needed_request_bytes(models: Iterable[tuple[ModelInput, ...]]) -> int:
+def needed_request_bytes(models: tuple[tuple[ModelInput, ...], ...]) -> int:
     """The largest request that one of the models takes, given the inputs of each."""
     needed = 0
     for inputs in models:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -151,15 +151,13 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
 
             async def stream(_: object, context: Context) -> Any:  # noqa: ANN401
                 try:
-                    async with (
-                        self._call(context, places),
-                        requests(context.read, parse, STREAM_WINDOW) as given,
-                    ):
-                        try:
-                            async for answer in inner(given, context):
-                                yield answer
-                        finally:
-                            del given  # see `handlers`
+                    with self._call(context, places):
+                        async with requests(context.read, parse, STREAM_WINDOW) as given:
+                            try:
+                                async for answer in inner(given, context):
+                                    yield answer
+                            finally:
+                                del given  # see `handlers`
                     return
                 except BpuError as error:
                     status = to_status(error)
@@ -170,14 +168,12 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
 
         async def call(_: object, context: Context) -> Any:  # noqa: ANN401
             try:
-                async with (
-                    self._call(context, places),
-                    requests(context.read, parse, 1) as given,
-                ):
-                    try:
-                        return await method(given, context)
-                    finally:
-                        del given  # see `handlers`
+                with self._call(context, places):
+                    async with requests(context.read, parse, 1) as given:
+                        try:
+                            return await method(given, context)
+                        finally:
+                            del given  # see `handlers`
             except BpuError as error:
                 status = to_status(error)
             await refuse(context, status)
@@ -185,8 +181,8 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
 
         return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
-    @asynccontextmanager
-    async def _call(self, context: Context, places: Shares) -> AsyncIterator[None]:
+    @contextmanager
+    def _call(self, context: Context, places: Shares) -> Iterator[None]:
         """One call of a client."""
         client = context.peer()
         CALLER.set(Caller(client, places))
