@@ -139,6 +139,8 @@ class QueueSample:
     """The runtime's queue: frames on the device, frames waiting, and their limits.
 
     Attributes:
+        running_limit, alive_limit: of a client that is alone; of all together, twice as much, while
+            there are several.
         untaken: frames that are done and whose result is not taken; they too count as alive.
     """
 

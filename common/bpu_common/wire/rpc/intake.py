@@ -112,12 +112,13 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     """Reads and parses the requests of one server.
 
     Attributes:
-        most_calls: at once, of all clients; gRPC need not refuse before.
         streams_per_connection: HTTP/2's limit; further calls wait at their client.
+        most_calls: gRPC's own limit, which knows no clients: those that wait for their refusal are
+            among them, so it is far above what is served.
     """
 
-    most_calls = 2 * (MAX_CALLS + CONTROL_CALLS)
     streams_per_connection = MAX_CALLS + CONTROL_CALLS
+    most_calls = 16 * streams_per_connection
 
     def __init__(self) -> None:
         self._held_bytes = Shares(2 * MAX_HELD_BYTES)
