@@ -103,6 +103,7 @@ def _servers(root: Path, agent_address: str, raw_address: str) -> list[subproces
     """An agent, and a server of raw bytes; each prints a line when it listens."""
     command = [sys.executable, "-m"]
     agent = [*command, "bpu_board.cli.agent", "--listen", agent_address, "--store", f"{root}/s"]
+    agent += ["--clock", "virtual"]
     raw = [*command, "benchmarks.remote_infer", "--serve-raw", raw_address]
     return [
         subprocess.Popen(agent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL),

@@ -24,6 +24,7 @@ BENCHMARKS = (
     "benchmarks.kernel_shares",
     "benchmarks.perf_speed",
     "benchmarks.remote_infer",
+    "benchmarks.fairness",
     "benchmarks.transport",
     "benchmarks.fidelity",
     "benchmarks.preemption",

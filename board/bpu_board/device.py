@@ -5,9 +5,9 @@ is its own business, so a vendor's library with the vendor's files can stand beh
 unit of work is the task, one frame of one model (docs/board.md "Tensors and tasks"): a device
 schedules inside itself, so nothing above may rely on driving single function calls.
 
-`Device` is what every device must do. `Plans`, `Observes`, `Inspects` and `Computes` are what one
-may be able to tell beyond that; callers ask with `isinstance` and say plainly what a device cannot
-tell.
+`Device` is what every device must do. `Plans`, `Observes`, `Inspects`, `Computes` and `Lags` are
+what one may be able to tell beyond that; callers ask with `isinstance` and say plainly what a
+device cannot tell.
 """
 
 from __future__ import annotations
@@ -155,6 +155,7 @@ class Device(Protocol):
         control: TaskControl,
         on_event: OnEvent,
         every_event: bool = True,
+        turn: int = 0,
     ) -> int:
         """Queue one frame and return its task id, unique on the device.
 
@@ -164,6 +165,8 @@ class Device(Protocol):
                 there will be no outputs.
             every_event: False asks only for PARKED and the final event, which says when the task
                 started. The final event always comes; which others do is in `capabilities`.
+            turn: among equal priorities the smaller one goes first, before `custom_id` and arrival:
+                what makes clients equal. A device that cannot do that ignores it.
 
         Raises:
             DeviceFault: the device works no more.
@@ -258,6 +261,20 @@ class Computes(Protocol):
         Raises:
             UsageError: the user asks for one that this computer does not have.
         """
+
+
+@runtime_checkable
+class Lags(Protocol):
+    """A device whose time should follow the wall clock and may fail to."""
+
+    @property
+    def late_ns(self) -> int:
+        """Device time lost since the start."""
+
+
+def late_ns_of(device: Device) -> int:
+    """Device time that a device has lost; 0 of one that always keeps up."""
+    return device.late_ns if isinstance(device, Lags) else 0
 
 
 def engine_of(device: Device) -> EngineInfo:

@@ -133,6 +133,7 @@ class BoardInfo:
         machine: name of the `MachineSpec`.
         device: what runs the models; `clock`: how its time passes.
         engine: what computes their numbers, if it is a program.
+        late_ns: device time that a paced clock has lost, as in telemetry frames.
         step_times, preemption_visible: what task events tell, see the device's capabilities.
     """
 
@@ -149,6 +150,7 @@ class BoardInfo:
     device: DeviceKind = DeviceKind.UNKNOWN
     clock: Clock = Clock.UNKNOWN
     engine: EngineInfo = field(default_factory=EngineInfo)
+    late_ns: int = 0
 
 
 def describe_model(model: BpuModel) -> ModelInfo:

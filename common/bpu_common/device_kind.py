@@ -43,3 +43,11 @@ def device_line(machine: str, device: DeviceKind, clock: Clock) -> str:
     """What times come from, for a person: "x3m (simulated, virtual clock: modelled times)"."""
     modelled = ": modelled times" if device is DeviceKind.SIMULATED else ""
     return f"{machine} ({device_words(device, clock)}{modelled})"
+
+
+def late_words(late_ns: int) -> str:
+    """How far a paced clock fell behind, for a person."""
+    return (
+        f"the clock lost {late_ns / 1e6:.0f} ms: this computer simulates slower than time passes; "
+        "the times are the chip's all the same"
+    )

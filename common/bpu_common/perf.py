@@ -153,6 +153,7 @@ class PerfResult:
         core_busy_ns: by core, time it executed function calls of the run.
         wall_ns: host time that the run took.
         device, clock: what the times come from.
+        late_ns: device time that a paced clock lost meanwhile; the other times are not touched.
     """
 
     model: str
@@ -172,6 +173,7 @@ class PerfResult:
     profile: NodeProfile | None = None
     device: DeviceKind = DeviceKind.UNKNOWN
     clock: Clock = Clock.UNKNOWN
+    late_ns: int = 0
 
     @property
     def average_ns(self) -> float:

@@ -126,3 +126,9 @@ class TaskPlan:
 
     model: str
     steps: tuple[Step, ...]
+
+    def work_ns(self, clock_hz: int) -> int:
+        """Time of all its steps, each alone on a core; at least 1."""
+        cpu_ns = sum(each.duration_ns for each in self.steps if isinstance(each, CpuStep))
+        calls = (call for each in self.steps if isinstance(each, BpuStep) for call in each.calls)
+        return max(1, cpu_ns + sum(call.cycles for call in calls) * 1_000_000_000 // clock_hz)

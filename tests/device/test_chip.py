@@ -115,6 +115,63 @@ def test_paced_and_virtual_time_give_the_same_log(
         paced.close()
 
 
+@given(work)
+@settings(max_examples=10, deadline=None)
+def test_a_clock_that_is_too_fast_gives_way_and_the_log_stays_the_same(
+    jobs: list[tuple[int, TaskPlan, TaskControl]],
+) -> None:
+    """No computer simulates a second in a nanosecond: device time goes at the simulation's pace."""
+    late = Chip(X3M, PacedClock(speed=1e9))
+    try:
+        assert play(late, jobs) == play(Chip(X3M), jobs)
+        assert late.late_ns > 0
+    finally:
+        late.close()
+
+
+def test_what_arrives_at_a_late_chip_finds_no_backlog_and_time_never_goes_back() -> None:
+    """A closed loop that no computer keeps up with: others still have the latency of the chip."""
+    chip, plan = Chip(X3M, PacedClock(speed=1e6)), bpu_plan(20_000)
+    stop = threading.Event()
+    seen: list[int] = []
+
+    def again(event: TaskEvent) -> None:
+        if event.kind is Kind.DONE and not stop.is_set():
+            chip.submit(plan, TaskControl(), again, every_event=False)
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.append(chip.now_ns())
+            busy_ns = chip.sample().core_busy_ns
+            assert max(busy_ns) <= chip.now_ns()
+
+    chip.start()
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(4):
+            chip.submit(plan, TaskControl(), again, every_event=False)
+        for _ in range(20):
+            ended: list[TaskEvent] = []
+            done = threading.Event()
+
+            def take(event: TaskEvent, ended=ended, done=done) -> None:
+                ended.append(event)
+                if event.kind is Kind.DONE:
+                    done.set()
+
+            chip.submit(plan, TaskControl(), take)
+            assert done.wait(30)
+            latency_ns = ended[-1].time_ns - ended[0].time_ns
+            assert 20_000 <= latency_ns <= 5 * (20_000 + SUBMIT_NS + 35_000)
+    finally:
+        stop.set()
+        looking.join()
+        chip.close()
+    assert chip.late_ns > 0
+    assert seen == sorted(seen)
+
+
 def test_a_serial_frame_is_the_sum_of_its_parts() -> None:
     log = play(Chip(X3M), [(0, frame_plan(2_000_000), TaskControl())])
     assert log[-1].kind is Kind.DONE

@@ -251,3 +251,14 @@ def test_a_job_of_one_core_never_runs_on_two(limit: int) -> None:
         if isinstance(action, Start):
             assert busy.get(action.task, 0) <= now
             busy[action.task] = now + jobs[action.task].durations_ns[action.call]
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=12))
+def test_fresh_runs_of_a_level_go_by_turn_then_by_arrival(turns: list[int]) -> None:
+    driver = Driver(1, 1, (URGENT,))
+    driver.submit(0, 1, TaskControl(), 0)
+    for task, turn in enumerate(turns, 1):
+        driver.submit(task, 1, TaskControl(), 0, turn)
+    assert driver.waiting_tasks(0) == tuple(
+        sorted(range(1, len(turns) + 1), key=lambda task: (turns[task - 1], task))
+    )

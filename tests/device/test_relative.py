@@ -20,10 +20,13 @@ STATE = (
         "Course: _hangs _heap _interrupt_ns _kernel _order _outbox _routes _submit_ns _watchdog_ns"
         " bus cores cpu cpu_busy_ns done driver next_id tasks trace"
     ),
-    "Task: begun_ns bpu_ns cancelled control every_event id on_event place route step",
+    "Task: begun_ns bpu_ns cancelled control every_event id on_event place route step turn",
     "Core: busy_ns call calls ddr_bytes ddr_wait_ns demand index preemptions since_ns task ticket",
     "Driver: _cores _has_parked _limit _order _preempting _runs _waiting",
-    "_Run: attempt calls cancelled control in_ring next_call order parked_by resuming task waiting",
+    (
+        "_Run: attempt calls cancelled control in_ring next_call order parked_by resuming task turn"
+        " waiting"
+    ),
     "_Core: index owner ring since_ns",
     "DdrBus: _bus _excess _running",
     "_Running: demand left_ns since_ns stretch",
@@ -64,9 +67,9 @@ def parts_of(chip: Chip) -> tuple[object, ...]:
 
 DECIDES = (
     "Kernel: now_ns",
-    "Task: begun_ns bpu_ns cancelled control every_event on_event place route step",
+    "Task: begun_ns bpu_ns cancelled control every_event on_event place route step turn",
     "Core: call demand since_ns ticket",
-    "_Run: attempt calls cancelled control in_ring next_call parked_by resuming waiting",
+    "_Run: attempt calls cancelled control in_ring next_call parked_by resuming turn waiting",
     "_Core: owner ring",
     "DdrBus: _excess",
     "_Running: demand left_ns since_ns stretch",

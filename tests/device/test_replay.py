@@ -86,6 +86,7 @@ class Load:
     def begin(self, plan: TaskPlan, control: TaskControl, at_ns: int) -> None:
         """One virtual thread."""
         every = self.every and self.dice.below(2) == 0
+        turn = self.dice.below(3)
 
         def on_event(event: TaskEvent) -> None:
             self.log.append(event)
@@ -96,9 +97,9 @@ class Load:
                 self.disturb(event, plan)
             if self.look_in and self.dice.below(self.look_in) == 0:
                 self.look()
-            self.chip.submit(plan, control, on_event, every_event=every)
+            self.chip.submit(plan, control, on_event, every_event=every, turn=turn)
 
-        self.chip.submit(plan, control, on_event, every_event=every, at_ns=at_ns)
+        self.chip.submit(plan, control, on_event, every_event=every, at_ns=at_ns, turn=turn)
 
     def disturb(self, event: TaskEvent, plan: TaskPlan) -> None:
         dice, chip = self.dice, self.chip
@@ -112,7 +113,8 @@ class Load:
             chip.submit(plan, late, self.log.append, every_event=False)
         elif what == 3:
             other = TaskControl(0, dice.of(0, 255), 0)
-            chip.submit(dice_plan(dice, self.plans), other, self.log.append)
+            turn = dice.below(4)
+            chip.submit(dice_plan(dice, self.plans), other, self.log.append, turn=turn)
         elif what == 4:
             at_ns = event.time_ns + self.unit * dice.below(5)
             chip.submit(plan, TaskControl(), self.log.append, every_event=False, at_ns=at_ns)

@@ -94,7 +94,7 @@ def test_no_message_at_all(channel: grpc.Channel, path: str) -> None:
 def test_millions_of_empty_tensors(channel: grpc.Channel, path: str, tag: bytes) -> None:
     error = failure(channel, path, b"\x0a\x04tiny" + tag * 31_000_000)
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "more than 500000 fields" in (error.details() or "")
+    assert "no model here takes more than" in (error.details() or "")  # before fields are counted
 
 
 def test_a_flood_of_large_requests(channel: grpc.Channel) -> None:
@@ -111,8 +111,7 @@ def test_a_flood_of_large_requests(channel: grpc.Channel) -> None:
 def test_large_requests_without_tensors(channel: grpc.Channel, name: str) -> None:
     padding = b"\x82\x7d\x80\x80\x80\x01" + bytes(2 << 20)  # a field that nobody knows
     code = failure(channel, f"/{SERVICE}/{name}", padding).code()
-    wanted = {"Infer": grpc.StatusCode.NOT_FOUND, "Perf": grpc.StatusCode.INVALID_ARGUMENT}
-    assert code is wanted.get(name, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED  # no model of this board takes so much
 
 
 def test_a_chunk_of_many_megabytes(channel: grpc.Channel) -> None:

@@ -34,7 +34,7 @@ class LoggedDevice(SimDevice):
         self.log: list[TaskEvent] = []
         self.submitted_ns: dict[int, int] = {}
 
-    def submit(self, handle, inputs, control, on_event, every_event=True):
+    def submit(self, handle, inputs, control, on_event, every_event=True, turn=0):
         def take(event: TaskEvent) -> None:
             self.log.append(event)
             if every_event or event.kind in {Kind.STARTED, Kind.PARKED, *FINAL_KINDS}:

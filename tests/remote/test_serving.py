@@ -202,6 +202,7 @@ def test_more_calls_than_the_agent_takes_are_refused(board: Board) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
+    assert board.info().machine == "x3m"  # what is short has places of its own
     for stream in streams:
         stream.close()  # type: ignore[attr-defined]
     assert outcomes.count("refused") >= 160 - 128

@@ -16,16 +16,21 @@ _START_S = 60
 
 
 class Agent:
-    """Started by `with`, or by `start` after a `kill`; the store outlives both."""
+    """Started by `with`, or by `start` after a `kill`; the store outlives both.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    Args:
+        listen: another address than a unix socket of its own.
+    """
+
+    def __init__(self, folder: Path, *options: str, listen: str = "") -> None:
         # Socket paths are short by nature (107 bytes); pytest's folders are not.
         self._sockets = tempfile.TemporaryDirectory(prefix="bpu")
         self.socket = Path(self._sockets.name) / "agent.sock"
-        self.address = f"unix:{self.socket}"
+        self.address = listen or f"unix:{self.socket}"
         self.store = folder / "store"
         self.log = folder / "agent.log"
-        self.options = options
+        # What is tested should be over soon: time passes as fast as it can, unless a test says so.
+        self.options = options if "--clock" in options else (*options, "--clock", "virtual")
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -45,6 +50,7 @@ class Agent:
         ready, _, _ = select.select([self.process.stdout], [], [], _START_S)
         line = self.process.stdout.readline() if ready else ""
         assert line.startswith("bpu-agent:"), f"{line!r}\n{self.log.read_text()}"
+        self.address = line.partition(" on ")[2].partition(", store")[0]  # with its real port
 
     def kill(self) -> None:
         """kill -9."""

@@ -71,6 +71,7 @@ class VendorDevice:
         control: TaskControl,
         on_event: OnEvent,
         every_event: bool = True,
+        turn: int = 0,
     ) -> int:
         model, factor = self._models[handle]
         with self._changed:

@@ -29,7 +29,7 @@ class LoggedDevice(SimDevice):
         super().__init__(X3M)
         self.log: list[TaskEvent] = []
 
-    def submit(self, handle, inputs, control, on_event, every_event=True):
+    def submit(self, handle, inputs, control, on_event, every_event=True, turn=0):
         def take(event: TaskEvent) -> None:
             self.log.append(event)
             on_event(event)

@@ -201,6 +201,7 @@ def test_a_refused_request_waits_for_no_garbage_collector() -> None:
     class Context:
         def __init__(self) -> None:
             self.read = arriving(b"1")
+            self.peer = lambda: "ipv4:127.0.0.1:1"
 
         async def abort(self, *_: object) -> None:
             self.aborted = RuntimeError("as gRPC does: its own error, kept by the call")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from concurrent.futures import Executor
@@ -11,12 +12,30 @@ from bpu_board.runtime import Frame, Runtime
 from bpu_common.board import InferRequest
 from bpu_common.perf import InferResult
 from bpu_common.task import TaskControl
+from bpu_common.tensor import InputSource, ModelInput
+from bpu_common.wire.rpc.clients import caller
+from bpu_common.wire.rpc.intake import SMALL_REQUEST_BYTES
+from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
 
 _CLOCKS_AGREE_S = 0.02
 
+_ELEMENT_BYTES = 10
+"""An element in the longest form that a message may hold: a negative number written out."""
+
+
+def needed_request_bytes(models: tuple[tuple[ModelInput, ...], ...]) -> int:
+    """The largest request that one of the models takes, given the inputs of each."""
+    needed = 0
+    for inputs in models:
+        if any(each.source is InputSource.RESIZER for each in inputs):
+            return MAX_MESSAGE_BYTES  # a picture of any size
+        elements = sum(math.prod(each.tensor.shape) for each in inputs)
+        needed = max(needed, elements * _ELEMENT_BYTES)
+    return min(MAX_MESSAGE_BYTES, needed + SMALL_REQUEST_BYTES)
+
 
 class InferCall:
-    """One call of a client, and the frame that it has become.
+    """One call of a client (the `caller`), and the frame that it has become.
 
     Args:
         left_s: time until the deadline of its call; it is the frame's deadline, in device time.
@@ -32,6 +51,7 @@ class InferCall:
     ) -> None:
         now_s = time.monotonic()
         self._runtime = runtime
+        self._client = caller()
         self._request = request
         self._ends_s = None if left_s is None else now_s + left_s
         limits = [limit for limit in (left_s, start_within_s) if limit is not None]
@@ -63,7 +83,7 @@ class InferCall:
         if self._deadline_s is not None:
             deadline_ns = self._runtime.device.now_ns() + int(_left(self._deadline_s) * 1e9)
         control = TaskControl(request.core_id, request.priority, request.custom_id, deadline_ns)
-        frame = self._runtime.submit(request.model, request.inputs, control)
+        frame = self._runtime.submit(request.model, request.inputs, control, self._client)
         with self._lock:
             self._frame = frame
             cancelled = self._cancelled

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from bpu_board.agent.call import InferCall
+from bpu_board.agent.call import InferCall, needed_request_bytes
 from bpu_board.runtime import Runtime
 from bpu_common import __version__
 from bpu_common.board import ModelInfo
 from bpu_common.errors import BpuError, ModelNotFound, UsageError
 from bpu_common.inference import VERSION, ModelState, ModelTotals, NamedInference
 from bpu_common.perf import InferResult
+from bpu_common.tensor import ModelInput
 from bpu_common.wire.rpc.inference import InferenceServicer
 
 _T = TypeVar("_T")
@@ -46,6 +47,14 @@ class RuntimeInference(InferenceServicer):
         self._control = control
         self._loading = loading
         self._unloaded: set[str] = set()
+        self._inputs: tuple[tuple[ModelInput, ...], ...] | None = None
+        self._needed_bytes = 0
+
+    def needed_request_bytes(self) -> int:
+        inputs = self._runtime.inputs()
+        if inputs is not self._inputs:  # models have come or gone
+            self._inputs, self._needed_bytes = inputs, needed_request_bytes(inputs)
+        return self._needed_bytes
 
     def about(self) -> tuple[str, int]:
         return __version__, self._runtime.device.capabilities.core_count

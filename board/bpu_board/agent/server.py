@@ -37,11 +37,18 @@ _POOL = descriptor_pool.Default()
 logger = logging.getLogger(__name__)
 
 _GRACE_S = 5.0
-_MAX_CALLS = 128
-"""Calls served at once; gRPC answers RESOURCE_EXHAUSTED beyond (telemetry streams count)."""
+_HANDSHAKE_MS = 10_000
+"""A connection that has not said what it wants after so long is closed: it holds a descriptor."""
+_WINDOW_BYTES = 1 << 20
+"""What each call may send ahead; smaller ones make requests of 600 KB slower."""
 
 _SERVER_OPTIONS = (
     *CHANNEL_OPTIONS,
+    ("grpc.max_concurrent_streams", Intake.streams_per_connection),
+    ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+    # What has not been read waits at the client, not here: no window grows with the connection.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
     ("grpc.so_reuseport", 0),  # a second agent on the port must fail, not share it
 )
 
@@ -73,7 +80,9 @@ async def serve(runtime: Runtime, address: Address, on_ready: Callable[[Address]
     """
     check_listen(address)
     server = grpc.aio.server(
-        interceptors=(Intake(),), options=_SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+        interceptors=(Intake(),),
+        options=_SERVER_OPTIONS,
+        maximum_concurrent_rpcs=Intake.most_calls,
     )
     servicer = RuntimeServicer(runtime)
     add_board_service(server, servicer)

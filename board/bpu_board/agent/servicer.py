@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from bpu_board.agent.call import InferCall
 from bpu_board.agent.inference import RuntimeInference
 from bpu_board.agent.upload import Upload, receive
-from bpu_board.device import engine_of
+from bpu_board.device import engine_of, late_ns_of
 from bpu_board.runtime import Runtime
-from bpu_board.runtime.queue import ALIVE_LIMIT
+from bpu_board.runtime.queue import ALIVE_TOTAL
 from bpu_board.runtime.store import MAX_MODEL_BYTES
 from bpu_common import __version__
 from bpu_common.board import (
@@ -37,6 +38,7 @@ from bpu_common.errors import CapacityError
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfProgress, PerfRequest, PerfResult
 from bpu_common.telemetry import TELEMETRY_PERIOD_NS, TelemetryFrame
+from bpu_common.wire.rpc.clients import caller
 from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES
 from bpu_common.wire.rpc.server import BoardServicer
 
@@ -62,7 +64,7 @@ class RuntimeServicer(BoardServicer):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         # One more than the queue takes: the queue refuses, callers never wait for a thread.
-        self._frames = ThreadPoolExecutor(ALIVE_LIMIT + 1, "infer")
+        self._frames = ThreadPoolExecutor(ALIVE_TOTAL + 1, "infer")
         self._opening = ThreadPoolExecutor(_LOADING_THREADS, "opening")
         self._measurements = ThreadPoolExecutor(MAX_MEASUREMENTS, "perf")
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "control")
@@ -79,6 +81,9 @@ class RuntimeServicer(BoardServicer):
         self._stopping.set()
         for measurement in self._running_perf:
             measurement.set()
+
+    def needed_request_bytes(self) -> int:
+        return self.inference.needed_request_bytes()
 
     async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
         upload = Upload(self._runtime, header)
@@ -112,7 +117,8 @@ class RuntimeServicer(BoardServicer):
 
         self._running_perf.add(stop)
         run = loop.run_in_executor(
-            self._measurements, lambda: self._runtime.perf(request, report, stop)
+            self._measurements,
+            partial(self._runtime.perf, request, report, stop, client=caller()),
         )
         run.add_done_callback(lambda _: reports.put_nowait(None))
         try:
@@ -141,7 +147,7 @@ class RuntimeServicer(BoardServicer):
                 await asyncio.wait_for(self._stopping.wait(), due_s - time.monotonic())
 
     async def start_load(self, request: LoadRequest) -> LoadState:
-        return await self._load(lambda: self._runtime.start_load(request))
+        return await self._load(partial(self._runtime.start_load, request, caller()))
 
     async def stop_load(self, name: str) -> LoadState:
         return await self._run(lambda: self._runtime.stop_load(name))
@@ -164,6 +170,7 @@ class RuntimeServicer(BoardServicer):
             max_model_bytes=MAX_MODEL_BYTES,
             device=device.device,
             clock=device.clock,
+            late_ns=late_ns_of(self._runtime.device),
             engine=await self._run(lambda: engine_of(self._runtime.device)),
         )
 

@@ -132,9 +132,9 @@ def make_parser() -> OptionParser:
     parser.add_argument(
         "--clock",
         choices=("virtual", "paced"),
-        default="virtual",
-        help="virtual: device time runs as fast as it can be computed; paced: it follows the wall "
-        "clock (default %(default)s)",
+        default="paced",
+        help="paced: device time follows the wall clock, as on a chip; virtual: it runs as fast as "
+        "it can be computed and stands still between tasks (default %(default)s)",
     )
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads for the numbers (0: all)"

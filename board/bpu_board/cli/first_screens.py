@@ -24,9 +24,9 @@ options:
   --machine {j3,x3e,x3m}
                         chip to simulate (default x3m)
   --clock {virtual,paced}
-                        virtual: device time runs as fast as it can be
-                        computed; paced: it follows the wall clock (default
-                        virtual)
+                        paced: device time follows the wall clock, as on a
+                        chip; virtual: it runs as fast as it can be computed
+                        and stands still between tasks (default paced)
   --threads N           CPU threads for the numbers (0: all)
   --verbose             log more
   --version             show program's version number and exit

@@ -116,6 +116,10 @@ class SimDevice:
     def failure(self) -> str:
         return self._chip.failure
 
+    @property
+    def late_ns(self) -> int:
+        return self._chip.late_ns
+
     def read(self, path: Path) -> tuple[ModelInfo, ...]:
         return read_models(path)
 
@@ -164,11 +168,12 @@ class SimDevice:
         control: TaskControl,
         on_event: OnEvent,
         every_event: bool = True,
+        turn: int = 0,
     ) -> int:
         loaded = self._models.get(handle) or self._loaded(handle)
         if inputs is not None or self._paced:
             on_event = _Task(self, loaded, inputs, on_event).take
-        return self._chip.submit(loaded.plan, control, on_event, every_event=every_event)
+        return self._chip.submit(loaded.plan, control, on_event, every_event=every_event, turn=turn)
 
     def outputs(self, task: int, stop: Stop | None = None) -> dict[str, AnyArray]:
         with self._lock:

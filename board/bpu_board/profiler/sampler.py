@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from bpu_board.device import Activity, CoreState, Device, Observes
+from bpu_board.device import Activity, CoreState, Device, Observes, late_ns_of
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
 from bpu_common.telemetry import (
@@ -103,6 +103,7 @@ class Sampler:
                 temperature_millicelsius=self._temperatures,
                 device=capabilities.device,
                 clock=capabilities.clock,
+                late_ns=late_ns_of(self._device),
             )
 
     def _activity(self, mark: int) -> Activity:

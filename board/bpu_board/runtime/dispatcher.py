@@ -9,123 +9,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import TypeAlias
+from functools import lru_cache, partial
 
-from bpu_board.device import Device, Inputs, OnEvent
-from bpu_board.profiler.counters import ModelCounters
+from bpu_board.device import Device, Plans
 from bpu_board.profiler.eventlog import EventLog
+from bpu_board.runtime.frame import Frame
 from bpu_board.runtime.queue import ActionKind, Actions, RuntimeQueue
 from bpu_common.errors import BpuError, Cancelled, CapacityError, DeadlineExceeded, DeviceFault
 from bpu_common.perf import InferResult
 from bpu_common.stop import Stop
-from bpu_common.task import FINAL_KINDS, TaskControl, TaskEvent, TaskEventKind
+from bpu_common.task import FINAL_KINDS, TaskEvent, TaskEventKind
 from bpu_common.telemetry import QueueSample
+
+_KNOWN_COSTS = 256
+
+_LOOK_S = 0.25
 
 _STALL_S = 5.0
 """An idle device with an unfinished task for so long has lost it."""
-
-OnFinal: TypeAlias = "Callable[[Frame], None]"
-
-
-class Frame:
-    """One inference on its way, and what has become of it. Written by its dispatcher only.
-
-    Attributes:
-        inputs: checked; None: only its time matters, and there is no result to take.
-        final: its final event kind, None while it is on its way.
-        task: the device's id for it, -1 before it is there.
-        detail: why it FAILED.
-        placed: it was handed to the device.
-        cancel_wanted: its caller took it back while it was under way.
-        deadline_missed: its caller took it back because its deadline had passed.
-        stop: ends the computation of its outputs; None until somebody waits for them.
-        on_final: called once with the frame, on the thread that advances the device.
-        listener: gets every event of the device's task.
-        on_event: what the device is given to tell of it.
-    """
-
-    __slots__ = (
-        "_dispatcher", "cancel_wanted", "control", "counters", "deadline_missed",
-        "detail", "done_ns", "final", "handle", "inputs", "listener", "on_event", "on_final",
-        "placed", "started_ns", "stop", "submitted_ns", "task",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        handle: int,
-        inputs: Inputs | None,
-        control: TaskControl,
-        counters: ModelCounters,
-    ) -> None:
-        self._dispatcher = dispatcher
-        self.on_event = partial(dispatcher.take, self)
-        self.handle = handle
-        self.inputs = inputs
-        self.control = control
-        self.counters = counters
-        self.on_final: OnFinal | None = None
-        self.listener: OnEvent | None = None
-        self.task = -1
-        self.submitted_ns = 0
-        self.started_ns = 0
-        self.done_ns = 0
-        self.final: TaskEventKind | None = None
-        self.detail = ""
-        self.cancel_wanted = False
-        self.deadline_missed = False
-        self.placed = False
-        self.stop: Stop | None = None
-
-    def again(self) -> None:
-        """Make it ready for another submission: it has ended, and nobody takes its result."""
-        self.final = None
-        self.task = -1
-        self.detail = ""
-        self.placed = self.cancel_wanted = self.deadline_missed = False
-
-    @property
-    def awaited(self) -> bool:
-        """Somebody waits for its result, or takes it."""
-        return self.stop is not None
-
-    @property
-    def done(self) -> bool:
-        """It has ended on the device, one way or another."""
-        return self.final is not None
-
-    @property
-    def late(self) -> bool:
-        """Done after its deadline."""
-        deadline_ns = self.control.deadline_ns
-        return deadline_ns is not None and self.done_ns > deadline_ns
-
-    def cancel(self, deadline_missed: bool = False) -> None:
-        """Take it back; `result` then raises `Cancelled` unless it has its outputs already.
-
-        A frame is alive until its result was taken or it was taken back, so a caller who does not
-        want the result of a frame any more calls this.
-
-        Args:
-            deadline_missed: it is counted among the missed deadlines, not among the cancelled.
-        """
-        self._dispatcher.cancel(self, deadline_missed)
-
-    def result(self, timeout_s: float | None = None) -> InferResult:
-        """Wait for the end and return the outputs, which are read-only; call it once.
-
-        Args:
-            timeout_s: wall time to wait at most; when it is over the frame is cancelled, and
-                counted as a missed deadline if it has one.
-
-        Raises:
-            DeadlineExceeded: `timeout_s` passed, or the frame's deadline passed before its start.
-            Cancelled: it was taken back.
-            DeviceFault: it failed.
-            CapacityError: its outputs need more memory or time than they may have.
-        """
-        return self._dispatcher.result(self, timeout_s)
 
 
 class Dispatcher:
@@ -142,6 +43,7 @@ class Dispatcher:
         self._log = log or EventLog()
         self._lock = threading.Lock()
         self._under_way: set[Frame] = set()  # accepted, no final event yet
+        self._cost_ns = lru_cache(_KNOWN_COSTS)(partial(_frame_cost_ns, device))
 
     def submit(self, frame: Frame, now_ns: int | None = None) -> None:
         """Accept a frame.
@@ -154,9 +56,10 @@ class Dispatcher:
         """
         if now_ns is None:
             now_ns = self._device.now_ns()
+        cost_ns = self._cost_ns(frame.handle)
         with self._lock:
             try:
-                actions = self._queue.submit(frame, frame.control, now_ns)
+                actions = self._queue.submit(frame, frame.control, now_ns, frame.client, cost_ns)
             except CapacityError:
                 frame.counters.refused += 1
                 raise
@@ -254,13 +157,7 @@ class Dispatcher:
     def queue_sample(self) -> QueueSample:
         with self._lock:
             queue = self._queue
-            return QueueSample(
-                queue.running,
-                queue.waiting,
-                queue.running_limit,
-                queue.alive_limit,
-                queue.untaken,
-            )
+            return QueueSample(queue.running, queue.waiting, *queue.limits, queue.untaken)
 
     def locked(self) -> threading.Lock:
         """The lock that guards all `ModelCounters`."""
@@ -269,19 +166,38 @@ class Dispatcher:
     def _wait(self, frame: Frame, timeout_s: float | None) -> bool:
         """Block until the frame has ended; False after `timeout_s` of wall time."""
         ends = None if timeout_s is None else time.monotonic() + timeout_s
+        if not self._device.capabilities.virtual_time:
+            return self._await(frame, ends)
         stalled_since: float | None = None
         while frame.final is None:
             left_s = None if ends is None else ends - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return False
-            if self.wait_until(lambda: frame.final is not None, self._slice_s(frame, left_s)):
+            if self.wait_until(lambda: frame.final is not None, left_s):
                 break
+            self.expire()  # idle: another thread is about to submit
+            stalled_since = stalled_since or time.monotonic()
+            if time.monotonic() - stalled_since > _STALL_S:
+                self.fail_all("the device went idle without finishing it")
+            time.sleep(0.0005)
+        return True
+
+    def _await(self, frame: Frame, ends: float | None) -> bool:
+        """As `_wait`, for a device whose time passes by itself: only its own end wakes a frame."""
+        frame.ended = ended = threading.Event()
+        while frame.final is None:
+            slice_s = (
+                self._slice_s(frame)
+                if ends is None
+                else min(self._slice_s(frame), ends - time.monotonic())
+            )
+            if slice_s <= 0:
+                return False
+            if ended.wait(slice_s):
+                break
+            if self._device.failure:
+                self.fail_all(self._device.failure)
             self.expire()
-            if self._device.capabilities.virtual_time:  # idle: another thread is about to submit
-                stalled_since = stalled_since or time.monotonic()
-                if time.monotonic() - stalled_since > _STALL_S:
-                    self.fail_all("the device went idle without finishing it")
-                time.sleep(0.0005)
         return True
 
     def _place(self, actions: Actions[Frame]) -> None:
@@ -289,15 +205,15 @@ class Dispatcher:
         for kind, frame in actions:
             if kind is ActionKind.START:
                 frame.placed = True
+                frame.turn = self._queue.turn(frame)
                 frame.counters.running += 1
 
-    def _slice_s(self, frame: Frame, left_s: float | None) -> float | None:
-        """How long to wait before looking at the frame's deadline again."""
+    def _slice_s(self, frame: Frame) -> float:
+        """How long to wait before looking at the device and at the frame's deadline again."""
         deadline_ns = frame.control.deadline_ns
-        if deadline_ns is None or self._device.capabilities.virtual_time:
-            return left_s
-        slice_s = max((deadline_ns - self._device.now_ns()) / 1e9, 0.01)
-        return slice_s if left_s is None else min(slice_s, left_s)
+        if deadline_ns is None:
+            return _LOOK_S
+        return min(max((deadline_ns - self._device.now_ns()) / 1e9, 0.01), _LOOK_S)
 
     def _carry_out(self, actions: Actions[Frame], now_ns: int) -> None:
         for kind, frame in actions:
@@ -315,7 +231,7 @@ class Dispatcher:
         every_event = frame.listener is not None
         try:
             frame.task = self._device.submit(
-                frame.handle, frame.inputs, frame.control, frame.on_event, every_event
+                frame.handle, frame.inputs, frame.control, frame.on_event, every_event, frame.turn
             )
         except BpuError as error:
             now_ns = self._device.now_ns()
@@ -371,6 +287,8 @@ class Dispatcher:
             if actions:
                 self._place(actions)
             frame.final = kind
+            if frame.ended is not None:
+                frame.ended.set()
         if not done or deadline_ns is not None:
             self._report(frame, kind, now_ns)
         if actions:
@@ -389,6 +307,13 @@ class Dispatcher:
                 self._log.warn_often(now_ns, f"{name} was late for a deadline")
         elif kind is TaskEventKind.EXPIRED or frame.deadline_missed:
             self._log.warn_often(now_ns, f"{name} missed a deadline, the frame was dropped")
+
+
+def _frame_cost_ns(device: Device, handle: int) -> int:
+    """How long a frame occupies the chip; 1 where the device cannot tell, so frames are counted."""
+    if not isinstance(device, Plans):
+        return 1
+    return device.plan(handle).work_ns(device.capabilities.clock_hz)
 
 
 def _own_event(frame: Frame, kind: TaskEventKind, now_ns: int, detail: str = "") -> TaskEvent:

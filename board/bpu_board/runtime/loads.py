@@ -16,9 +16,11 @@ from functools import partial
 from bpu_board.device import Device
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.eventlog import EventLog
-from bpu_board.runtime.dispatcher import Dispatcher, Frame
+from bpu_board.runtime.dispatcher import Dispatcher
+from bpu_board.runtime.frame import Frame
 from bpu_common.errors import BpuError, CapacityError, UsageError
 from bpu_common.load import LoadRequest, LoadState, arrivals
+from bpu_common.shares import OWN
 from bpu_common.task import TaskControl, TaskEventKind
 from bpu_common.words import counted
 
@@ -34,9 +36,16 @@ class _Load:
     """One load; `Loads` guards it with its lock."""
 
     def __init__(
-        self, name: str, request: LoadRequest, handle: int, counters: ModelCounters, now_ns: int
+        self,
+        name: str,
+        request: LoadRequest,
+        handle: int,
+        counters: ModelCounters,
+        client: str,
+        now_ns: int,
     ) -> None:
         self.name = name
+        self.client = client
         self.request = request
         self.handle = handle
         self.counters = counters
@@ -85,7 +94,9 @@ class Loads:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def start(self, request: LoadRequest, handle: int, counters: ModelCounters) -> LoadState:
+    def start(
+        self, request: LoadRequest, handle: int, counters: ModelCounters, client: str = OWN
+    ) -> LoadState:
         """Begin a load.
 
         Raises:
@@ -104,7 +115,7 @@ class Loads:
             name = request.name or self._free_name(counters.name)
             if name in self._loads:
                 raise UsageError(f"a load named {name!r} runs already", hint="stop it first")
-            load = _Load(name, request, handle, counters, now_ns)
+            load = _Load(name, request, handle, counters, client, now_ns)
             self._loads[name] = load
             if load.times is None:
                 for _ in range(request.threads):
@@ -196,7 +207,7 @@ class Loads:
         return min(max(left_s, 0.0), _LONGEST_WAIT_S)
 
     def _submit(self, load: _Load, now_ns: int | None = None) -> None:
-        frame = Frame(self._dispatcher, load.handle, None, load.control, load.counters)
+        frame = Frame(self._dispatcher, load.handle, None, load.control, load.counters, load.client)
         frame.on_final = partial(self._final, load)
         with self._lock:
             if load.stopped:

@@ -15,12 +15,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bpu_board.device import Device, Observes, OnEvent, Plans
+from bpu_board.device import Device, Observes, OnEvent, Plans, late_ns_of
 from bpu_board.profiler.counters import ModelCounters
 from bpu_board.profiler.meter import NodeMeters
-from bpu_board.runtime.dispatcher import Dispatcher, Frame
+from bpu_board.runtime.dispatcher import Dispatcher
+from bpu_board.runtime.frame import Frame
 from bpu_common.errors import BpuError, Cancelled, DeviceFault
 from bpu_common.perf import FRAMES_PER_REPORT, PerfProgress, PerfRequest, PerfResult
+from bpu_common.shares import OWN
 from bpu_common.task import TaskControl, TaskEvent, TaskEventKind
 from bpu_common.words import counted
 
@@ -37,7 +39,9 @@ class PerfLoop:
         handle: int,
         counters: ModelCounters,
         request: PerfRequest,
+        client: str = OWN,
     ) -> None:
+        self._client = client
         self._device = device
         self._dispatcher = dispatcher
         self._handle = handle
@@ -54,6 +58,7 @@ class PerfLoop:
         self._frames: set[Frame] = set()  # one for each virtual thread that goes on
         self._end_ns: int | None = None
         self._last_ns = 0
+        self._busy_after: tuple[int, ...] = ()
         self._error: BpuError | None = None
 
     def run(
@@ -74,9 +79,10 @@ class PerfLoop:
             Cancelled: `stop` was set, and `partial` was not or no frame is done; frames in flight
                 have been taken back.
         """
-        busy_before = self._busy_ns()
         wall_start = time.perf_counter_ns()
         start_ns = self._device.now_ns()
+        self._busy_after = busy_before = self._busy_ns()
+        late_before_ns = late_ns_of(self._device)
         if self._request.duration_ns:
             self._end_ns = start_ns + self._request.duration_ns
         self._begin()
@@ -88,8 +94,9 @@ class PerfLoop:
                 raise Cancelled(f"the measurement was stopped after {done}")
         elif self._error is not None:
             raise self._error
-        busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_ns(), strict=True))
-        return self._result(self._last_ns - start_ns, busy_ns, wall_ns)
+        busy_ns = tuple(b - a for a, b in zip(busy_before, self._busy_after, strict=True))
+        late_ns = late_ns_of(self._device) - late_before_ns
+        return self._result(self._last_ns - start_ns, busy_ns, wall_ns, late_ns)
 
     def _busy_ns(self) -> tuple[int, ...]:
         """By core; empty if the device does not tell."""
@@ -105,7 +112,7 @@ class PerfLoop:
             threads = min(threads, request.frame_count)
         self._submitted = threads
         frames = [
-            Frame(self._dispatcher, self._handle, None, self._control, self._counters)
+            Frame(self._dispatcher, self._handle, None, self._control, self._counters, self._client)
             for _ in range(threads)
         ]
         self._frames.update(frames)
@@ -152,6 +159,8 @@ class PerfLoop:
                 return
             except BpuError as error:
                 self._error = error
+        if len(self._frames) == 1:  # the last one: what others do from now on is not of the run
+            self._busy_after = self._busy_ns()
         self._frames.discard(frame)
 
     def _watch(
@@ -200,7 +209,9 @@ class PerfLoop:
             min_ns=min(part),
         )
 
-    def _result(self, run_time_ns: int, busy_ns: tuple[int, ...], wall_ns: int) -> PerfResult:
+    def _result(
+        self, run_time_ns: int, busy_ns: tuple[int, ...], wall_ns: int, late_ns: int
+    ) -> PerfResult:
         values = np.sort(np.frombuffer(self._latencies, np.int64))
         ranks = [-(-len(values) * q // 100) - 1 for q in (50, 90, 99)]
         p50, p90, p99 = (int(values[rank]) for rank in ranks)
@@ -223,6 +234,7 @@ class PerfLoop:
             profile=None if self._meters is None else self._meters.profile(),
             device=device.device,
             clock=device.clock,
+            late_ns=late_ns,
         )
 
 

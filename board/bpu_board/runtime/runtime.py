@@ -9,7 +9,8 @@ from pathlib import Path
 from bpu_board.device import Device, Inspects, PartValues, Plans
 from bpu_board.profiler.eventlog import EventLog
 from bpu_board.profiler.sampler import Sampler, Watch
-from bpu_board.runtime.dispatcher import Dispatcher, Frame
+from bpu_board.runtime.dispatcher import Dispatcher
+from bpu_board.runtime.frame import Frame
 from bpu_board.runtime.inputs import check_inputs, random_inputs
 from bpu_board.runtime.loads import Loads
 from bpu_board.runtime.perf import OnProgress, PerfLoop
@@ -21,9 +22,11 @@ from bpu_common.frame import Given
 from bpu_common.inference import ModelTotals
 from bpu_common.load import LoadRequest, LoadState
 from bpu_common.perf import InferResult, PerfRequest, PerfResult
+from bpu_common.shares import OWN
 from bpu_common.stop import Stop
 from bpu_common.task import PRIORITY_HIGHEST, PRIORITY_LOWEST, TaskControl
 from bpu_common.telemetry import TelemetryFrame
+from bpu_common.tensor import ModelInput
 
 
 class Runtime:
@@ -98,6 +101,10 @@ class Runtime:
         """Every model that can be run."""
         return self._sessions.entries()
 
+    def inputs(self) -> tuple[tuple[ModelInput, ...], ...]:
+        """The inputs of each model that can be run; never waits."""
+        return self._sessions.inputs()
+
     def info(self, model: str) -> ModelInfo:
         """What a model is: inputs, outputs, segments, parameters. It is not loaded for this.
 
@@ -111,10 +118,14 @@ class Runtime:
         model: str,
         inputs: Given,
         control: TaskControl = TaskControl(),  # noqa: B008  frozen
+        client: str = OWN,
     ) -> Frame:
         """Check the inputs and queue one frame; the arrays must not change until its result.
 
         It counts among the alive (at most 32) until its result is taken or it is cancelled.
+
+        Args:
+            client: among whose frames it counts; clients take turns and share the places.
 
         Raises:
             ModelNotFound: unknown model.
@@ -125,7 +136,7 @@ class Runtime:
         session = self._sessions.get(model)
         self._check_control(control)
         checked = check_inputs(session.info, inputs)
-        frame = Frame(self._dispatcher, session.handle, checked, control, session.counters)
+        frame = Frame(self._dispatcher, session.handle, checked, control, session.counters, client)
         self._dispatcher.submit(frame)
         return frame
 
@@ -160,6 +171,7 @@ class Runtime:
         stop: threading.Event | None = None,
         *,
         partial: bool = False,
+        client: str = OWN,
     ) -> PerfResult:
         """Measure a model in a closed loop; see `bpu_common.perf` for what is asked and answered.
 
@@ -170,6 +182,7 @@ class Runtime:
             on_progress: called on this thread, once per 200 frames and at the end.
             stop: set it to end the run early.
             partial: a run that was ended early gives the result of the frames that are done.
+            client: as of `submit`.
 
         Raises:
             ModelNotFound, InputError, UsageError: the request cannot be carried out, or asks for
@@ -189,13 +202,16 @@ class Runtime:
             raise _cannot_tell("what the instructions of a model compute")
         if request.profile and not isinstance(self.device, Plans):
             raise _cannot_tell("the times of a model's nodes")
-        loop = PerfLoop(self.device, self._dispatcher, session.handle, session.counters, request)
+        loop = PerfLoop(
+            self.device, self._dispatcher, session.handle, session.counters, request, client
+        )
         return loop.run(on_progress, stop, partial=partial)
 
-    def start_load(self, request: LoadRequest) -> LoadState:
+    def start_load(self, request: LoadRequest, client: str = OWN) -> LoadState:
         """Let the board make frames of a model by itself until `stop_load`; see `LoadRequest`.
 
-        Only their time passes on the device; no numbers are computed.
+        Only their time passes on the device; no numbers are computed. They count among the frames
+        of `client`, as of `submit`.
 
         Raises:
             ModelNotFound, UsageError: the request cannot be carried out.
@@ -203,7 +219,7 @@ class Runtime:
         """
         self._check_control(TaskControl(core_id=request.core_id, priority=request.priority))
         session = self._sessions.get(request.model)
-        return self._loads.start(request, session.handle, session.counters)
+        return self._loads.start(request, session.handle, session.counters, client)
 
     def stop_load(self, name: str) -> LoadState:
         """End a load; its frames in flight are cancelled. Returns its last state.

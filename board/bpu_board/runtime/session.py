@@ -17,6 +17,7 @@ from bpu_board.runtime.shelf import StoredModel
 from bpu_board.runtime.store import ModelStore
 from bpu_common.board import ModelEntry, ModelInfo
 from bpu_common.errors import BpuError, ModelNotFound, UsageError
+from bpu_common.tensor import ModelInput
 
 _REST = 10
 """A model that could not be opened is not tried again for so many times what that took."""
@@ -61,6 +62,9 @@ class Sessions:
         self._known: dict[str, Session] = {}
         self._counters: tuple[ModelCounters, ...] = ()
         self._generation = -1
+        self._inputs: (
+            tuple[tuple[int, tuple[ModelCounters, ...]], tuple[tuple[ModelInput, ...], ...]] | None
+        ) = None
         self._refused: dict[tuple[str, str], tuple[float, BpuError]] = {}
 
     def open(self, path: Path, name: str = "") -> tuple[Session, ...]:
@@ -179,6 +183,17 @@ class Sessions:
             if (digest, name) not in stored
         ]
         return tuple(entries)
+
+    def inputs(self) -> tuple[tuple[ModelInput, ...], ...]:
+        """Of each model that is stored or open; the same value as long as they are the same."""
+        state = (self._store_generation(), self._counters)
+        if self._inputs is None or self._inputs[0] != state:
+            files = () if self._store is None else self._store.list()
+            with self._lock:
+                found = [session.info.inputs for session in self._open.values()]
+            found += [model.inputs for file in files for model in file.models]
+            self._inputs = state, tuple(found)
+        return self._inputs[1]
 
     def counters(self) -> tuple[ModelCounters, ...]:
         """Of all open models; never waits."""

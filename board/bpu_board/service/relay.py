@@ -21,6 +21,7 @@ def relay(path: Path) -> None:
         BoardUnreachable: nothing listens on the socket.
     """
     with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind("")  # a name from the system: the agent tells its clients apart by that
         try:
             agent.connect(os.fspath(path))
         except OSError as error:

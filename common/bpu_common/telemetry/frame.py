@@ -139,6 +139,8 @@ class QueueSample:
     """The runtime's queue: frames on the device, frames waiting, and their limits.
 
     Attributes:
+        running_limit, alive_limit: of a client that is alone; of all together, twice as much, while
+            there are several.
         untaken: frames that are done and whose result is not taken; they too count as alive.
     """
 
@@ -181,6 +183,8 @@ class TelemetryFrame:
         log: lines since this reader's previous frame; the first frame has all that are kept.
         temperature_millicelsius: by sensor, empty where the board has none.
         device: what runs the models; `clock`: how `time_ns` passes.
+        late_ns: device time that a paced clock has lost since the boot, because this computer does
+            not simulate as fast as time passes (docs/machine.md "Device time").
     """
 
     sequence: int
@@ -198,3 +202,4 @@ class TelemetryFrame:
     temperature_millicelsius: dict[str, int] = field(default_factory=dict)
     device: DeviceKind = DeviceKind.UNKNOWN
     clock: Clock = Clock.UNKNOWN
+    late_ns: int = 0

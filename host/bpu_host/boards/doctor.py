@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpu_common import __version__
-from bpu_common.device_kind import device_words
+from bpu_common.device_kind import device_words, late_words
 from bpu_common.engine import engine_line
 from bpu_common.errors import BpuError
 from bpu_common.json_form import parse_json
@@ -144,5 +144,7 @@ def _agent(entry: BoardEntry) -> Iterator[Finding]:
         f"{info.machine}, {device_words(info.device, info.clock)}, version {info.version}, "
         f"round trip {took_ms:.2f} ms",
     )
+    if info.late_ns:
+        yield Finding("clock", True, late_words(info.late_ns))
     if info.engine.name:
         yield Finding("engine", True, engine_line(info.engine))

@@ -27,8 +27,8 @@ Examples:
 _NO_BOARDS = "no boards; add one with `bpu boards add NAME USER@HOST`"
 _OF_THE_AGENT = ("--machine", "--clock")
 _CLOCKS = (
-    "Of the simulated chip: virtual runs as fast as it can be computed and stands still between "
-    "tasks, paced follows the wall clock, as `bpu top` and loads need it."
+    "Of the simulated chip: paced follows the wall clock, as `bpu top` and loads need it, virtual "
+    "runs as fast as it can be computed and stands still between tasks."
 )
 
 
@@ -56,7 +56,7 @@ def command() -> None:
 @click.option(
     "--clock",
     type=click.Choice(["virtual", "paced"]),
-    help=f"{_CLOCKS}  [default: virtual, or as before]",
+    help=f"{_CLOCKS}  [default: paced, or as before]",
 )
 @json_option
 def add(

@@ -154,7 +154,7 @@ def _in_turn(
 
 
 def _show(result: PerfResult) -> None:
-    from bpu_common.device_kind import Clock, device_words
+    from bpu_common.device_kind import Clock, device_words, late_words
 
     say(
         f"{result.model} on {result.machine} ({device_words(result.device, result.clock)}): "
@@ -176,6 +176,8 @@ def _show(result: PerfResult) -> None:
     )
     if shares:
         say(f"  busy      {shares}")
+    if result.late_ns:
+        say(f"  late      {late_words(result.late_ns)}")
     if result.profile is not None:
         for line in profile_lines(result.profile):
             say(line)

@@ -30,8 +30,6 @@ from bpu_host.daemon.service import Service
 logger = logging.getLogger(__name__)
 
 _GRACE_S = 2.0
-_MAX_CALLS = 256
-"""Calls served at once; gRPC answers RESOURCE_EXHAUSTED beyond."""
 
 
 async def serve(
@@ -90,7 +88,7 @@ def _stop_on_signals(service: Service) -> None:
 
 def _bind(service: Service, address: Address, files: DaemonFiles) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=(Intake(),), options=CHANNEL_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+        interceptors=(Intake(),), options=CHANNEL_OPTIONS, maximum_concurrent_rpcs=Intake.most_calls
     )
     add_daemon_service(server, service)
     remove(files.socket)  # we hold the lock: whoever made it is gone

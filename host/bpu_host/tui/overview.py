@@ -33,6 +33,8 @@ def _device(row: BoardRow, palette: Palette) -> Text:
     found = Text(f"{row.machine} {device}".strip(), style(palette.dim))
     if row.stopped:
         found.append(", clock stopped", style(palette.warn))
+    elif row.late:
+        found.append(", clock late", style(palette.warn))
     elif clock:
         found.append(f", {clock}", style(palette.dim))
     return found

@@ -48,6 +48,8 @@ def header_sides(header: Header, palette: Palette, *, wide: bool) -> tuple[Text,
         left.append(f"  {header.machine}", dim)
     if header.stopped:
         left.append("  clock stopped", style(palette.warn, bold=True))
+    elif header.late:
+        left.append("  clock late", style(palette.warn, bold=True))
     elif header.time:
         left.append(f"  up {uptime(header.uptime_s)}", dim)
     if header.loads:

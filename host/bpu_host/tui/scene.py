@@ -226,7 +226,7 @@ class Header:
 
     Attributes:
         device: what the numbers come from, in words: "simulated, virtual clock".
-        stopped: the device's clock stands still.
+        stopped: the device's clock stands still; `late`: it is paced and falls behind.
         place: where in a recording the frame is, and how fast it is played.
         time: wall time of the frame, empty without one.
         uptime_s: device time of the frame.
@@ -236,6 +236,7 @@ class Header:
     machine: str
     device: str
     stopped: bool
+    late: bool
     link: Link
     place: str
     detail: str
@@ -285,6 +286,7 @@ class BoardRow:
     machine: str = ""
     device: str = ""
     stopped: bool = False
+    late: bool = False
     models: tuple[str, ...] = ()
     fps: float = 0.0
     p99_ns: int | None = None

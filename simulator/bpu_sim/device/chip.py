@@ -55,7 +55,6 @@ class Chip:
         self._driving = threading.RLock()
         self._thread: threading.Thread | None = None
         self._paced = isinstance(self._clock, PacedClock)
-        self._driver_ident = 0
         self._closed = False
         self._failure = ""
         self._delivering = False
@@ -69,12 +68,14 @@ class Chip:
         *,
         every_event: bool = True,
         at_ns: int | None = None,
+        turn: int = 0,
     ) -> int:
         """Hand one frame of `plan` to the device.
 
         Args:
             every_event: False asks only for PARKED and the final event: that is cheaper.
             at_ns: device time of the arrival; None: now.
+            turn: among runs of a priority that are not parked, the smaller one goes first.
 
         Returns:
             The task's id, unique on this chip.
@@ -92,7 +93,7 @@ class Chip:
             arrival_ns = at_ns
             if arrival_ns is None:
                 arrival_ns = self._now_ns() if self._paced else self._kernel.now_ns
-            task = self._replay.submit(plan, control, on_event, every_event, arrival_ns)
+            task = self._replay.submit(plan, control, on_event, every_event, arrival_ns, turn)
             if self._paced:
                 self._changed.notify_all()
         return task
@@ -105,10 +106,7 @@ class Chip:
         """
         with self._changed:
             self._replay.disturb()
-            due_ns, now_ns = self._kernel.next_ns(), self._now_ns()
-            if due_ns is not None:  # a paced chip that lags behind its clock does not wait for it
-                now_ns = min(due_ns, now_ns)
-            known = self._course.cancel(task, now_ns)
+            known = self._course.cancel(task, self._now_ns())
             self._changed.notify_all()
         return known
 
@@ -135,6 +133,11 @@ class Chip:
             now_ns = self._now_ns()
             running = self._course.running_calls(now_ns)
             return self._course.sample(now_ns), self._course.trace.since(mark, running, limit)
+
+    @property
+    def late_ns(self) -> int:
+        """Device time lost because this computer does not simulate as fast as time passes."""
+        return self._clock.late_ns if isinstance(self._clock, PacedClock) else 0
 
     @property
     def alive(self) -> int:
@@ -199,9 +202,12 @@ class Chip:
             )
 
     def _now_ns(self) -> int:
-        if isinstance(self._clock, PacedClock) and threading.get_ident() != self._driver_ident:
-            return max(self._kernel.now_ns, self._clock.now_ns())
-        return self._kernel.now_ns
+        """Device time, which is never ahead of the simulation: what is due has not happened yet."""
+        kernel, clock = self._kernel, self._clock
+        if not isinstance(clock, PacedClock) or self._delivering:
+            return kernel.now_ns
+        due_ns, now_ns = kernel.next_ns(), clock.now_ns()
+        return max(kernel.now_ns, now_ns if due_ns is None else min(due_ns, now_ns))
 
     def _run(self, time_ns: int | None) -> None:
         if isinstance(self._clock, PacedClock):
@@ -252,7 +258,6 @@ class Chip:
     def _pace(self) -> None:
         """Body of the pacing thread."""
         assert isinstance(self._clock, PacedClock)
-        self._driver_ident = threading.get_ident()
         try:
             while self._pace_once(self._clock):
                 pass
@@ -274,9 +279,10 @@ class Chip:
         with self._changed:
             if self._closed:
                 return False
-            if not clock.wait(self._kernel.next_ns(), self._changed):
+            now_ns = clock.wait(self._kernel.next_ns(), self._changed)
+            if now_ns is None:
                 return True
-            self._kernel.step()
+            self._kernel.run(now_ns, self._outbox)
             batch = self._outbox[:]
             self._outbox.clear()
             self._delivering = True

@@ -15,20 +15,31 @@ class VirtualClock:
     """Device time jumps from event to event; whoever calls `Chip.run_...` drives it."""
 
 
+CATCH_UP_NS = 20_000_000
+"""A simulation that is behind by no more than this catches up; what is beyond is lost time."""
+
+_BREATH_NS = 2_000_000
+"""A simulation that is behind lets other threads run each time it has worked for so long."""
+_PAUSE_S = 50e-6
+
+
 class PacedClock:
     """Device time follows the wall clock, driven by a thread of the chip.
 
-    The thread sleeps to absolute deadlines and spins for the last `spin_ns`, so lateness does not
-    add up.
+    The thread sleeps to absolute times, so lateness does not add up. Where this computer cannot
+    simulate as fast as time passes the clock is set back to where the simulation is: device time
+    then runs slower than the wall clock, and `late_ns` says by how much.
 
     Attributes:
         speed: device seconds per wall second.
+        late_ns: device time that was lost since the start.
     """
 
-    def __init__(self, speed: float = 1.0, spin_ns: int = 200_000) -> None:
+    def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
-        self._spin_ns = spin_ns
+        self.late_ns = 0
         self._origin_ns: int | None = None
+        self._rested_ns = 0
 
     def start(self) -> None:
         """Device time 0 is now (the first call counts)."""
@@ -40,29 +51,37 @@ class PacedClock:
         return self._origin_ns is not None
 
     def now_ns(self) -> int:
-        """Device time now; 0 before `start`."""
+        """Device time as it should be; 0 before `start`. The simulation may be behind."""
         if self._origin_ns is None:
             return 0
-        return int((time.monotonic_ns() - self._origin_ns) * self.speed)
+        return int((time.monotonic_ns() - self._origin_ns) * self.speed) - self.late_ns
 
-    def wait(self, until_ns: int | None, changed: threading.Condition) -> bool:
+    def wait(self, until_ns: int | None, changed: threading.Condition) -> int | None:
         """Wait for device time `until_ns` (None: without end) or until `changed` is notified.
 
-        The caller holds `changed`; it is released while waiting, except for the final spin.
+        The caller holds `changed`; it is released while waiting.
 
         Returns:
-            True if the time has come, False if something changed first.
+            The device time if `until_ns` has come, None if something changed first.
         """
         if until_ns is None:
             changed.wait()
-            return False
-        left_ns = (until_ns - self.now_ns()) / self.speed
-        if left_ns > self._spin_ns:
-            changed.wait((left_ns - self._spin_ns) * 1e-9)
-            return False
-        while self.now_ns() < until_ns:
-            pass
-        return True
+            self._rested_ns = time.monotonic_ns()
+            return None
+        now_ns = self.now_ns()
+        if now_ns < until_ns:
+            changed.wait((until_ns - now_ns) / self.speed * 1e-9)
+            self._rested_ns = time.monotonic_ns()
+            return None
+        lost_ns = now_ns - until_ns - CATCH_UP_NS
+        if lost_ns > 0:
+            self.late_ns += lost_ns
+            now_ns -= lost_ns
+        if time.monotonic_ns() - self._rested_ns > _BREATH_NS:
+            changed.wait(_PAUSE_S)
+            self._rested_ns = time.monotonic_ns()
+            return None
+        return now_ns
 
 
 Clock: TypeAlias = VirtualClock | PacedClock

@@ -70,12 +70,15 @@ class Course:
         on_event: OnEvent | None,
         every_event: bool,
         arrival_ns: int,
+        turn: int = 0,
     ) -> int:
         """Let a frame arrive at `arrival_ns`; returns its id."""
         number = self.next_id
         self.next_id = number + 1
         route = self._routes.known.get(id(plan)) or self._routes.of(plan)
         self.tasks[number] = task = Task(number, route, control, on_event)
+        if turn:
+            task.turn = turn
         arrive = self._next_step
         if every_event and on_event is not None:
             task.every_event = True
@@ -271,7 +274,7 @@ class Course:
             self._step_done(now_ns, task)
         else:
             task.place = DRIVER
-            actions = self.driver.submit(task.id, calls, task.control, now_ns)
+            actions = self.driver.submit(task.id, calls, task.control, now_ns, task.turn)
             if actions:
                 self._apply(now_ns, actions)
 

@@ -10,8 +10,8 @@ from bpu_sim.device.kernel import Kernel
 from bpu_sim.device.relative import counters, shape
 from bpu_sim.device.trace import KEPT_CALLS
 
-Submission: TypeAlias = tuple[TaskPlan, TaskControl, bool]
-"""Plan, control, whether every event is wanted."""
+Submission: TypeAlias = tuple[TaskPlan, TaskControl, bool, int]
+"""Plan, control, whether every event is wanted, turn."""
 
 Told: TypeAlias = tuple[
     int, bool, TaskEventKind, str, int, int, int, int | None, str, int, int, int | None

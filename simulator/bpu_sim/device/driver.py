@@ -7,7 +7,8 @@ No clock, thread or I/O: every method takes the time and returns what follows fr
   preempting level (`MachineSpec.preempting_priorities`) above its own wants the core: then it is
   parked at the boundary.
 - Waiting runs are taken by priority (high first), parked before fresh ones of their level, then by
-  custom id (small first), then by arrival. A run may have any core its control allows; a parked
+  turn (small first: whose it is among several clients, as the runtime says), then by custom id
+  (small first), then by arrival. A run may have any core its control allows; a parked
   one may resume on another, as function calls leave nothing on chip.
 - The core with the fewest queued calls is filled first, then the lower index.
 - At most `hardware_queue_limit` calls, the running one included, are bound to a core.
@@ -73,6 +74,7 @@ class _Run:
     next_call = 0
     parked_by = -1
     resuming = False
+    turn = 0
     waiting = False
 
     def __init__(self, task: int, calls: int, control: TaskControl, order: int) -> None:
@@ -93,7 +95,7 @@ class _Core:
 
 
 _made = tuple.__new__  # a named tuple from its fields, without a call of Python
-_Key: TypeAlias = tuple[int, int, int, int]
+_Key: TypeAlias = tuple[int, int, int, int, int]
 
 
 class Driver:
@@ -108,10 +110,14 @@ class Driver:
         self._order = 0
         self._has_parked = False
 
-    def submit(self, task: int, calls: int, control: TaskControl, now_ns: int) -> list[Action]:
+    def submit(
+        self, task: int, calls: int, control: TaskControl, now_ns: int, turn: int = 0
+    ) -> list[Action]:
         """A new run of `calls` function calls (at least one). `task` must not be in the driver."""
         self._order += 1
         self._runs[task] = run = _Run(task, calls, control, self._order)
+        if turn:
+            run.turn = turn
         self._enqueue(run)
         actions: list[Action] = []
         for place in self._cores:
@@ -205,6 +211,7 @@ class Driver:
             (
                 run.task - first, run.calls, run.control, run.attempt, run.cancelled, run.in_ring,
                 run.next_call, first - run.parked_by if run.parked_by >= 0 else None, run.resuming,
+                run.turn,
             )
             for run in self._runs.values()
         ]  # fmt: skip
@@ -225,7 +232,8 @@ class Driver:
     def _enqueue(self, run: _Run) -> None:
         run.waiting = True
         control = run.control
-        key = (-control.priority, 0 if run.resuming else 1, control.custom_id, run.order)
+        fresh = 0 if run.resuming else 1
+        key = (-control.priority, fresh, run.turn, control.custom_id, run.order)
         heapq.heappush(self._waiting[control.core_id - 1], (key, run))  # index -1: any core
 
     def _best(self, core: int) -> list[tuple[_Key, _Run]] | None:

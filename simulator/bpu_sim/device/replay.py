@@ -75,6 +75,7 @@ class Replay:
         on_event: OnEvent | None,
         every_event: bool,
         arrival_ns: int,
+        turn: int = 0,
     ) -> int:
         """As `Course.submit`."""
         recordable = self._open and arrival_ns <= self._kernel.now_ns and on_event is not None
@@ -82,11 +83,12 @@ class Replay:
         if cycle is not None:
             wanted = cycle.turns[self._turn][0]
             if recordable and self._given < len(wanted):
-                its_plan, its_control, its_every = wanted[self._given]
+                its_plan, its_control, its_every, its_turn = wanted[self._given]
                 if (
                     plan is its_plan
                     and (control is its_control or control == its_control)
                     and every_event is its_every
+                    and turn == its_turn
                 ):
                     self._given += 1
                     number = self._next
@@ -96,10 +98,10 @@ class Replay:
             self.settle()
         elif self._record is not None:
             if recordable and control.deadline_ns is None:
-                self._record.submitted.append((plan, control, every_event))
+                self._record.submitted.append((plan, control, every_event, turn))
             else:
                 self._record = None
-        return self._course.submit(plan, control, on_event, every_event, arrival_ns)
+        return self._course.submit(plan, control, on_event, every_event, arrival_ns, turn)
 
     def disturb(self) -> None:
         """As `settle`, for whoever is about to change something: no record holds it."""
@@ -216,6 +218,6 @@ class Replay:
 
     def _submit_again(self, submitted: tuple[Submission, ...]) -> None:
         course, now_ns = self._course, self._kernel.now_ns
-        for plan, control, every_event in submitted:
+        for plan, control, every_event, turn in submitted:
             on_event = self._listeners.get(course.next_id, _nobody)
-            course.submit(plan, control, on_event, every_event, now_ns)
+            course.submit(plan, control, on_event, every_event, now_ns, turn)

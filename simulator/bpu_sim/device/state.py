@@ -57,6 +57,7 @@ class Task:
     every_event = False
     place = TRANSIT
     step = 0
+    turn = 0
 
     def __init__(
         self, number: int, route: Route, control: TaskControl, on_event: OnEvent | None

@@ -44,6 +44,7 @@ _STATUS: dict[str, grpc.StatusCode] = {
 }
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+Status = tuple[grpc.StatusCode, str, Metadata]
 
 
 class _FailedCall(Protocol):
@@ -54,7 +55,7 @@ class _FailedCall(Protocol):
     def trailing_metadata(self) -> Iterable[Sequence[str | bytes]] | None: ...
 
 
-def to_status(error: BpuError) -> tuple[grpc.StatusCode, str, Metadata]:
+def to_status(error: BpuError) -> Status:
     """Status code, details and trailing metadata that carry an error."""
     metadata: list[tuple[str, str | bytes]] = [(CODE_KEY, error.code)]
     if error.where:

@@ -18,7 +18,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from bpu_common.errors import BpuError
-from bpu_common.wire.rpc.errors import to_status
+from bpu_common.wire.rpc.clients import before_refusal
+from bpu_common.wire.rpc.errors import Status, to_status
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def one(
         except Exception as error:  # noqa: BLE001  the last resort: a caller must get a status
             status = to_status(_internal(method, error))
         del request
-        await context.abort(*status)
+        await refuse(context, status)
         raise AssertionError("abort does not return")
 
     return call
@@ -64,9 +65,16 @@ def many(
         else:
             return
         del request
-        await context.abort(*status)
+        await refuse(context, status)
 
     return call
+
+
+async def refuse(context: Context, status: Status) -> None:
+    """End a call with an error; never returns."""
+    if status[0] is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        await before_refusal()
+    await context.abort(*status)
 
 
 def _internal(method: Callable[..., Any], error: Exception) -> BpuError:

@@ -32,6 +32,10 @@ _message = messages.message
 class InferenceServicer(abc.ABC):
     """What a board implements. A BpuError raised by a method reaches the caller as a status."""
 
+    def needed_request_bytes(self) -> int:
+        """The largest request with tensors that a model here takes; called for each large one."""
+        return MAX_MESSAGE_BYTES
+
     @abc.abstractmethod
     def about(self) -> tuple[str, int]:
         """Version of the software, number of BPU cores."""
@@ -83,20 +87,21 @@ def add_inference_service(server: grpc.aio.Server, servicer: InferenceServicer) 
     }
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            one(_spoken(method)), _parser(f"{name}Request"), serialize
+            one(_spoken(method)), _parser(f"{name}Request", servicer), serialize
         )
         for name, method in unary.items()
     }
     handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-        many(calls.model_stream_infer), _parser("ModelInferRequest"), serialize
+        many(calls.model_stream_infer), _parser("ModelInferRequest", servicer), serialize
     )
     service = grpc.method_handlers_generic_handler(messages.SERVICE, handlers)
     server.add_generic_rpc_handlers((service,))
 
 
-def _parser(name: str) -> RequestParser[Any]:
-    tensors = name == "ModelInferRequest"
-    return RequestParser(_message(name), MAX_MESSAGE_BYTES if tensors else SMALL_REQUEST_BYTES)
+def _parser(name: str, servicer: InferenceServicer) -> RequestParser[Any]:
+    if name == "ModelInferRequest":
+        return RequestParser(_message(name), MAX_MESSAGE_BYTES, servicer.needed_request_bytes)
+    return RequestParser(_message(name), SMALL_REQUEST_BYTES)
 
 
 class _Calls:

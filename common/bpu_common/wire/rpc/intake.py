@@ -4,7 +4,8 @@ gRPC by itself reads and parses the requests of all calls at once, on the thread
 everybody. Here each call is one whose messages are read by its handler: a message arrives only when
 there is a place for it, its bytes count against one budget of the server until the call is
 answered, and its fields are counted before objects are made of them. What is refused is one line in
-the log.
+the log. Calls, bytes and places are shared by clients (`bpu_common.shares`): of each limit below,
+which is what one client alone may have, there is twice as much for all.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import grpc
@@ -21,30 +23,38 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from bpu_common.errors import BpuError, CapacityError, DeadlineExceeded, InputError
+from bpu_common.shares import Shares
 from bpu_common.wire.messages.budget import check_request_budget
 from bpu_common.wire.messages.record import descriptor_of
+from bpu_common.wire.rpc.clients import CALLER, Caller, Places, caller
 from bpu_common.wire.rpc.errors import to_status
-from bpu_common.wire.rpc.handlers import Context
+from bpu_common.wire.rpc.handlers import Context, refuse
 from bpu_common.wire.rpc.limits import MAX_MESSAGE_BYTES, STREAM_WINDOW
 
 logger = logging.getLogger(__name__)
 
-MAX_HELD_BYTES = 2 * MAX_MESSAGE_BYTES
-"""Requests of all calls together, from their arrival to the end of their call."""
+MAX_CALLS = 128
+"""Calls of a client that are served at once (telemetry streams count)."""
+
+CONTROL_CALLS = 32
+"""Beside them, those that ask or decide something short: nothing else takes their places."""
+
+MAX_HELD_BYTES = MAX_MESSAGE_BYTES
+"""Requests of a client's calls together, from their arrival to the end of their call."""
 
 SMALL_REQUEST_BYTES = 64 << 10
 """A request that carries no tensors and no chunk of a model."""
 
-ARRIVING = 3
-"""Requests that arrive at once; the others wait, which takes no memory here."""
+ARRIVING = 2
+"""Requests of a client that arrive at once; others wait, which takes no memory here."""
 
 REQUEST_STREAMS = 8
-"""Calls with a stream of requests that are served at once; the others wait. One that sends nothing
-keeps its place as long as there are others."""
+"""A client's calls with a stream of requests at once; others wait. One that sends nothing
+keeps its place as long as its client could have another."""
 
 PATIENCE_S = 30.0
 """A request that has not arrived after so long is given up, and so is the wait for a place; within
-a stream only while all places of streams are taken."""
+a stream only while its client could have no other."""
 
 _M = TypeVar("_M", bound=Message)
 _Parse: TypeAlias = Callable[[bytes], Any]
@@ -61,12 +71,19 @@ class RequestParser(Generic[_M]):
 
     Args:
         most_bytes: the largest request of this kind.
+        needed_bytes: of one with tensors: the largest that any model here takes, now.
     """
 
-    def __init__(self, kind: type[_M], most_bytes: int = SMALL_REQUEST_BYTES) -> None:
+    def __init__(
+        self,
+        kind: type[_M],
+        most_bytes: int = SMALL_REQUEST_BYTES,
+        needed_bytes: Callable[[], int] | None = None,
+    ) -> None:
         self._kind = kind
         self._what = f"a {descriptor_of(kind).name}"
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
+        self._needed_bytes = needed_bytes
 
     def __call__(self, raw: bytes) -> _M:
         """Parse.
@@ -75,7 +92,15 @@ class RequestParser(Generic[_M]):
             InputError: no such message.
             CapacityError: too many bytes or fields.
         """
-        _check_size(raw, self._what, self._most_bytes)
+        _check_size(raw, self._what, self.most_bytes)
+        if self._needed_bytes is not None and len(raw) > SMALL_REQUEST_BYTES:
+            needed_bytes = self._needed_bytes()
+            if len(raw) > needed_bytes:
+                raise CapacityError(
+                    f"{self._what} has {len(raw)} bytes, no model here takes more than "
+                    f"{needed_bytes}",
+                    hint="compare with the model's inputs: their shapes and types",
+                )
         check_request_budget(raw, descriptor_of(self._kind), self._what)
         try:
             return self._kind.FromString(raw)
@@ -84,12 +109,23 @@ class RequestParser(Generic[_M]):
 
 
 class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
-    """Reads and parses the requests of one server."""
+    """Reads and parses the requests of one server.
+
+    Attributes:
+        streams_per_connection: HTTP/2's limit; further calls wait at their client.
+        most_calls: gRPC's own limit, which knows no clients: those that wait for their refusal are
+            among them, so it is far above what is served.
+    """
+
+    streams_per_connection = MAX_CALLS + CONTROL_CALLS
+    most_calls = 16 * streams_per_connection
 
     def __init__(self) -> None:
-        self._held_bytes = 0
-        self._arriving = asyncio.Semaphore(ARRIVING)
-        self._streams = asyncio.Semaphore(REQUEST_STREAMS)
+        self._held_bytes = Shares(2 * MAX_HELD_BYTES)
+        self._arriving = Places(ARRIVING)
+        self._streams = Places(REQUEST_STREAMS)
+        self._calls = Shares(2 * MAX_CALLS)
+        self._control = Shares(2 * CONTROL_CALLS)
         self._guarded: dict[str, _Handler] = {}
 
     async def intercept_service(
@@ -110,103 +146,106 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     def _guard(self, handler: _Handler) -> _Handler:
         parse = _logged(handler.request_deserializer)
         requests = self._many if handler.request_streaming else self._one
+        places = self._control if _is_control(handler) else self._calls
         if handler.response_streaming:
             inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             async def stream(_: object, context: Context) -> Any:  # noqa: ANN401
                 try:
-                    async with requests(context.read, parse, STREAM_WINDOW) as given:
-                        try:
-                            async for answer in inner(given, context):
-                                yield answer
-                        finally:
-                            del given  # see `handlers`
+                    with self._call(context, places):
+                        async with requests(context.read, parse, STREAM_WINDOW) as given:
+                            try:
+                                async for answer in inner(given, context):
+                                    yield answer
+                            finally:
+                                del given  # see `handlers`
                     return
                 except BpuError as error:
                     status = to_status(error)
-                await context.abort(*status)
+                await refuse(context, status)
 
             return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
         method = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         async def call(_: object, context: Context) -> Any:  # noqa: ANN401
             try:
-                async with requests(context.read, parse, 1) as given:
-                    try:
-                        return await method(given, context)
-                    finally:
-                        del given  # see `handlers`
+                with self._call(context, places):
+                    async with requests(context.read, parse, 1) as given:
+                        try:
+                            return await method(given, context)
+                        finally:
+                            del given  # see `handlers`
             except BpuError as error:
                 status = to_status(error)
-            await context.abort(*status)
+            await refuse(context, status)
             raise AssertionError("abort does not return")
 
         return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
+    @contextmanager
+    def _call(self, context: Context, places: Shares) -> Iterator[None]:
+        """One call of a client."""
+        client = context.peer()
+        CALLER.set(Caller(client, places))
+        if not places.take(client):
+            raise CapacityError(
+                f"as many calls of this client are served as may be at once "
+                f"({places.held(client)})",
+                hint="end some, or wait for their answers",
+            )
+        try:
+            yield
+        finally:
+            places.give(client)
+
     @asynccontextmanager
     async def _one(self, read: _Read, parse: _Parse, _: int) -> AsyncIterator[Message]:
         """The only request of a call."""
-        async with _place(self._arriving, "requests arrive"):
+        client = caller()
+        async with self._arriving.take(client, "requests arrive", PATIENCE_S):
             raw = await _in_time(read, lambda: True)
         if raw is _END:
             raise InputError("the call has no request")
         size_bytes = len(raw)
-        self._hold(size_bytes)
+        self._hold(client, size_bytes)
         try:
             request = parse(raw)
             del raw  # what is parsed has the bytes of its tensors once more
             yield request
         finally:
-            self._held_bytes -= size_bytes
+            self._held_bytes.give(client, size_bytes)
 
     @asynccontextmanager
     async def _many(
         self, read: _Read, parse: _Parse, window: int
     ) -> AsyncIterator[AsyncIterator[Message]]:
         """The requests of a call, of which the last `window` are still in use."""
-        held: deque[int] = deque()
+        client, held = caller(), deque[int]()
 
         async def requests() -> AsyncIterator[Message]:
-            while (raw := await _in_time(read, self._streams.locked)) is not _END:
+            while (raw := await _in_time(read, partial(self._streams.full, client))) is not _END:
                 if len(held) == window:
-                    self._held_bytes -= held.popleft()
-                self._hold(len(raw))
+                    self._held_bytes.give(client, held.popleft())
+                self._hold(client, len(raw))
                 held.append(len(raw))
                 request = parse(raw)
                 del raw
                 yield request
 
-        async with _place(self._streams, "streams of requests are served"):
+        what = "streams of requests are served"
+        async with self._streams.take(client, what, PATIENCE_S):
             try:
                 yield requests()
             finally:
-                self._held_bytes -= sum(held)
+                self._held_bytes.give(client, sum(held))
 
-    def _hold(self, size_bytes: int) -> None:
-        if self._held_bytes + size_bytes > MAX_HELD_BYTES:
+    def _hold(self, client: str, size_bytes: int) -> None:
+        if not self._held_bytes.take(client, size_bytes):
             raise CapacityError(
-                f"requests of {self._held_bytes} bytes are being served, {size_bytes} more are too "
-                "many",
+                f"requests of {self._held_bytes.held(client)} bytes are being served, {size_bytes} "
+                "more are too many",
                 hint="send the next request when one has been answered",
             )
-        self._held_bytes += size_bytes
-
-
-@asynccontextmanager
-async def _place(places: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
-    if places.locked():
-        try:
-            await asyncio.wait_for(places.acquire(), PATIENCE_S)
-        except asyncio.TimeoutError:  # another class before Python 3.11
-            raise CapacityError(
-                f"as many {what} as this server takes at once", hint="try again later"
-            ) from None
-    else:
-        await places.acquire()
-    try:
-        yield
-    finally:
-        places.release()
 
 
 async def _in_time(read: _Read, others_wait: Callable[[], bool]) -> Any:  # noqa: ANN401
@@ -241,6 +280,13 @@ async def _in_time(read: _Read, others_wait: Callable[[], bool]) -> Any:  # noqa
         ) from None
     finally:
         timer.cancel()
+
+
+def _is_control(handler: _Handler) -> bool:
+    """Whether a method asks or decides something short, without tensors."""
+    parse = handler.request_deserializer
+    large = isinstance(parse, RequestParser) and parse.most_bytes > SMALL_REQUEST_BYTES
+    return not (large or handler.request_streaming or handler.response_streaming)
 
 
 def _logged(parse: _Parse | None) -> _Parse:

@@ -37,6 +37,10 @@ _MOST_CHUNK_BYTES = 2 * CHUNK_BYTES
 class BoardServicer(abc.ABC):
     """What a board implements. A BpuError raised by a method reaches the caller unchanged."""
 
+    def needed_request_bytes(self) -> int:
+        """The largest request with tensors that a model here takes; called for each large one."""
+        return MAX_MESSAGE_BYTES
+
     @abc.abstractmethod
     async def deploy(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> UploadState:
         """Take an upload; without chunks, tell how far it has come."""
@@ -88,7 +92,7 @@ class BoardServicer(abc.ABC):
 
 def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
     """Register the service; call before the server starts."""
-    calls = _Calls(servicer)
+    calls, needed_bytes = _Calls(servicer), servicer.needed_request_bytes
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     handlers = {
         "Deploy": grpc.stream_unary_rpc_method_handler(
@@ -102,10 +106,14 @@ def add_board_service(server: grpc.aio.Server, servicer: BoardServicer) -> None:
             one(calls.model_info), RequestParser(pb.GetModelInfoRequest), serialize
         ),
         "Infer": unary(
-            one(calls.infer), RequestParser(pb.InferRequest, MAX_MESSAGE_BYTES), serialize
+            one(calls.infer),
+            RequestParser(pb.InferRequest, MAX_MESSAGE_BYTES, needed_bytes),
+            serialize,
         ),
         "Perf": stream(
-            many(calls.perf), RequestParser(pb.PerfRequest, MAX_MESSAGE_BYTES), serialize
+            many(calls.perf),
+            RequestParser(pb.PerfRequest, MAX_MESSAGE_BYTES, needed_bytes),
+            serialize,
         ),
         "Telemetry": stream(many(calls.telemetry), RequestParser(pb.TelemetryRequest), serialize),
         "GetCapabilities": unary(

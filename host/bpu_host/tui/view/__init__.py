@@ -63,6 +63,7 @@ def _header(window: Window | None, ui: UiState) -> Header:
         machine=plain(last.machine) if last else "",
         device=device_words(last.device, last.clock) if last else "",
         stopped=window is not None and window.stopped,
+        late=window is not None and window.late,
         link=ui.link,
         place=_place(last, ui),
         detail=plain(ui.detail),

@@ -30,6 +30,7 @@ def board_row(frames: Sequence[TelemetryFrame], ui: UiState) -> BoardRow:
         machine=plain(last.machine),
         device=device_words(last.device, last.clock),
         stopped=window.stopped,
+        late=window.late,
         models=tuple(plain(model.name) for model in last.models),
         fps=window.rate(sum(m.done for m in last.models), sum(m.done for m in before.models)),
         p99_ns=slowest.latency.p99_ns if slowest and told else None,

@@ -66,12 +66,14 @@ class Window:
         before: the first frame of the time that rates are taken over.
         elapsed_s: that time; 0 when no rate can be told.
         stopped: the device's clock stands still, so nothing happens.
+        late: its clock is paced and has lost time meanwhile: its computer is too slow.
     """
 
     frames: Sequence[TelemetryFrame]
     before: TelemetryFrame
     elapsed_s: float
     stopped: bool
+    late: bool
 
     @classmethod
     def of(cls, boot: Sequence[TelemetryFrame]) -> Window:
@@ -83,7 +85,7 @@ class Window:
         before = since(recent, last.time_ns - RATE_WINDOW_NS)[0]
         stopped = stands_still(recent)
         elapsed_s = 0.0 if stopped else (last.time_ns - before.time_ns) / 1e9
-        return cls(recent, before, elapsed_s, stopped)
+        return cls(recent, before, elapsed_s, stopped, last.late_ns > before.late_ns)
 
     @property
     def last(self) -> TelemetryFrame:

@@ -263,7 +263,7 @@ class NodeProfile(_message.Message):
     def __init__(self, processor_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ..., model_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ..., task_latency: _Optional[_Iterable[_Union[TimeStat, _Mapping]]] = ...) -> None: ...
 
 class PerfResult(_message.Message):
-    __slots__ = ("model", "machine", "thread_num", "frame_count", "core_id", "run_time_ns", "total_latency_ns", "min_ns", "max_ns", "p50_ns", "p90_ns", "p99_ns", "core_busy_ns", "wall_ns", "profile", "device", "clock")
+    __slots__ = ("model", "machine", "thread_num", "frame_count", "core_id", "run_time_ns", "total_latency_ns", "min_ns", "max_ns", "p50_ns", "p90_ns", "p99_ns", "core_busy_ns", "wall_ns", "profile", "device", "clock", "late_ns")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     THREAD_NUM_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +281,7 @@ class PerfResult(_message.Message):
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    LATE_NS_FIELD_NUMBER: _ClassVar[int]
     model: str
     machine: str
     thread_num: int
@@ -298,7 +299,8 @@ class PerfResult(_message.Message):
     profile: NodeProfile
     device: DeviceKind
     clock: Clock
-    def __init__(self, model: _Optional[str] = ..., machine: _Optional[str] = ..., thread_num: _Optional[int] = ..., frame_count: _Optional[int] = ..., core_id: _Optional[int] = ..., run_time_ns: _Optional[int] = ..., total_latency_ns: _Optional[int] = ..., min_ns: _Optional[int] = ..., max_ns: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., core_busy_ns: _Optional[_Iterable[int]] = ..., wall_ns: _Optional[int] = ..., profile: _Optional[_Union[NodeProfile, _Mapping]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
+    late_ns: int
+    def __init__(self, model: _Optional[str] = ..., machine: _Optional[str] = ..., thread_num: _Optional[int] = ..., frame_count: _Optional[int] = ..., core_id: _Optional[int] = ..., run_time_ns: _Optional[int] = ..., total_latency_ns: _Optional[int] = ..., min_ns: _Optional[int] = ..., max_ns: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p90_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., core_busy_ns: _Optional[_Iterable[int]] = ..., wall_ns: _Optional[int] = ..., profile: _Optional[_Union[NodeProfile, _Mapping]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ..., late_ns: _Optional[int] = ...) -> None: ...
 
 class PerfEvent(_message.Message):
     __slots__ = ("perf_progress", "perf_result")
@@ -523,7 +525,7 @@ class SystemSample(_message.Message):
     def __init__(self, cpu_permille: _Optional[int] = ..., cpu_count: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., process_bytes: _Optional[int] = ...) -> None: ...
 
 class TelemetryFrame(_message.Message):
-    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperature_millicelsius", "device", "clock")
+    __slots__ = ("sequence", "boot_id", "time_ns", "wall_offset_ns", "machine", "models", "queue", "cores", "system", "slices", "slices_dropped", "log", "temperature_millicelsius", "device", "clock", "late_ns")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
@@ -539,6 +541,7 @@ class TelemetryFrame(_message.Message):
     TEMPERATURE_MILLICELSIUS_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    LATE_NS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     boot_id: str
     time_ns: int
@@ -554,14 +557,15 @@ class TelemetryFrame(_message.Message):
     temperature_millicelsius: _containers.RepeatedCompositeFieldContainer[Temperature]
     device: DeviceKind
     clock: Clock
-    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperature_millicelsius: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ...) -> None: ...
+    late_ns: int
+    def __init__(self, sequence: _Optional[int] = ..., boot_id: _Optional[str] = ..., time_ns: _Optional[int] = ..., wall_offset_ns: _Optional[int] = ..., machine: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelSample, _Mapping]]] = ..., queue: _Optional[_Union[QueueSample, _Mapping]] = ..., cores: _Optional[_Iterable[_Union[CoreSample, _Mapping]]] = ..., system: _Optional[_Union[SystemSample, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[CallSlice, _Mapping]]] = ..., slices_dropped: _Optional[int] = ..., log: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., temperature_millicelsius: _Optional[_Iterable[_Union[Temperature, _Mapping]]] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ..., late_ns: _Optional[int] = ...) -> None: ...
 
 class GetCapabilitiesRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Capabilities(_message.Message):
-    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes", "device", "clock", "engine")
+    __slots__ = ("version", "api_version", "boot_id", "machine", "core_count", "clock_hz", "step_times", "preemption_visible", "max_message_bytes", "max_model_bytes", "device", "clock", "engine", "late_ns")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -575,6 +579,7 @@ class Capabilities(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
+    LATE_NS_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_version: int
     boot_id: str
@@ -588,7 +593,8 @@ class Capabilities(_message.Message):
     device: DeviceKind
     clock: Clock
     engine: EngineInfo
-    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ...) -> None: ...
+    late_ns: int
+    def __init__(self, version: _Optional[str] = ..., api_version: _Optional[int] = ..., boot_id: _Optional[str] = ..., machine: _Optional[str] = ..., core_count: _Optional[int] = ..., clock_hz: _Optional[int] = ..., step_times: _Optional[bool] = ..., preemption_visible: _Optional[bool] = ..., max_message_bytes: _Optional[int] = ..., max_model_bytes: _Optional[int] = ..., device: _Optional[_Union[DeviceKind, str]] = ..., clock: _Optional[_Union[Clock, str]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ..., late_ns: _Optional[int] = ...) -> None: ...
 
 class EngineInfo(_message.Message):
     __slots__ = ("name", "reason", "not_run")
