@@ -45,11 +45,13 @@ class MachineSpec:
     width_align_stride2: int = 16  # FACTS
     in_channel_align: int = 4  # FACTS (4 and 8 fit equally)
     out_channel_align: int = 8  # FACTS
-    unit_conv_share: float = 0.5  # of a residual add's C x C products computed; FITTED
-    elements_per_cycle: int = 32  # pooling, element-wise, look-up, move; ASSUMED
-    layer_setup_cycles: int = 6_000  # engine reconfiguration per layer; FITTED (see docs)
+    array_overhead: float = 1.035  # cycles per full cycle of the array; FITTED
+    depthwise_row_cycles: int = 1_040  # least time of an output row of a depthwise layer; FITTED
+    mul_cycles: float = 0.70  # per element; FITTED
+    lut_cycles: float = 0.12  # per element; FITTED
+    elements_per_cycle: int = 32  # pooling (per tap), resize, move; FITTED
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
-    sram_bytes: int = 1 << 20  # per core; ASSUMED
+    sram_bytes: int = 2 << 20  # per core; FITTED
     ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
     ddr_total_bytes_per_cycle: float = 12.8  # x32 at 3200 MT/s, shared by all; FACTS
     ddr_latency_cycles: int = 1_000  # from the last byte to its use; ASSUMED

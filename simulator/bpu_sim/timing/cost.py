@@ -72,7 +72,9 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _compute(_vector_cycles(y, kernel_h * kernel_w, spec), spec)
         case Eltwise():
             return _compute(_eltwise_cycles(instruction, spec), spec)
-        case Lut(y=y) | Resize(y=y) | Move(y=y) | Fill(y=y):
+        case Lut(y=y):
+            return _compute(math.ceil(_padded_elements(y, spec) * spec.lut_cycles), spec)
+        case Resize(y=y) | Move(y=y) | Fill(y=y):
             return _compute(_vector_cycles(y, 1, spec), spec)
         case AwaitStream():
             return Cost(0)
@@ -89,18 +91,21 @@ def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
     # A transposed convolution reads zeros between pixels; only 1 tap in up_h * up_w is real work,
     # done as that many convolutions with the matching part of the kernel.
     taps = -(-kernel // (conv.upsample_hw[0] * conv.upsample_hw[1]))
-    columns = padded_width(width, conv.stride_hw[1], spec)
+    columns = padded_width(width, conv.stride_hw[1], conv.kernel_hw[1], spec)
     if conv.depthwise:
         channels = align_up(out_channels, spec.out_channel_align)
-        return -(-height * columns * channels * taps // spec.macs_per_cycle)
+        row = columns * channels * taps / spec.macs_per_cycle * spec.array_overhead
+        return math.ceil(height * max(row, spec.depthwise_row_cycles))
     in_channels = align_up(conv.x.shape_hwc[2] // conv.groups, spec.in_channel_align)
     kernels = align_up(out_channels // conv.groups, spec.out_channel_align) * conv.groups
-    return -(-height * columns * kernels * in_channels * taps // spec.macs_per_cycle)
+    macs = height * columns * kernels * in_channels * taps
+    return math.ceil(macs / spec.macs_per_cycle * spec.array_overhead)
 
 
-def padded_width(width: int, stride: int, spec: MachineSpec) -> int:
+def padded_width(width: int, stride: int, kernel: int, spec: MachineSpec) -> int:
     """Output columns that the array computes for `width` wanted ones (docs/machine.md)."""
-    return align_up(width, spec.width_align if stride == 1 else spec.width_align_stride2)
+    wide = stride > 1 and kernel > 1
+    return align_up(width, spec.width_align_stride2 if wide else spec.width_align)
 
 
 def tile_bytes(tile: Tile, spec: MachineSpec) -> int:
@@ -143,27 +148,17 @@ def _compute(cycles: int, spec: MachineSpec) -> Cost:
     return Cost(spec.instruction_cycles + cycles)
 
 
-def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
+def _padded_elements(y: Tile, spec: MachineSpec) -> int:
     height, width, channels = y.shape_hwc
-    elements = (
-        height * align_up(width, spec.width_align) * align_up(channels, spec.in_channel_align)
-    )
-    return -(-elements * operations // spec.elements_per_cycle)
+    return height * align_up(width, spec.width_align) * align_up(channels, spec.in_channel_align)
+
+
+def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
+    return -(-_padded_elements(y, spec) * operations // spec.elements_per_cycle)
 
 
 def _eltwise_cycles(eltwise: Eltwise, spec: MachineSpec) -> int:
-    """ADD is a unit convolution (C kernels over C channels), MUL and SCALE go element by element.
-
-    The residual add is compiled to a 1x1 unit convolution and costs MACs
-    (docs/machine.md "Cost of an instruction"); which share of the dense product is really computed
-    is `unit_conv_share`.
-    """
-    height, width, channels = eltwise.y.shape_hwc
-    vector = _vector_cycles(eltwise.y, 1, spec)
-    if eltwise.kind is not EltwiseKind.ADD:
-        return vector
-    columns = align_up(width, spec.width_align)
-    kernels = align_up(channels, spec.out_channel_align)
-    inputs = align_up(channels, spec.in_channel_align)
-    dense = height * columns * kernels * inputs / spec.macs_per_cycle
-    return max(vector, math.ceil(dense * spec.unit_conv_share))
+    """ADD rides along with the convolution before it, MUL and SCALE go element by element."""
+    if eltwise.kind is EltwiseKind.ADD:
+        return 0
+    return math.ceil(_padded_elements(eltwise.y, spec) * spec.mul_cycles)
