@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class CpuSpec:
-    """The A53 cluster; costs are at `clock_hz` and scale with it.
+    """The A53 cluster; costs are at `reference_clock_hz` and scale with `clock_hz`.
 
     Attributes:
         cores: CPU cores that can run operators at the same time.
+        contention: an operator that starts when n cores are busy, its own among them, takes
+            1 + contention * (n - 1)^2 times as long: they share one path to memory.
     """
 
     cores: int = 4
@@ -22,11 +24,16 @@ class CpuSpec:
     reference_clock_hz: int = 1_200_000_000
     dequantize_ns: float = 4.5  # per value, FACTS
     dequantize_floor_ns: int = 35_000  # FACTS
-    lut_ns: float = 5.5  # per element, FACTS
+    lut_ns: float = 7.9  # per element, FITTED (5.3 ns at 1.8 GHz)
     softmax_ns: float = 46.0  # per element (1000 values = 46 us), FACTS
     elementwise_ns: float = 5.5  # per output element of any other operator, ASSUMED as look-up
     operator_floor_ns: int = 9_000  # least cost of an operator (Preprocess), FACTS
     submit_ns: int = 60_000  # submit and interrupt of a serial frame, FACTS
+    contention: float = 0.049  # FITTED
+
+    def stretch(self, busy: int) -> float:
+        """How much longer an operator takes with `busy` cores at work, its own among them."""
+        return 1.0 + self.contention * max(0, busy - 1) ** 2
 
 
 @dataclass(frozen=True, slots=True)
