@@ -52,10 +52,10 @@ class MachineSpec:
     width_align_stride2: int = 16  # FACTS
     in_channel_align: int = 4  # FACTS (4 and 8 fit equally)
     out_channel_align: int = 8  # FACTS
-    array_overhead: float = 1.035  # cycles per full cycle of the array; FITTED
-    depthwise_row_cycles: int = 1_040  # least time of an output row of a depthwise layer; FITTED
-    mul_cycles: float = 0.70  # per element; FITTED
-    lut_cycles: float = 0.12  # per element; FITTED
+    array_overhead: float = 1.04  # cycles per full cycle of the array; FITTED
+    depthwise_row_cycles: int = 960  # least time of an output row of a depthwise layer; FITTED
+    mul_cycles: float = 0.45  # per element; FITTED
+    lut_cycles: float = 0.13  # per element; FITTED
     elements_per_cycle: int = 32  # pooling (per tap), resize, move; FITTED
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
     sram_bytes: int = 2 << 20  # per core; FITTED

@@ -67,20 +67,30 @@ def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
             and counts one frame; or one that would keep a core for too long.
     """
     steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
-    tensors = model.network.tensors
     for part in model.network.parts:
-        if part.place is Place.BPU:
-            program = model.programs[part.name].program
-            _require_one_core_and_frame(program, part.name)
-            steps.append(BpuStep(part.name, _calls(program, spec)))
+        if part.place is Place.CPU:
+            steps.extend(cpu_steps(part, model.network.tensors, spec.cpu))
             continue
-        for op in part.ops:
-            elements = result_elements(op, tensors)
-            duration_ns = cpu_step_ns(_cost_type(op, part, tensors), elements, spec.cpu)
-            steps.append(CpuStep(op.name, op.op_type, duration_ns))
+        program = model.programs[part.name].program
+        _require_one_core_and_frame(program, part.name)
+        steps.append(BpuStep(part.name, _calls(program, spec)))
     plan = TaskPlan(model.name, tuple(steps))
     _require_an_end(plan, spec)
     return plan
+
+
+def cpu_steps(
+    part: Part, tensors: Mapping[str, TensorSpec], cpu: CpuSpec
+) -> tuple[CpuStep, ...]:
+    """The operators of a CPU part with what each costs."""
+    return tuple(
+        CpuStep(
+            op.name,
+            op.op_type,
+            cpu_step_ns(_cost_type(op, part, tensors), result_elements(op, tensors), cpu),
+        )
+        for op in part.ops
+    )
 
 
 def _cost_type(op: Operation, part: Part, tensors: Mapping[str, TensorSpec]) -> str:
