@@ -1,8 +1,8 @@
 """`python -m benchmarks.fidelity [--record] [NETWORK ...]`: place, predict, compare, fit.
 
 Every published network is built with random weights, placed by the real compiler and run on the
-simulated X3M with the CPU clock of the row's source. Then the fitted constants are fitted again from
-the counts of these programs. `--record` writes the counts and the picture of the documentation.
+simulated X3M with the CPU clock of the row's source. Then the fitted constants are fitted again
+from the counts of these programs. `--record` writes the counts and the picture of docs/machine.md.
 Exit status 1 when a mark is missed.
 """
 

@@ -31,20 +31,14 @@ class NetBuilder(Builder):
         """Mean over height and width."""
         return self._node("GlobalAveragePool", [x], (self.shapes[x][0], 1, 1))
 
-    def pool(self, x: str, kernel: int, stride: int = 1, *, padded: bool = True) -> str:
-        """Maximum over a window; without padding by Caffe's ceil rounding."""
-        channels, height, width = self.shapes[x]
-        if not padded:
-            return self.max_pool(x)
-        half = kernel // 2
-        sides = [(size + 2 * half - kernel) // stride + 1 for size in (height, width)]
+    def smooth_pool(self, x: str, kernel: int) -> str:
+        """Maximum over a window around each pixel."""
         return self._node(
             "MaxPool",
             [x],
-            (channels, sides[0], sides[1]),
+            self.shapes[x],
             kernel_shape=[kernel, kernel],
-            strides=[stride, stride],
-            pads=[half] * 4,
+            pads=[kernel // 2] * 4,
         )
 
     def transposed(self, x: str, channels: int, act: str = "relu") -> str:
@@ -62,28 +56,6 @@ class NetBuilder(Builder):
             pads=[1, 1, 1, 1],
         )
         return self.activation(self._norm(y, name), act)
-
-    def focus(self, x: str) -> str:
-        """Every second pixel, four times, joined: the stem of YOLOv5 up to v5.0."""
-        channels, height, width = self.shapes[x]
-        parts = []
-        for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            names = [
-                self._constant(f"focus{dx}{dy}.{key}", np.array(value, np.int64))
-                for key, value in {
-                    "starts": [dy, dx],
-                    "ends": [height, width],
-                    "axes": [2, 3],
-                    "steps": [2, 2],
-                }.items()
-            ]
-            parts.append(
-                self._node("Slice", [x, *names], (channels, height // 2, width // 2), "")
-            )
-        joined = self._node(
-            "Concat", parts, (4 * channels, height // 2, width // 2), axis=1
-        )
-        return joined
 
     def split(self, x: str) -> tuple[str, str]:
         """The two halves of the channels."""

@@ -69,7 +69,9 @@ def fit(
         for row in rows:
             scale = 1 / (row.latency_ms * 1e6 * weights[row.network] ** 0.5)
             matrix.append([_count(row, found, n) * row.latency_ms * 1e6 * scale for n in free])
-            fixed = dict.fromkeys(CONSTANTS, 0.0) | {n: v for n, v in values.items() if n not in free}
+            fixed = dict.fromkeys(CONSTANTS, 0.0) | {
+                n: v for n, v in values.items() if n not in free
+            }
             rest_ns = found[row.network].latency_ns(fixed, cpu_scale(row))
             wanted.append((row.latency_ms * 1e6 - rest_ns) * scale)
         best, *_ = np.linalg.lstsq(np.array(matrix), np.array(wanted), rcond=None)

@@ -31,9 +31,7 @@ _IMAGE = InputConfig(
     mean=(103.94, 116.78, 123.68),
     scale=(0.017,),
 )
-_NUMBERS = InputConfig(
-    "", (), InputType.FEATUREMAP, Layout.NCHW, InputType.FEATUREMAP, Layout.NCHW
-)
+_NUMBERS = InputConfig("", (), InputType.FEATUREMAP, Layout.NCHW, InputType.FEATUREMAP, Layout.NCHW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,11 @@ def placed(model: onnx.ModelProto, spec: MachineSpec, *, picture: bool = True) -
         path = Path(folder) / f"{name}.onnx"
         onnx.save(model, path)
         given = CompileConfig(
-            path, name, Path(folder), (_IMAGE if picture else _NUMBERS,), calibration_method=CalibrationMethod.MAX
+            path,
+            name,
+            Path(folder),
+            (_IMAGE if picture else _NUMBERS,),
+            calibration_method=CalibrationMethod.MAX,
         )
         source = read(given)
         config = resolve(fit_to_model(given, source.dtypes, source.unread), source.inputs)

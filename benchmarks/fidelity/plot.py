@@ -12,15 +12,15 @@ LOWEST_MS, HIGHEST_MS = 1.0, 3000.0
 def svg(points: Sequence[tuple[str, float, float]]) -> str:
     """Points (label, published ms, predicted ms) on two logarithmic axes, with 10 % lines."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" '
-        'font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">',
+        "<style>text{font:11px sans-serif}</style>",
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for tick in (1, 10, 100, 1000):
         at = _at(tick)
         parts += [
-            f'<path d="M{at} {SIDE - MARGIN}V{MARGIN}M{MARGIN} {SIDE - at}H{SIDE - MARGIN}" '
-            'stroke="#ddd"/>',
+            f'<path d="M{at} {SIDE - MARGIN}V{MARGIN}" stroke="#ddd"/>',
+            f'<path d="M{MARGIN} {SIDE - at}H{SIDE - MARGIN}" stroke="#ddd"/>',
             f'<text x="{at}" y="{SIDE - MARGIN + 16}" text-anchor="middle">{tick}</text>',
             f'<text x="{MARGIN - 6}" y="{SIDE - at + 4}" text-anchor="end">{tick}</text>',
         ]
@@ -36,8 +36,7 @@ def svg(points: Sequence[tuple[str, float, float]]) -> str:
         )
     parts += [
         f'<text x="{SIDE / 2}" y="{SIDE - 12}" text-anchor="middle">published, ms</text>',
-        f'<text x="14" y="{SIDE / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {SIDE / 2})">predicted, ms</text>',
+        f'<text transform="translate(14 {SIDE / 2}) rotate(-90)">predicted, ms</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

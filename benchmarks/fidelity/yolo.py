@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import onnx
 
@@ -55,7 +54,7 @@ class _Yolo(NetBuilder):
     def sppf(self, x: str, channels: int) -> str:
         pools = [self.conv_silu(x, self.shapes[x][0] // 2)]
         for _ in range(3):
-            pools.append(self.pool(pools[-1], 5))
+            pools.append(self.smooth_pool(pools[-1], 5))
         return self.conv_silu(self.concat(*pools), channels)
 
 
@@ -81,9 +80,6 @@ def yolov5(name: str, width: float, depth: float, size: int = 640) -> onnx.Model
         x = net.c3(net.concat(down, lateral), channels, deep[0], shortcut=False)
         found.append(x)
     return net.nhwc_heads([net.conv(each, 255, norm=False) for each in found])
-
-
-Block = Callable[[str, int, int, bool], str]
 
 
 def yolov8n(size: int = 640, seed: int = 12) -> onnx.ModelProto:

@@ -26,7 +26,7 @@ class CpuSpec:
     dequantize_floor_ns: int = 35_000  # FACTS
     lut_ns: float = 7.9  # per element, FITTED (5.3 ns at 1.8 GHz)
     softmax_ns: float = 46.0  # per element (1000 values = 46 us), FACTS
-    elementwise_ns: float = 5.5  # per output element of any other operator, ASSUMED as look-up
+    elementwise_ns: float = 5.5  # per output element of any other operator, ASSUMED
     operator_floor_ns: int = 9_000  # least cost of an operator (Preprocess), FACTS
     submit_ns: int = 60_000  # submit and interrupt of a serial frame, FACTS
     contention: float = 0.049  # FITTED

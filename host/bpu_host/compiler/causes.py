@@ -53,7 +53,7 @@ def causes_of(placement: Placement, network: Network) -> tuple[Cause, ...]:
         network: what was made of the placement; its operations on the CPU are the nodes.
     """
     by_operation = causes_by_operation(placement, network)
-    nodes = [op.name for op in network.ops if isinstance(op, (OnnxOp, QLut))]
+    nodes = [name for name, op in _on_cpu(network).items() if isinstance(op, (OnnxOp, QLut))]
     followers: dict[str, list[str]] = {}
     for name in nodes:
         cause = by_operation[name]
@@ -70,7 +70,7 @@ def causes_by_operation(placement: Placement, network: Network) -> dict[str, Cau
     What converts between int8 and real numbers belongs to the node for which it does.
     """
     chains = _Chains(placement)
-    on_cpu = [op for part in network.parts if part.place is Place.CPU for op in part.ops]
+    on_cpu = _on_cpu(network).values()
     found = {}
     for op in on_cpu:
         if not isinstance(op, (Quantize, Dequantize)):
@@ -78,12 +78,17 @@ def causes_by_operation(placement: Placement, network: Network) -> dict[str, Cau
             verdict = placement.verdicts.get(root, _NO_VERDICT)
             found[op.name] = Cause(root, verdict.reason, verdict.rule)
     makers = {tensor: op.name for op in on_cpu for tensor in tensors_made(op)}
-    readers = {tensor: op.name for op in reversed(on_cpu) for tensor in tensors_read(op)}
+    readers = {t: op.name for op in reversed(on_cpu) for t in tensors_read(op)}
     for op in on_cpu:
         if op.name not in found:
             neighbour = _neighbour(op, makers, readers)
             found[op.name] = found.get(neighbour, Cause("", AT_THE_EDGE))
     return found
+
+
+def _on_cpu(network: Network) -> dict[str, Operation]:
+    parts = (part for part in network.parts if part.place is Place.CPU)
+    return {op.name: op for part in parts for op in part.ops}
 
 
 def _neighbour(op: Operation, makers: Mapping[str, str], readers: Mapping[str, str]) -> str:

@@ -79,9 +79,7 @@ def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
     return plan
 
 
-def cpu_steps(
-    part: Part, tensors: Mapping[str, TensorSpec], cpu: CpuSpec
-) -> tuple[CpuStep, ...]:
+def cpu_steps(part: Part, tensors: Mapping[str, TensorSpec], cpu: CpuSpec) -> tuple[CpuStep, ...]:
     """The operators of a CPU part with what each costs."""
     return tuple(
         CpuStep(

@@ -32,8 +32,8 @@ NEIGHBOUR_RULES: dict[str, str] = {
     "AFFINE": "A factor and an offset per channel that are no convolution in the float model run "
     "on the BPU behind what runs there, or in front of a convolution.",
     "PASSIVE-TAIL": "Operators that move or pool values need a reader on the BPU.",
-    "CPU-LOOK-UP": "A look-up that only its size keeps off the BPU runs on the CPU as one look-up of "
-    "int8 codes where the BPU makes its input and reads its result; elsewhere in float.",
+    "CPU-LOOK-UP": "A look-up that only its size keeps off the BPU is one look-up of int8 codes on "
+    "the CPU where the BPU makes its input and reads its result; elsewhere it runs in float.",
     "CONV-TAIL": "Relu and Clip right after the last convolution stay on the CPU: only a "
     "convolution can leave the BPU with 32 bits.",
     "GATE": "x * f(x) (SiLU and the like) is one look-up: all parts run at the same place.",
