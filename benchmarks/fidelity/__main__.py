@@ -49,12 +49,13 @@ def held(name: str, value: float, mark: float) -> bool:
     return value <= mark
 
 
-def rows_section(rows: Sequence[Row], models: dict[str, BpuModel]) -> bool:
-    """Every row; True when the marks hold."""
+def rows_section(
+    rows: Sequence[Row], models: dict[str, BpuModel], points: list[tuple[str, float, float]]
+) -> bool:
+    """Every row; True when the marks hold. Appends label, published and predicted ms of each."""
     plans: dict[tuple[str, int], TaskPlan] = {}
     alone: list[float] = []
     busy: list[float] = []
-    points: list[tuple[str, float, float]] = []
     print("| row | network | threads | ms | published | off | frames/s | published | off |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
@@ -74,7 +75,6 @@ def rows_section(rows: Sequence[Row], models: dict[str, BpuModel]) -> bool:
             f"| {off:+.1%} | {cells}",
             flush=True,
         )
-    PLOTTED.extend(points)
     print()
     checks = [
         held(f"{len(alone)} latencies of one thread, mean", mean(alone), MEAN),
@@ -86,9 +86,6 @@ def rows_section(rows: Sequence[Row], models: dict[str, BpuModel]) -> bool:
             held("the worst of them", worst(busy), BUSY_WORST),
         ]
     return all(checks)
-
-
-PLOTTED: list[tuple[str, float, float]] = []
 
 
 def fit_section(rows: Sequence[Row], found: dict[str, Features]) -> bool:
@@ -150,16 +147,17 @@ def main() -> int:
         for name, model in models.items()
     }
     print("## Fidelity: predicted against published, X3M, one set of constants\n")
-    checks = [rows_section(rows, models)]
+    points: list[tuple[str, float, float]] = []
+    checks = [rows_section(rows, models, points)]
+    if arguments.record and not arguments.networks:
+        record(list(found.values()))
+        PICTURE.write_text(plot.svg(points))
     if not arguments.networks:
         checks += [fit_section([row for row in rows if row.threads == 1], found), small_section()]
     print("\n| network | share of the BPU time that the array waits |")
     print("|---|---|")
     for name, each in found.items():
         print(f"| {name} | {each.stall_share:.1%} |")
-    if arguments.record and not arguments.networks:
-        record(list(found.values()))
-        PICTURE.write_text(plot.svg(PLOTTED))
     return 0 if all(checks) else 1
 
 

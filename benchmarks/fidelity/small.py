@@ -69,15 +69,14 @@ def small_layers(spec: MachineSpec) -> list[tuple[Layer, float]]:
     found = []
     for layer in LAYERS:
         model = models[layer.network]
-        name, made = model.bpu_parts[0]
+        part, made = model.bpu_parts[0]
         timing = predict(made.program, spec)
         cycles = timing.cycles
         if layer.prefix:
-            ops = next(part.ops for part in model.network.parts if part.name == name)
             cycles = sum(
                 operation.cycles - operation.stall_cycles
                 for operation in timing.operations
-                if ops[operation.operation].name.startswith(layer.prefix)
+                if part.ops[operation.operation].name.startswith(layer.prefix)
             )
         found.append((layer, cycles * 1e6 / spec.clock_hz))
     return found
