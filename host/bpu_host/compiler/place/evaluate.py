@@ -158,6 +158,12 @@ class Evaluator:
             first = self._first_reader.get(root, readers[0])
             self._first_reader[root] = min(first, readers[0])
 
+    def under(self, policy: Policy) -> Evaluator:
+        """The same candidates for a policy that differs in its aim alone."""
+        other = Evaluator(self.graph, self.spec, policy)
+        other._groups = self._groups
+        return other
+
     def best(self, unit: Unit, resident: frozenset[str], available: int) -> Choice | None:
         """The cheapest candidate found whose temporaries fit into `available` bytes.
 
