@@ -56,9 +56,9 @@ class MachineSpec:
     depthwise_row_cycles: int = 960  # least time of an output row of a depthwise layer; FITTED
     mul_cycles: float = 0.45  # per element; FITTED
     lut_cycles: float = 0.13  # per element; FITTED
-    elements_per_cycle: int = 32  # pooling (per tap), resize, move; FITTED
+    elements_per_cycle: int = 32  # pooling (per tap), resize, move; ASSUMED
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED
-    sram_bytes: int = 2 << 20  # per core; FITTED
+    sram_bytes: int = 2 << 20  # per core; ASSUMED (docs/machine.md)
     ddr_bytes_per_cycle: float = 8.6  # one core's peak; FACTS
     ddr_total_bytes_per_cycle: float = 12.8  # x32 at 3200 MT/s, shared by all; FACTS
     ddr_latency_cycles: int = 1_000  # from the last byte to its use; ASSUMED

@@ -67,7 +67,7 @@ def test_a_depthwise_row_takes_its_products_or_a_least_time() -> None:
     assert conv_cycles(many, X3M) == math.ceil(macs_of(many) / 256 * X3M.array_overhead)
 
 
-def test_grouped_convolution_pads_kernels_and_channels_of_every_group_to_8() -> None:
+def test_grouped_convolution_pads_every_group() -> None:
     grouped = conv((8, 8, 32), 32, groups=4)  # 8 kernels over 8 channels each
     assert conv_cycles(grouped, IDEAL) == 8 * 8 * 4 * 8 * 8 // 256
     narrow = conv((8, 8, 16), 16, groups=4)  # 4 kernels over 4 channels, both padded to 8

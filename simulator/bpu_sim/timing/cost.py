@@ -134,7 +134,9 @@ def _odd(kernel: int) -> int:
 def _rearranged(conv: Conv) -> int:
     """How often the input is moved first: for a pad that is not half the kernel, for dilation.
 
-    No pad at all needs no move: global means would cost SE-ResNet50 more than it takes.
+    No pad at all needs no move: global means would cost SE-ResNet50 more than it takes. A tile at
+    the right edge of a layer that is cut into columns cannot be told from a pad on one side, and
+    is charged too; columns are cut only where nothing else fits.
     """
     if conv.upsample_hw != (1, 1):
         return 0
