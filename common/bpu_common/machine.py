@@ -54,7 +54,7 @@ class MachineSpec:
     out_channel_align: int = 8  # FACTS
     array_overhead: float = 1.04  # cycles per full cycle of the array; FITTED
     depthwise_row_cycles: int = 960  # least time of an output row of a depthwise layer; FITTED
-    mul_cycles: float = 0.45  # per element; FITTED
+    mul_cycles: float = 0.51  # per element; FITTED
     lut_cycles: float = 0.13  # per element; FITTED
     elements_per_cycle: int = 32  # pooling (per tap), resize, move; ASSUMED
     instruction_cycles: int = 100  # issue, fill and drain per instruction; ASSUMED

@@ -59,7 +59,6 @@ def estimate_text(cost: ModelEstimate, optimize_level: str) -> str:
         f"Whole model, estimated for a simulated {cost.machine} ({optimize_level}):",
         f"  one thread  {_ms(cost.latency_ns)} ms a frame, {alone:.2f} frames/s",
         f"  all cores   {cost.frames_per_second:.2f} frames/s on {busy}",
-        f"  error band  {BAND.sentence}",
         f"  a frame     {shares}, submit {submit}; {subgraphs}",
     ]
     groups = [(group.duration_ns, _group_text(group)) for group in grouped(cost.cpu)]
@@ -67,6 +66,7 @@ def estimate_text(cost: ModelEstimate, optimize_level: str) -> str:
     operators = [(each.duration_ns, f"{each.op_type} {shorten(each.name)}") for each in cost.cpu]
     operators = sorted((each for each in operators if each[0]), key=lambda each: -each[0])
     lines += ["  its costliest operators:", *_dearest(operators, "operator")]
+    lines += [f"  error band: {BAND.sentence}"]
     return "\n".join(lines)
 
 
