@@ -1,44 +1,52 @@
-"""Published X3M measurements of networks that can be rebuilt (BPU at 1 GHz, 224x224 unless said).
+"""Published measurements of X3M boards whose networks can be rebuilt (BPU at 1 GHz).
 
-BPU latency is one frame alone, submission and interrupt included; FPS is with the queue kept full
-on both cores. Sources: the model tables of the vendor's documentation of 2023 (A rows) and the
-RDK model zoo of September 2024 (C row); repeatability across sources is 2 to 7 %.
+Latencies are those of a whole frame: BPU, CPU operators and dequantize, without post-processing.
+With more than one thread they are the mean of a frame in a closed loop. `data/published.csv` names
+the source of each row; figures of one network repeat within 2 to 7 % across sources.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
+
+DATA = Path(__file__).with_name("data")
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """One row of the tables.
+class Row:
+    """One published row.
 
     Attributes:
-        network: key of `benchmarks.networks.NETWORKS`.
-        bpu_ms: latency of the BPU part of one frame.
-        fps_max: frames per second, several threads, both cores.
+        network: key of `benchmarks.fidelity.networks.NETWORKS`.
+        threads: of the latency.
+        fps_max: frames per second with the queue full, both cores; with more threads than one
+            that of these threads. None where it was not published.
+        cpu_mhz: clock of the CPU cores that the source states or that is usual for its board.
     """
 
     row: str
     network: str
-    bpu_ms: float
-    fps_max: float
+    threads: int
+    latency_ms: float
+    fps_max: float | None
+    cpu_mhz: int
+    source: str
 
 
-ACCEPTED = (
-    Published("A08", "efficientnet_lite0", 2.154, 954.034),
-    Published("A01", "mobilenet_v1", 3.301, 655.763),
-    Published("A02", "mobilenet_v2", 2.387, 886.326),
-    Published("A03", "resnet18", 8.671, 232.853),
-)
-"""The rows that must lie within the mark."""
-
-FURTHER = (
-    Published("A09", "efficientnet_lite1", 3.076, 664.577),  # 240x240
-    Published("A11", "efficientnet_lite3", 8.451, 239.517),  # 280x280
-    Published("A12", "efficientnet_lite4", 14.583, 138.371),  # 300x300
-    # Published as a whole frame, 11.58 ms; 81 us of it are dequantize and softmax.
-    Published("C07", "repvgg_a1", 11.58 - 0.081, 174.94),
-)
-"""Rows that are shown with `--all`, to judge the constants."""
+def published() -> tuple[Row, ...]:
+    """All rows, in the order of the file."""
+    with (DATA / "published.csv").open(newline="") as file:
+        return tuple(
+            Row(
+                each["row"],
+                each["network"],
+                int(each["threads"]),
+                float(each["latency_ms"]),
+                float(each["fps_max"]) if each["fps_max"] else None,
+                int(each["cpu_mhz"]),
+                each["source"],
+            )
+            for each in csv.DictReader(file)
+        )

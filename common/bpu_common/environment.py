@@ -53,6 +53,18 @@ WHEEL = Variable(
     "x86_64 or aarch64",
     "no release: what `pip install .` makes",
 )
+DDR_MTPS = Variable(
+    "BPU_DDR_MTPS", "memory rate of the simulated board, in MT/s", "2666 or 3200", "3200"
+)
+CPU_MHZ = Variable(
+    "BPU_CPU_MHZ", "clock of the simulated board's CPU cores, in MHz", "from 240 to 1800", "1200"
+)
+CPU_GOVERNOR = Variable(
+    "BPU_CPU_GOVERNOR",
+    "governor of the simulated board's CPU cores",
+    "performance or ondemand",
+    "performance",
+)
 PROFILE = Variable(
     "HB_DNN_PROFILER_LOG_PATH",
     "folder of profiler.log, as --profile_path of hrt_model_exec perf",
@@ -92,8 +104,8 @@ ALLOCATOR = Variable(
     "the system",
 )
 VARIABLES = (
-    LOG, BOARD, KERNELS, WHEEL, PROFILE, CACHE_HOME, CONFIG_HOME, STATE_HOME, RUNTIME_DIR, NO_COLOR,
-    TERM, COLORFGBG, SSH_AGENT, ALLOCATOR,
+    LOG, BOARD, KERNELS, WHEEL, DDR_MTPS, CPU_MHZ, CPU_GOVERNOR, PROFILE, CACHE_HOME, CONFIG_HOME,
+    STATE_HOME, RUNTIME_DIR, NO_COLOR, TERM, COLORFGBG, SSH_AGENT, ALLOCATOR,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bpu_board.cli.hrt_model_exec import main as hrt_model_exec
 from bpu_common import container
 from bpu_common.machine import MACHINES
-from bpu_common.network import OnnxOp
+from bpu_common.network import OnnxOp, Place, QLut
 from bpu_common.tensor import InputType, Layout
 from bpu_host.cli.hb_mapper import cli
 from bpu_host.compiler.api import Compiled, compile_model
@@ -92,13 +92,14 @@ def test_the_frame_is_the_sum_of_its_parts(name: str, tmp_path: Path) -> None:
 def test_what_follows_others_is_told_with_its_cause(tmp_path: Path) -> None:
     made = converted("gated", tmp_path)
     told = {cause.node: cause.followers for cause in made.causes}
-    assert told == {"silu": ("gate", "pool"), "softmax": ("relu", "twice")}
+    assert told == {"silu": (), "softmax": ("relu", "twice")}
     for cause in made.causes:
         verdict = made.verdicts[cause.node]
         assert (cause.reason, cause.rule) == (verdict.reason, verdict.rule)
         assert cause.rule not in {"FED-BY-BPU", "PASSIVE-TAIL", "GATE"}
     names = [name for cause in made.causes for name in (cause.node, *cause.followers)]
-    on_cpu = [op.name for op in made.network.ops if isinstance(op, OnnxOp)]
+    parts = (part for part in made.network.parts if part.place is Place.CPU)
+    on_cpu = [op.name for p in parts for op in p.ops if isinstance(op, (OnnxOp, QLut))]
     assert sorted(names) == sorted(on_cpu)
 
 
@@ -115,14 +116,14 @@ def test_checker_ends_with_the_whole_model(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     reasons, _, rest = done.stdout.partition("The converted model node information")
     assert "Layer silu\n" in reasons
-    assert "        so is what follows it: gate, pool\n" in reasons
+    assert "        so is what follows it: relu, twice\n" in reasons
     assert reasons.count("Layer ") == 2
     lines = rest[rest.index("Whole model, estimated for a simulated x3m (O0)") :].splitlines()
     assert lines[1].startswith("  one thread ")
     assert lines[3].endswith("; 2 subgraphs")
     groups = [line.split(" ms  ")[1] for line in lines[5:9]]
     assert groups[0].startswith("4 operators, softmax: ")
-    assert groups[1].startswith("5 operators, silu: look-up of ")
+    assert groups[1].startswith("1 operator, silu: look-up of ")
     assert lines[-1].endswith("End model checking....")
 
 
@@ -142,7 +143,7 @@ def test_checker_as_json(folder: Path) -> None:
     assert sum(each["latency_ms"] for each in cost["cpu_groups"]) == pytest.approx(cost["cpu_ms"])
     assert {cause["node"] for cause in found["causes"]} == {"silu", "softmax"}
     on_cpu = {node["name"] for node in found["nodes"] if node["on"] == "CPU"}
-    assert on_cpu == {"gate", "silu", "pool", "softmax", "relu", "twice"}
+    assert on_cpu == {"silu", "softmax", "relu", "twice"}
     (model,) = container.load(folder / ".hb_check" / "checker_hybrid_horizonrt.bin")
     assert [each["name"] for each in cost["subgraphs"]] == [p.name for p, _ in model.bpu_parts]
 

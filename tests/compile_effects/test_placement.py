@@ -12,16 +12,17 @@ LIMIT_US = 1_000
 
 @pytest.mark.parametrize("level", ["O0", "O3"])
 @pytest.mark.parametrize("network", ["residual", "large_map"])
-def test_bandwidth_moves_fewer_bytes(convert: Convert, network: str, level: str) -> None:
+def test_no_mode_loses_by_its_own_measure(convert: Convert, network: str, level: str) -> None:
     latency = convert(network, optimize_level=level, compile_mode="latency")
     bandwidth = convert(network, optimize_level=level, compile_mode="bandwidth")
+    assert bandwidth.ddr_bytes <= latency.ddr_bytes
+    assert latency.cycles <= bandwidth.cycles
+
+
+def test_the_modes_differ_where_bytes_cost_time(convert: Convert) -> None:
+    latency, bandwidth = (convert("large_map", compile_mode=m) for m in ("latency", "bandwidth"))
     assert bandwidth.ddr_bytes < latency.ddr_bytes
-
-
-@pytest.mark.parametrize("network", ["residual", "large_map"])
-def test_latency_takes_fewer_cycles(convert: Convert, network: str) -> None:
-    latency = convert(network, compile_mode="latency")
-    assert latency.cycles < convert(network, compile_mode="bandwidth").cycles
+    assert latency.cycles < bandwidth.cycles
 
 
 @pytest.mark.parametrize("network", ["residual", "chain"])
@@ -32,10 +33,8 @@ def test_each_level_is_faster_than_the_one_before(convert: Convert, network: str
 
 
 def test_tensors_that_stay_on_the_chip_move_fewer_bytes(convert: Convert) -> None:
-    """O1; overlap alone (O2) moves what O1 moves."""
     o0, o1, o2 = (convert("residual", optimize_level=level).ddr_bytes for level in LEVELS[:3])
-    assert o1 < o0
-    assert o2 == o1
+    assert max(o1, o2) < o0
 
 
 def test_a_limit_makes_more_and_shorter_calls(convert: Convert) -> None:

@@ -226,7 +226,7 @@ def test_a_slower_clock_takes_longer() -> None:
 
 
 def test_cpu_operators_wait_for_a_core() -> None:
-    chip = Chip(replace(X3M, cpu=replace(X3M.cpu, cores=2)))
+    chip = Chip(replace(X3M, cpu=replace(X3M.cpu, cores=2, contention=0.0)))
     plan = TaskPlan("cpu", (CpuStep("op", "Softmax", 1_000), CpuStep("op2", "Softmax", 500)))
     log = play(chip, [(0, plan, TaskControl()) for _ in range(5)])
     ends = [e.time_ns for e in log if e.kind is Kind.DONE]
@@ -350,3 +350,16 @@ def test_a_failing_listener_surfaces_where_the_device_is_driven() -> None:
 def test_a_control_the_chip_cannot_do_is_refused(control: TaskControl) -> None:
     with pytest.raises(UsageError):
         Chip(X3M).submit(bpu_plan(10), control)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+def test_cpu_operators_slow_each_other_down(threads: int) -> None:
+    """Equal operators that start together: the k-th finds k - 1 others at work."""
+    chip = Chip(X3M)
+    plan = TaskPlan("cpu", (CpuStep("op", "HzLut", 1_000_000),))
+    log = play(chip, [(0, plan, TaskControl()) for _ in range(threads)])
+    ends = sorted(e.time_ns for e in log if e.kind is Kind.DONE)
+    slower = [1 + X3M.cpu.contention * others**2 for others in range(threads)]
+    assert ends == [round(1_000_000 * each) for each in slower]
+    assert chip.sample().cpu_busy_ns == sum(ends)
+    assert sorted(e.cpu_ns for e in log if e.kind is Kind.DONE) == ends

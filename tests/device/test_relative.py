@@ -17,10 +17,13 @@ from tests.support.device_loads import bpu_plan
 STATE = (
     "Kernel: heap now_ns order",
     (
-        "Course: _hangs _heap _interrupt_ns _kernel _order _outbox _routes _submit_ns _watchdog_ns"
-        " bus cores cpu cpu_busy_ns done driver next_id tasks trace"
+        "Course: _hangs _heap _interrupt_ns _kernel _order _outbox _routes _stretch _submit_ns"
+        " _watchdog_ns bus cores cpu cpu_busy_ns done driver next_id tasks trace"
     ),
-    "Task: begun_ns bpu_ns cancelled control every_event id on_event place route step turn",
+    (
+        "Task: begun_ns bpu_ns cancelled control cpu_ns every_event id on_event operator_ns place"
+        " route step turn"
+    ),
     "Core: busy_ns call calls ddr_bytes ddr_wait_ns demand index preemptions since_ns task ticket",
     "Driver: _cores _has_parked _limit _order _preempting _runs _waiting",
     (
@@ -67,7 +70,10 @@ def parts_of(chip: Chip) -> tuple[object, ...]:
 
 DECIDES = (
     "Kernel: now_ns",
-    "Task: begun_ns bpu_ns cancelled control every_event on_event place route step turn",
+    (
+        "Task: begun_ns bpu_ns cancelled control cpu_ns every_event on_event operator_ns place"
+        " route step turn"
+    ),
     "Core: call demand since_ns ticket",
     "_Run: attempt calls cancelled control in_ring next_call parked_by resuming turn waiting",
     "_Core: owner ring",

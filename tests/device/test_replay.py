@@ -139,6 +139,7 @@ def outcome(seed: int, *, replay: bool) -> tuple[list[TaskEvent], list[Seen]]:
     """Events and looks of one random load."""
     dice = Dice(seed)
     spec, unit = spec_of(dice), dice.of(1, 3, 10_000)
+    spec = replace(spec, cpu=replace(spec.cpu, contention=seed % 2 * X3M.cpu.contention))
     chip = Chip(spec, replay=replay)
     plans = [plan for plan in (plan_of(dice, unit) for _ in range(4)) if plan.steps]
     calm, every = dice.of(0, 0, 100, 20, 3), bool(dice.below(2))
@@ -261,7 +262,7 @@ def test_a_loop_of_equal_frames_comes_from_the_record(
     plan = frame_plan(cycles)
     log = loop(Chip(X3M), plan, threads, 1_000)
     assert log == loop(Chip(X3M, replay=False), plan, threads, 1_000)
-    assert told.events > 900
+    assert told.events > 750
 
 
 @pytest.mark.parametrize("calls", [1, 7, KEPT_CALLS, KEPT_CALLS + 1])

@@ -22,7 +22,7 @@ def _program() -> Program:
     x = net.codes((12, 12, 8))
     y = net.eltwise(EltwiseKind.ADD, net.conv(net.conv(x, 16), 8), x)
     network = net.graph(net.conv(net.concat([y, x]), 8))
-    return place_whole(network, small_machine(6_144), EmitOptions()).program
+    return place_whole(network, small_machine(4_096), EmitOptions()).program
 
 
 def _without(program: Program, index: int, wait: int) -> Program:

@@ -102,14 +102,13 @@ def two_cores(draw: st.DrawFn) -> FunctionCall:
 
 @st.composite
 def specs(draw: st.DrawFn) -> MachineSpec:
-    """Machines with other bandwidths, latencies and set-up costs than the X3M."""
+    """Machines with other bandwidths, latencies and issue costs than the X3M."""
     port = draw(st.sampled_from([1.0, 2.5, 8.6]))
     return replace(
         X3M,
         ddr_bytes_per_cycle=port,
         ddr_total_bytes_per_cycle=port * draw(st.sampled_from([1.0, 1.5, 2.0, 3.0])),
         ddr_latency_cycles=draw(st.integers(0, 300)),
-        layer_setup_cycles=draw(st.integers(0, 200)),
         instruction_cycles=draw(st.integers(0, 20)),
         dma_issue_cycles=draw(st.integers(0, 20)),
     )

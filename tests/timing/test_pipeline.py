@@ -42,7 +42,6 @@ def stepped_cycles(call: FunctionCall, spec: MachineSpec) -> float:
     active: dict[Key, Place | None] = dict.fromkeys(keys)
     left: dict[Key, float] = {}
     ends: dict[Place, float] = {}
-    operation = dict.fromkeys(keys, -1)
     now = 0.0
     while len(ends) < len(body):
         for key in keys:
@@ -52,10 +51,6 @@ def stepped_cycles(call: FunctionCall, spec: MachineSpec) -> float:
                 if all(ends.get(w, now + 1) <= now for w in _waits(place, instruction)):
                     active[key] = queues[key].pop(0)
                     left[key] = instruction_cost(instruction, spec).cycles
-                    computes = key[1] is Engine.COMPUTE and not isinstance(instruction, AwaitStream)
-                    if computes and instruction.operation != operation[key]:
-                        operation[key] = instruction.operation
-                        left[key] += spec.layer_setup_cycles
         ports = sum(active[key] is not None for key in keys if key[1] is not Engine.COMPUTE)
         rate = min(1.0, spec.ddr_total_bytes_per_cycle / spec.ddr_bytes_per_cycle / max(ports, 1))
         now += STEP
@@ -127,13 +122,12 @@ def test_operations_account_for_compute_and_stalls(call: FunctionCall, spec: Mac
     assert sum(operation.macs for operation in timing.operations) == timing.macs
 
 
-def test_set_up_is_paid_when_the_layer_changes() -> None:
+def test_another_layer_costs_no_set_up() -> None:
     first, second = conv((8, 8, 8), 8, operation=0), conv((8, 8, 8), 8, operation=1)
     cost = instruction_cost(first, X3M).cycles
     same = simulate_call(FunctionCall.on_one_core("same", (first, first)), X3M)
     other = simulate_call(FunctionCall.on_one_core("other", (first, second)), X3M)
-    assert same.cycles == 2 * cost + X3M.layer_setup_cycles
-    assert other.cycles == same.cycles + X3M.layer_setup_cycles
+    assert same.cycles == other.cycles == 2 * cost
 
 
 def test_loads_hide_behind_computation() -> None:

@@ -56,6 +56,7 @@ def _serve(options: argparse.Namespace) -> None:
     from bpu_common.engine import engine_line
     from bpu_common.files import SingleLock
     from bpu_common.machine import MACHINES
+    from bpu_common.machine_settings import configured
     from bpu_common.wire.rpc.address import Address, parse_address
     from bpu_sim.device import PacedClock, VirtualClock
 
@@ -64,7 +65,7 @@ def _serve(options: argparse.Namespace) -> None:
     clock = PacedClock() if options.clock == "paced" else VirtualClock()
     folder = Path(options.store).expanduser()
     cache = folder / "engines"  # an agent leaves nothing outside its folder
-    device = SimDevice(MACHINES[options.machine], clock, options.threads, cache)
+    device = SimDevice(configured(MACHINES[options.machine]), clock, options.threads, cache)
     store = ModelStore(folder, device.read)
     lock = SingleLock(
         folder / "agent.lock", "another agent serves this store", "stop it, or give another --store"

@@ -17,6 +17,7 @@ from bpu_common.network import (
     OnnxOp,
     Operation,
     Place,
+    QLut,
     Quantize,
     tensors_made,
     tensors_read,
@@ -52,7 +53,7 @@ def causes_of(placement: Placement, network: Network) -> tuple[Cause, ...]:
         network: what was made of the placement; its operations on the CPU are the nodes.
     """
     by_operation = causes_by_operation(placement, network)
-    nodes = [op.name for op in network.ops if isinstance(op, OnnxOp)]
+    nodes = [name for name, op in _on_cpu(network).items() if isinstance(op, (OnnxOp, QLut))]
     followers: dict[str, list[str]] = {}
     for name in nodes:
         cause = by_operation[name]
@@ -69,20 +70,25 @@ def causes_by_operation(placement: Placement, network: Network) -> dict[str, Cau
     What converts between int8 and real numbers belongs to the node for which it does.
     """
     chains = _Chains(placement)
-    on_cpu = [op for part in network.parts if part.place is Place.CPU for op in part.ops]
+    on_cpu = _on_cpu(network).values()
     found = {}
     for op in on_cpu:
         if not isinstance(op, (Quantize, Dequantize)):
-            root = chains.root(op.name)
+            root = chains.root(op.sources[0] if isinstance(op, QLut) else op.name)
             verdict = placement.verdicts.get(root, _NO_VERDICT)
             found[op.name] = Cause(root, verdict.reason, verdict.rule)
     makers = {tensor: op.name for op in on_cpu for tensor in tensors_made(op)}
-    readers = {tensor: op.name for op in reversed(on_cpu) for tensor in tensors_read(op)}
+    readers = {t: op.name for op in reversed(on_cpu) for t in tensors_read(op)}
     for op in on_cpu:
         if op.name not in found:
             neighbour = _neighbour(op, makers, readers)
             found[op.name] = found.get(neighbour, Cause("", AT_THE_EDGE))
     return found
+
+
+def _on_cpu(network: Network) -> dict[str, Operation]:
+    parts = (part for part in network.parts if part.place is Place.CPU)
+    return {op.name: op for part in parts for op in part.ops}
 
 
 def _neighbour(op: Operation, makers: Mapping[str, str], readers: Mapping[str, str]) -> str:
@@ -132,5 +138,5 @@ class _Chains:
         elif verdict.rule == "PASSIVE-TAIL":
             near = [user for output in unit.covers[0].outputs for user, _ in output.uses()]
         for node in near:
-            if node is not None and not self._verdicts[g.name_of(node)].on_bpu:
+            if node is not None and not self._verdicts[g.name_of(node)].in_int8:
                 yield g.name_of(node)

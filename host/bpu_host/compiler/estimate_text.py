@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bpu_common.device_kind import DeviceKind
+from bpu_common.fidelity import BAND
 from bpu_common.words import counted
 from bpu_host.compiler.causes import Cause
 from bpu_host.compiler.estimate import CpuEstimate, ModelEstimate
 from bpu_host.compiler.report import shorten
-
-ERROR_BAND = "on average 21 % away from published boards, up to 4 times with SiLU on the CPU"
-"""How far predictions were from published times (docs/machine.md "How good it is")."""
 
 _SHOWN = 5
 
@@ -58,7 +56,7 @@ def estimate_text(cost: ModelEstimate, optimize_level: str) -> str:
     shares = f"BPU {_share(cost.bpu_ns, cost)}, CPU {_share(cost.cpu_ns, cost)}"
     submit, subgraphs = _share(cost.submit_ns, cost), counted(len(cost.parts), "subgraph")
     lines = [
-        f"Whole model, estimated for a simulated {cost.machine} ({optimize_level}); {ERROR_BAND}:",
+        f"Whole model, estimated for a simulated {cost.machine} ({optimize_level}):",
         f"  one thread  {_ms(cost.latency_ns)} ms a frame, {alone:.2f} frames/s",
         f"  all cores   {cost.frames_per_second:.2f} frames/s on {busy}",
         f"  a frame     {shares}, submit {submit}; {subgraphs}",
@@ -68,6 +66,7 @@ def estimate_text(cost: ModelEstimate, optimize_level: str) -> str:
     operators = [(each.duration_ns, f"{each.op_type} {shorten(each.name)}") for each in cost.cpu]
     operators = sorted((each for each in operators if each[0]), key=lambda each: -each[0])
     lines += ["  its costliest operators:", *_dearest(operators, "operator")]
+    lines += [f"  error band: {BAND.sentence}"]
     return "\n".join(lines)
 
 
@@ -76,7 +75,7 @@ def estimate_json(cost: ModelEstimate, optimize_level: str) -> dict[str, object]
     return {
         "machine": cost.machine,
         "device": DeviceKind.SIMULATED.value,
-        "error_band": ERROR_BAND,
+        "error_band": BAND.sentence,
         "optimize_level": optimize_level,
         "core_count": cost.core_count,
         "threads": cost.threads,

@@ -17,7 +17,11 @@ _LABELS = {Place.BPU: "subgraph", Place.CPU: "cpu"}
 
 
 def split(
-    name: str, ops: Sequence[Operation], outputs: Collection[str], constants: Collection[str]
+    name: str,
+    ops: Sequence[Operation],
+    outputs: Collection[str],
+    constants: Collection[str],
+    on_cpu: Collection[str] = (),
 ) -> tuple[Part, ...]:
     """Parts of a network in execution order, called `<name>_subgraph_<k>` and `<name>_cpu_<k>`.
 
@@ -25,11 +29,12 @@ def split(
         ops: in topological order.
         outputs: tensors the model returns.
         constants: names that are no tensors.
+        on_cpu: names of int8 operations that run on the CPU.
 
     Raises:
         CompilerBug: the operations are not in an order in which inputs precede their readers.
     """
-    groups = min((_group(name, ops, first) for first in Place), key=len)
+    groups = min((_group(name, ops, first, on_cpu) for first in Place), key=len)
     made_by = {
         made: i for i, group in enumerate(groups) for op in group for made in tensors_made(op)
     }
@@ -41,7 +46,7 @@ def split(
     parts: list[Part] = []
     counts = dict.fromkeys(Place, 0)
     for i, group in enumerate(groups):
-        place = _place(group[0])
+        place = _place(group[0], on_cpu)
         inputs = _part_inputs(group, constants)
         leaving = tuple(
             made
@@ -57,8 +62,8 @@ def split(
     return tuple(parts)
 
 
-def _place(op: Operation) -> Place:
-    return Place.BPU if isinstance(op, BPU_OPS) else Place.CPU
+def _place(op: Operation, on_cpu: Collection[str]) -> Place:
+    return Place.BPU if isinstance(op, BPU_OPS) and op.name not in on_cpu else Place.CPU
 
 
 def _part_inputs(ops: Sequence[Operation], constants: Collection[str]) -> tuple[str, ...]:
@@ -67,7 +72,9 @@ def _part_inputs(ops: Sequence[Operation], constants: Collection[str]) -> tuple[
     return tuple(dict.fromkeys(n for n in names if n not in own and n not in constants))
 
 
-def _group(name: str, ops: Sequence[Operation], place: Place) -> list[list[Operation]]:
+def _group(
+    name: str, ops: Sequence[Operation], place: Place, on_cpu: Collection[str]
+) -> list[list[Operation]]:
     """Greedy groups, beginning with kind `place`; empty groups are left out."""
     made = {tensor for op in ops for tensor in tensors_made(op)}
     done: set[str] = set()
@@ -79,7 +86,7 @@ def _group(name: str, ops: Sequence[Operation], place: Place) -> list[list[Opera
         left: list[Operation] = []
         for op in waiting:
             ready = all(n in done or n not in made for n in tensors_read(op))
-            if ready and _place(op) is place:
+            if ready and _place(op, on_cpu) is place:
                 taken.append(op)
                 done.update(tensors_made(op))
             else:

@@ -50,6 +50,7 @@ class Course:
         self.driver = Driver(spec.cores, spec.hardware_queue_limit, spec.preempting_priorities)
         self.bus = DdrBus(spec)
         self.cpu = CpuCluster(spec.cpu.cores)
+        self._stretch = [spec.cpu.stretch(busy) for busy in range(spec.cpu.cores + 1)]
         self._routes = Routes(spec)
         self.tasks: dict[int, Task] = {}
         self.next_id = 1
@@ -164,8 +165,7 @@ class Course:
             elif task.begun_ns >= 0 or self._begin(now_ns, task):
                 if task.every_event:
                     self._emit(now_ns, task, _Kind.STEP_STARTED)
-                end_ns = now_ns + time_ns
-                heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
+                self._run_operator(now_ns, task, time_ns)
         elif time_ns == SEGMENT:
             heir = self.cpu.release(task.id)
             if heir is not None:
@@ -199,7 +199,7 @@ class Course:
             route = task.route
             fields = (
                 now_ns, kind, task.id, route.model, -1, -1, -1, -1, detail,
-                task.bpu_ns, route.cpu_ns[task.step], task.begun_ns,
+                task.bpu_ns, task.cpu_ns, task.begun_ns,
             )  # fmt: skip
             self._outbox.append((task.on_event, _made(TaskEvent, fields)))
         heir = self.cpu.release(task.id)
@@ -236,9 +236,17 @@ class Course:
 
     # -- CPU steps ----------------------------------------------------------------------------
 
+    def _run_operator(self, now_ns: int, task: Task, alone_ns: int) -> None:
+        """A CPU operator begins; other cores at work slow it down."""
+        took_ns = round(alone_ns * self._stretch[self.cpu.busy_count])
+        task.operator_ns = took_ns
+        end_ns = now_ns + took_ns
+        heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
+
     def _cpu_done(self, now_ns: int, task: Task) -> None:
         step, times_ns = task.step, task.route.times_ns
-        self.cpu_busy_ns += times_ns[step]
+        self.cpu_busy_ns += task.operator_ns
+        task.cpu_ns += task.operator_ns
         if task.every_event:
             self._emit(now_ns, task, _Kind.STEP_DONE)
         task.step = step + 1
@@ -248,8 +256,7 @@ class Course:
         else:  # it keeps its core
             if task.every_event:
                 self._emit(now_ns, task, _Kind.STEP_STARTED)
-            end_ns = now_ns + time_ns
-            heappush(self._heap, (end_ns, COMPLETION + self._order(), self._cpu_done, task))
+            self._run_operator(now_ns, task, time_ns)
 
     def _step_done(self, now_ns: int, task: Task) -> None:
         if task.every_event:

@@ -42,6 +42,7 @@ def shape(course: Course, kernel: Kernel) -> object | None:
         begun = now_ns - task.begun_ns if task.begun_ns >= 0 else None
         tasks.append(
             (task.id - first, task.route, task.control, task.step, task.place, begun, task.bpu_ns,
+             task.cpu_ns, task.operator_ns,
              task.cancelled, task.every_event, task.on_event is None, task.turn)
         )  # fmt: skip
     cores = [

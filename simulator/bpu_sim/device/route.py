@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 from bpu_common.machine import MachineSpec
 from bpu_common.task import CpuStep, TaskPlan
 from bpu_sim.device.ddr import Demand
@@ -22,16 +20,13 @@ class Route:
     Attributes:
         times_ns: of each step: the time of a CPU step, or `SEGMENT`; then `END`.
         calls: function calls of each step; a CPU step has none.
-        cpu_ns: time of all CPU steps before each step, and of all.
     """
 
-    __slots__ = ("calls", "cpu_ns", "model", "plan", "times_ns")
+    __slots__ = ("calls", "model", "plan", "times_ns")
 
     def __init__(self, plan: TaskPlan, spec: MachineSpec) -> None:
         self.plan = plan
         self.model = plan.model
-        durations = [each.duration_ns if isinstance(each, CpuStep) else 0 for each in plan.steps]
-        self.cpu_ns = (0, *accumulate(durations))
         self.times_ns = (
             *(each.duration_ns if isinstance(each, CpuStep) else SEGMENT for each in plan.steps),
             END,

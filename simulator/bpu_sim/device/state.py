@@ -54,6 +54,8 @@ class Task:
     begun_ns = -1
     bpu_ns = 0
     cancelled = False
+    cpu_ns = 0  # of completed operators
+    operator_ns = 0  # of the operator that runs
     every_event = False
     place = TRANSIT
     step = 0

@@ -2,7 +2,7 @@
 
 from bpu_sim.timing.cost import Cost, conv_cycles, instruction_cost, macs_of, padded_width
 from bpu_sim.timing.pipeline import CallTiming, OperationTiming, Span, simulate_call
-from bpu_sim.timing.plan import PREPROCESS, cpu_step_ns, task_plan
+from bpu_sim.timing.plan import PREPROCESS, cpu_step_ns, cpu_steps, task_plan
 from bpu_sim.timing.predict import (
     Bounds,
     ProgramTiming,
@@ -24,6 +24,7 @@ __all__ = [
     "call_bounds",
     "conv_cycles",
     "cpu_step_ns",
+    "cpu_steps",
     "cycles_to_ns",
     "instruction_cost",
     "macs_of",

@@ -68,11 +68,13 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
             return _dma(0, tile_bytes(tile, spec), spec)
         case Conv():
             return _compute(conv_cycles(instruction, spec), spec)
-        case MaxPool(y=y, kernel_hw=(kernel_h, kernel_w)):
-            return _compute(_vector_cycles(y, kernel_h * kernel_w, spec), spec)
+        case MaxPool():
+            return _compute(_pool_cycles(instruction, spec), spec)
         case Eltwise():
             return _compute(_eltwise_cycles(instruction, spec), spec)
-        case Lut(y=y) | Resize(y=y) | Move(y=y) | Fill(y=y):
+        case Lut(y=y):
+            return _compute(math.ceil(_padded_elements(y, spec) * spec.lut_cycles), spec)
+        case Resize(y=y) | Move(y=y) | Fill(y=y):
             return _compute(_vector_cycles(y, 1, spec), spec)
         case AwaitStream():
             return Cost(0)
@@ -81,26 +83,66 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
 def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
     """Cycles of the array for one convolution tile, padding included.
 
-    Columns are padded to `width_align` (`width_align_stride2` at stride 2 and more), kernels of a
-    group to `out_channel_align`, input channels of a group to `in_channel_align`.
+    Columns are padded by `padded_width`, kernels of a group to `out_channel_align`, input channels
+    to `in_channel_align` (of a group among several: to `out_channel_align`, as the layer before
+    makes them), kernels of even size to the next odd one. A row of a depthwise layer takes its
+    products too, but at least `depthwise_row_cycles`.
     """
     height, width, out_channels = conv.y.shape_hwc
-    kernel = conv.kernel_hw[0] * conv.kernel_hw[1]
-    # A transposed convolution reads zeros between pixels; only 1 tap in up_h * up_w is real work,
-    # done as that many convolutions with the matching part of the kernel.
-    taps = -(-kernel // (conv.upsample_hw[0] * conv.upsample_hw[1]))
-    columns = padded_width(width, conv.stride_hw[1], spec)
+    columns = padded_width(width, conv.stride_hw[1], conv.kernel_hw[1], spec)
     if conv.depthwise:
-        channels = align_up(out_channels, spec.out_channel_align)
-        return -(-height * columns * channels * taps // spec.macs_per_cycle)
-    in_channels = align_up(conv.x.shape_hwc[2] // conv.groups, spec.in_channel_align)
-    kernels = align_up(out_channels // conv.groups, spec.out_channel_align) * conv.groups
-    return -(-height * columns * kernels * in_channels * taps // spec.macs_per_cycle)
+        products = columns * align_up(out_channels, spec.out_channel_align) * _taps(conv)
+        row = products / spec.macs_per_cycle * spec.array_overhead
+        cycles = height * max(row, spec.depthwise_row_cycles)
+    else:
+        align = spec.in_channel_align if conv.groups == 1 else spec.out_channel_align
+        in_channels = align_up(conv.x.shape_hwc[2] // conv.groups, align)
+        kernels = align_up(out_channels // conv.groups, spec.out_channel_align) * conv.groups
+        macs = height * columns * kernels * in_channels * _taps(conv)
+        cycles = macs / spec.macs_per_cycle * spec.array_overhead
+    return math.ceil(cycles) + _rearranged(conv) * _vector_cycles(conv.x, 1, spec)
 
 
-def padded_width(width: int, stride: int, spec: MachineSpec) -> int:
-    """Output columns that the array computes for `width` wanted ones (docs/machine.md)."""
-    return align_up(width, spec.width_align if stride == 1 else spec.width_align_stride2)
+def padded_width(width: int, stride: int, kernel: int, spec: MachineSpec) -> int:
+    """Output columns that the array computes for `width` wanted ones (docs/machine.md).
+
+    Windows of stride 2 take columns two at a time; a larger stride computes the results between,
+    which nobody wants, as well.
+    """
+    wide = stride > 1 and kernel > 1
+    steps = -(-stride // 2) if wide else 1
+    return align_up(width * steps, spec.width_align_stride2 if wide else spec.width_align)
+
+
+def _taps(conv: Conv) -> int:
+    """Products that each pair of an input and an output channel costs.
+
+    A transposed convolution reads zeros between pixels; only 1 tap in up_h * up_w is real work,
+    done as that many convolutions with the matching part of the kernel.
+    """
+    kernel_h, kernel_w = conv.kernel_hw
+    up_h, up_w = conv.upsample_hw
+    if up_h * up_w > 1:
+        return -(-kernel_h * kernel_w // (up_h * up_w))
+    return _odd(kernel_h) * _odd(kernel_w)
+
+
+def _odd(kernel: int) -> int:
+    return kernel | 1
+
+
+def _rearranged(conv: Conv) -> int:
+    """How often the input is moved first: for a pad that is not half the kernel, for dilation.
+
+    No pad at all needs no move: global means would cost SE-ResNet50 more than it takes. A tile at
+    the right edge of a layer that is cut into columns cannot be told from a pad on one side, and
+    is charged too; columns are cut only where nothing else fits.
+    """
+    if conv.upsample_hw != (1, 1):
+        return 0
+    left, right = conv.pads_tlbr[1], conv.pads_tlbr[3]
+    half = conv.dilation_hw[1] * (conv.kernel_hw[1] - 1) // 2
+    return int(left + right > 0 and left != half) + int(conv.dilation_hw != (1, 1))
 
 
 def tile_bytes(tile: Tile, spec: MachineSpec) -> int:
@@ -143,27 +185,24 @@ def _compute(cycles: int, spec: MachineSpec) -> Cost:
     return Cost(spec.instruction_cycles + cycles)
 
 
-def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
+def _padded_elements(y: Tile, spec: MachineSpec) -> int:
     height, width, channels = y.shape_hwc
-    elements = (
-        height * align_up(width, spec.width_align) * align_up(channels, spec.in_channel_align)
-    )
-    return -(-elements * operations // spec.elements_per_cycle)
+    return height * align_up(width, spec.width_align) * align_up(channels, spec.in_channel_align)
+
+
+def _vector_cycles(y: Tile, operations: int, spec: MachineSpec) -> int:
+    return -(-_padded_elements(y, spec) * operations // spec.elements_per_cycle)
+
+
+def _pool_cycles(pool: MaxPool, spec: MachineSpec) -> int:
+    """Every tap of a window; padding above 1 and strides above 2 move the input once more."""
+    taps = pool.kernel_hw[0] * pool.kernel_hw[1]
+    moved = max(pool.pads_tlbr) > 1 or max(pool.stride_hw) > 2
+    return _vector_cycles(pool.y, taps, spec) + int(moved) * _vector_cycles(pool.x, 1, spec)
 
 
 def _eltwise_cycles(eltwise: Eltwise, spec: MachineSpec) -> int:
-    """ADD is a unit convolution (C kernels over C channels), MUL and SCALE go element by element.
-
-    The residual add is compiled to a 1x1 unit convolution and costs MACs
-    (docs/machine.md "Cost of an instruction"); which share of the dense product is really computed
-    is `unit_conv_share`.
-    """
-    height, width, channels = eltwise.y.shape_hwc
-    vector = _vector_cycles(eltwise.y, 1, spec)
-    if eltwise.kind is not EltwiseKind.ADD:
-        return vector
-    columns = align_up(width, spec.width_align)
-    kernels = align_up(channels, spec.out_channel_align)
-    inputs = align_up(channels, spec.in_channel_align)
-    dense = height * columns * kernels * inputs / spec.macs_per_cycle
-    return max(vector, math.ceil(dense * spec.unit_conv_share))
+    """ADD rides along with the convolution before it, MUL and SCALE go element by element."""
+    if eltwise.kind is EltwiseKind.ADD:
+        return 0
+    return math.ceil(_padded_elements(eltwise.y, spec) * spec.mul_cycles)

@@ -2,8 +2,7 @@
 
 The load and the store queue each own a DMA port; when both move data they share the DDR bus. A DMA
 leaves its queue when its last byte is on the bus; its result may be used `latency_cycles` later, so
-that many small transfers hide each other's latency. The compute engine pays `layer_setup_cycles`
-whenever an instruction belongs to another operation than the one before it.
+that many small transfers hide each other's latency.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class OperationTiming:
 
     Attributes:
         operation: index into `Program.operations`.
-        cycles: compute engine busy for it, set-up included, plus `stall_cycles`.
+        cycles: compute engine busy for it, plus `stall_cycles`.
         stall_cycles: compute engine waiting (for data) before its instructions.
     """
 
@@ -86,7 +85,6 @@ class _Pipeline:
         self._call = call
         self._instructions = call.instructions
         self._costs = costs
-        self._setup_cycles = spec.layer_setup_cycles
         # Slow-down of each port for every one that is busy: they share the bus evenly.
         self._share = spec.ddr_bytes_per_cycle / spec.ddr_total_bytes_per_cycle
         self._queue_count = count = 3 * len(call.streams)
@@ -101,7 +99,6 @@ class _Pipeline:
         self._ddr_busy = 0.0
         self._starts = [0.0] * len(costs)
         self._ends = [math.inf] * len(costs)
-        self._operation = [-1] * count
         self._idle_since = [0.0] * count
         self._stalls = [0.0] * len(costs)
         self._work = [0.0] * len(costs)
@@ -150,20 +147,15 @@ class _Pipeline:
             self._next[queue] += 1
             self._active[queue] = index
             self._starts[index] = now
-            self._remaining[queue] = self._work_of(queue, index)
+            self._remaining[queue] = self._work_of(index)
             if queue % 3 == _COMPUTE:
                 self._stalls[index] = now - self._idle_since[queue]
             else:
                 self._ports += 1
         return wake
 
-    def _work_of(self, queue: int, index: int) -> float:
+    def _work_of(self, index: int) -> float:
         cycles = float(self._costs[index].cycles)
-        instruction = self._instructions[index]
-        computes = queue % 3 == _COMPUTE and not isinstance(instruction, AwaitStream)
-        if computes and instruction.operation != self._operation[queue]:
-            self._operation[queue] = instruction.operation
-            cycles += self._setup_cycles
         self._work[index] = cycles
         return cycles
 

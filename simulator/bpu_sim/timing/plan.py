@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bpu_common.errors import ModelUnsupported
 from bpu_common.machine import CpuSpec, MachineSpec
 from bpu_common.model import BpuModel
-from bpu_common.network import Place
+from bpu_common.network import (
+    Dequantize,
+    Operation,
+    Part,
+    Place,
+    QLut,
+    tensors_made,
+    tensors_read,
+)
 from bpu_common.network.rules import result_elements
 from bpu_common.program import Program
 from bpu_common.task import BpuStep, CallCost, CpuStep, Step, TaskPlan
+from bpu_common.tensor import TensorSpec
 from bpu_sim.timing.pipeline import simulate_call
 from bpu_sim.timing.predict import cycles_to_ns
 
@@ -57,17 +68,46 @@ def task_plan(model: BpuModel, spec: MachineSpec) -> TaskPlan:
     """
     steps: list[Step] = [CpuStep(PREPROCESS, PREPROCESS, cpu_step_ns(PREPROCESS, 0, spec.cpu))]
     for part in model.network.parts:
-        if part.place is Place.BPU:
-            program = model.programs[part.name].program
-            _require_one_core_and_frame(program, part.name)
-            steps.append(BpuStep(part.name, _calls(program, spec)))
+        if part.place is Place.CPU:
+            steps.extend(cpu_steps(part, model.network.tensors, spec.cpu))
             continue
-        for op in part.ops:
-            elements = result_elements(op, model.network.tensors)
-            steps.append(CpuStep(op.name, op.op_type, cpu_step_ns(op.op_type, elements, spec.cpu)))
+        program = model.programs[part.name].program
+        _require_one_core_and_frame(program, part.name)
+        steps.append(BpuStep(part.name, _calls(program, spec)))
     plan = TaskPlan(model.name, tuple(steps))
     _require_an_end(plan, spec)
     return plan
+
+
+def cpu_steps(part: Part, tensors: Mapping[str, TensorSpec], cpu: CpuSpec) -> tuple[CpuStep, ...]:
+    """The operators of a CPU part with what each costs."""
+    return tuple(
+        CpuStep(
+            op.name,
+            op.op_type,
+            cpu_step_ns(_cost_type(op, part, tensors), result_elements(op, tensors), cpu),
+        )
+        for op in part.ops
+    )
+
+
+def _cost_type(op: Operation, part: Part, tensors: Mapping[str, TensorSpec]) -> str:
+    """The operator type that prices `op`.
+
+    Int8 look-ups cost alike whatever they compute. A Transpose to NHWC behind a Dequantize is
+    free: NHWC is the chip's own order, in which the values lie already (YOLOv3's and CenterNet's
+    published CPU parts are those of the Dequantize alone).
+    """
+    if isinstance(op, QLut):
+        return "HzLut"
+    if op.op_type == "Transpose":
+        (read, *_), (made, *_) = tensors_read(op), tensors_made(op)
+        shape = tensors[read].shape
+        makers = (each for each in part.ops if read in tensors_made(each))
+        to_nhwc = len(shape) == 4 and tensors[made].shape == (shape[0], *shape[2:], shape[1])
+        if to_nhwc and any(isinstance(each, Dequantize) for each in makers):
+            return "Identity"
+    return op.op_type
 
 
 def _require_one_core_and_frame(program: Program, part: str) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bpu_common.machine import MachineSpec
-from bpu_common.program import AwaitStream, Engine, FunctionCall, Program, engine_of
+from bpu_common.program import Engine, FunctionCall, Program, engine_of
 from bpu_sim.timing.cost import instruction_cost
 from bpu_sim.timing.pipeline import CallTiming, OperationTiming, simulate_call
 
@@ -84,7 +84,7 @@ def predict(program: Program, spec: MachineSpec) -> ProgramTiming:
 def bounds(program: Program, spec: MachineSpec) -> Bounds:
     """Compute-only, DDR-only and strictly serial time of `program`.
 
-    Compute-only: all compute instructions back to back, set-ups included. DDR-only: the busier DMA
+    Compute-only: all compute instructions back to back. DDR-only: the busier DMA
     port, or all bytes over the bus, whichever is longer. Sum: nothing overlaps, latency paid each.
     """
     each = [call_bounds(call, spec) for call in program.calls]
@@ -100,17 +100,12 @@ def call_bounds(call: FunctionCall, spec: MachineSpec) -> Bounds:
     compute_cycles = port_cycles = sum_cycles = bus_bytes = 0
     for stream in call.streams:
         busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
-        operation = -1
         for instruction in stream.instructions:
             cost = instruction_cost(instruction, spec)
             engine = engine_of(instruction)
             busy[engine] += cost.cycles
             sum_cycles += cost.latency_cycles
             bus_bytes += cost.load_bytes + cost.store_bytes
-            computes = engine is Engine.COMPUTE and not isinstance(instruction, AwaitStream)
-            if computes and instruction.operation != operation:
-                operation = instruction.operation
-                busy[engine] += spec.layer_setup_cycles
         compute_cycles = max(compute_cycles, busy[Engine.COMPUTE])
         port_cycles = max(port_cycles, busy[Engine.LOAD], busy[Engine.STORE])
         sum_cycles += sum(busy.values())

@@ -13,6 +13,7 @@ from bpu_board.cli.hrt_model_exec.options import Options
 from bpu_common.board import ModelInfo
 from bpu_common.errors import UsageError
 from bpu_common.machine import DEFAULT_MACHINE, MACHINES
+from bpu_common.machine_settings import configured
 
 if TYPE_CHECKING:
     from bpu_board.device import Device
@@ -35,7 +36,7 @@ def local_device(machine: str) -> Device:
     """The device of this computer: a simulated chip with virtual time.
 
     Raises:
-        UsageError: there is no such chip.
+        UsageError: there is no such chip, or the environment sets what no board has.
     """
     from bpu_board.devices.simulated import SimDevice
 
@@ -44,7 +45,7 @@ def local_device(machine: str) -> Device:
             f"the model was made for machine {machine!r}, which is not known",
             hint=f"give --machine: one of {', '.join(MACHINES)}",
         )
-    return SimDevice(MACHINES[machine])
+    return SimDevice(configured(MACHINES[machine]))
 
 
 def load_models(options: Options) -> tuple[LocalModel, ...]:

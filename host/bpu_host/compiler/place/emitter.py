@@ -38,6 +38,8 @@ from bpu_host.compiler.place.windows import COMPUTE_OPS, input_needs
 
 PREFETCH_UNITS = 5
 """Constants are loaded at most so many units ahead."""
+PREFETCH_TILES = 8
+"""Constants of a block of channels are loaded at most so many tiles ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ class Emitter:
         early, further = -1, self._earlier_units() if self._overlap.weights else ()
         if streamed and self._overlap.tiles:
             early = self.drafter.tile_starts[-2]
+            further = self._earlier_tiles() if self._overlap.weights else ()
         elif not streamed and self._overlap.weights:
             early, further = (further[0] if further else -1), further[1:]
         starts = (place.tables,) if isinstance(op, QLut) else (place.weights, place.params)
@@ -240,6 +243,11 @@ class Emitter:
         starts = self.drafter.unit_starts
         unit = self.drafter.unit
         return tuple(starts[unit - k] for k in range(1, PREFETCH_UNITS + 1) if unit - k in starts)
+
+    def _earlier_tiles(self) -> tuple[int, ...]:
+        """First instructions of the tiles before the last one, nearest first."""
+        starts = self.drafter.tile_starts
+        return tuple(starts[-k] for k in range(3, 3 + PREFETCH_TILES) if k <= len(starts))
 
     def _tile_constants(self, index: int, chans: Range) -> Constants:
         loaded = self._constants.get(index)

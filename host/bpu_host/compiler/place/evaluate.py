@@ -62,6 +62,7 @@ class Candidate:
     """One way of tiling a unit.
 
     Attributes:
+        load_bound: its loads take longer than its computation.
         hard_bytes: SRAM for temporaries when nothing overlaps.
         soft_bytes: SRAM with the overlap that the policy asks for.
         cycles: estimate for the unit alone, with overlap; `serial_cycles` without any.
@@ -74,6 +75,7 @@ class Candidate:
     cycles: int
     serial_cycles: int
     ddr_bytes: int
+    load_bound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,12 @@ class Evaluator:
             first = self._first_reader.get(root, readers[0])
             self._first_reader[root] = min(first, readers[0])
 
+    def under(self, policy: Policy) -> Evaluator:
+        """The same candidates for a policy that differs in its aim alone."""
+        other = Evaluator(self.graph, self.spec, policy)
+        other._groups = self._groups
+        return other
+
     def best(self, unit: Unit, resident: frozenset[str], available: int) -> Choice | None:
         """The cheapest candidate found whose temporaries fit into `available` bytes.
 
@@ -189,6 +197,8 @@ class Evaluator:
         if not choice.overlapped and isinstance(op, QConv):
             return False
         few = sum(constant_bytes(op, unit.chans)) * 4 < self.spec.sram_bytes
+        if choice.candidate.load_bound:
+            return False
         return few or choice.candidate.tiling.rows >= min(GOOD_ROWS, unit.rows[1] - unit.rows[0])
 
     def _best_of(
@@ -294,12 +304,13 @@ class Evaluator:
     def _price(self, tiling: Tiling, plan: TilePlan, emitter: Emitter) -> Candidate:
         """With overlap: the busiest queue or the bus, and what no computation can run beside.
 
-        That is what is loaded before the first compute instruction (`head`) and stored after the
-        last one (`tail`). Latencies count only where nothing overlaps.
+        Computation begins behind what is loaded before its first instruction (`head`) and goes on
+        after the last load (`final`); `tail` is stored after it. Latencies count only where nothing
+        overlaps.
         """
         busy = {Engine.LOAD: 0, Engine.COMPUTE: 0, Engine.STORE: 0}
-        head = tail = ddr_bytes = latency = 0
-        operation = -1
+        head = final = tail = ddr_bytes = latency = 0
+        computed = False
         for draft in emitter.drafter.drafts:
             cost = instruction_cost(draft.instruction, self.spec)
             engine = engine_of(draft.instruction)
@@ -308,18 +319,20 @@ class Evaluator:
             latency += cost.latency_cycles
             if engine is Engine.COMPUTE:
                 tail = 0
-                if draft.instruction.operation != operation:
-                    operation = draft.instruction.operation
-                    busy[engine] += self.spec.layer_setup_cycles
+                final += cost.cycles
+                computed = True
             elif engine is Engine.STORE:
                 tail += cost.cycles
-            elif operation < 0:
-                head += cost.cycles
+            else:
+                final = 0
+                head += 0 if computed else cost.cycles
+        load, compute = busy[Engine.LOAD], busy[Engine.COMPUTE]
         bus = int(ddr_bytes / self.spec.ddr_total_bytes_per_cycle)
         serial = sum(busy.values()) + latency
-        cycles = min(serial, max(*busy.values(), bus) + head + tail)
+        longest = max(load + final, head + compute, busy[Engine.STORE], bus)
+        cycles = min(serial, longest + tail)
         hard, soft = _peaks(emitter)
-        return Candidate(tiling, plan, hard, soft, cycles, serial, ddr_bytes)
+        return Candidate(tiling, plan, hard, soft, cycles, serial, ddr_bytes, load > compute)
 
 
 def _sizes(size: int) -> tuple[int, ...]:

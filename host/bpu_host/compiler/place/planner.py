@@ -88,6 +88,12 @@ class Planner:
         if not self.base:
             self.base = [whole_unit(self.graph, (i,)) for i in range(len(self.graph.ops))]
 
+    def under(self, policy: Policy) -> Planner:
+        """A planner of the same part from its start, with another aim; knows its candidates."""
+        other = Planner(self.graph, self.spec, policy)
+        other.evaluator = self.evaluator.under(policy)
+        return other
+
     def plan(self) -> Plan:
         """Choose residents, chains and tilings for the current units and cuts.
 

@@ -63,6 +63,7 @@ class Writer:
         self._tensors: dict[str, TensorSpec] = {}
         self._constants: dict[str, np.ndarray] = {}
         self._float_twins: dict[str, str] = {}
+        self._look_ups: set[str] = set()
 
     def run(self) -> None:
         """Write all operations."""
@@ -86,7 +87,13 @@ class Writer:
             for value in self._model.graph.outputs
         )
         inputs = {item.tensor.name: item.tensor for item in self._inputs}  # read or not
-        parts = split(name, self._ops, {output.tensor for output in outputs}, self._constants)
+        parts = split(
+            name,
+            self._ops,
+            {output.tensor for output in outputs},
+            self._constants,
+            self._look_ups,
+        )
         known = {
             n for part in parts for op in part.ops for n in (*tensors_read(op), *tensors_made(op))
         }
@@ -175,6 +182,8 @@ class Writer:
             return
         self._tensors[y.name] = y
         self._ops.append(operation)
+        if self._placement.verdicts[unit.sources[0]].look_up:
+            self._look_ups.add(operation.name)
 
     def _at_scale_of(self, x: TensorSpec, y: TensorSpec, sources: tuple[str, ...]) -> TensorSpec:
         if x.scale == y.scale:

@@ -24,6 +24,9 @@ from bpu_host.compiler.units.work import (
 
 W = TypeVar("W")
 
+LOOK_UP_RULE = "LUT"
+"""The rule about the size of look-ups: what breaks it may be one look-up on the CPU."""
+
 
 Test: TypeAlias = Callable[[Unit], str | None]
 
@@ -223,7 +226,7 @@ RULES: tuple[Rule, ...] = (
          _eltwise_channels),
     Rule("ADD-SCALAR", ("Add", "Sub"), "A single computed value is not added to a map.",
          _add_scalar),
-    Rule("LUT", LOOK_UPS,
+    Rule(LOOK_UP_RULE, LOOK_UPS,
          f"At most {limits.LUT_VALUES.high} values, the smaller of W padded to "
          f"{limits.LUT_WIDTH_ALIGN} with C to {limits.LUT_CHANNEL_ALIGN}, and C padded to "
          f"{limits.LUT_CHANNEL_ALIGN_ALONE}.", _lut),

@@ -19,7 +19,7 @@ from bpu_common.cpu_operators import CPU_OPERATORS
 from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.passes import graph as g
-from bpu_host.compiler.rules.limits import RULES
+from bpu_host.compiler.rules.limits import LOOK_UP_RULE, RULES
 from bpu_host.compiler.rules.refused import why_refused
 from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
@@ -32,6 +32,8 @@ NEIGHBOUR_RULES: dict[str, str] = {
     "AFFINE": "A factor and an offset per channel that are no convolution in the float model run "
     "on the BPU behind what runs there, or in front of a convolution.",
     "PASSIVE-TAIL": "Operators that move or pool values need a reader on the BPU.",
+    "CPU-LOOK-UP": "A look-up that only its size keeps off the BPU is one look-up of int8 codes on "
+    "the CPU where the BPU makes its input and reads its result; elsewhere it runs in float.",
     "CONV-TAIL": "Relu and Clip right after the last convolution stay on the CPU: only a "
     "convolution can leave the BPU with 32 bits.",
     "GATE": "x * f(x) (SiLU and the like) is one look-up: all parts run at the same place.",
@@ -55,8 +57,8 @@ class Placement:
 
     @cached_property
     def units(self) -> dict[str, tuple[Unit, ...]]:
-        """What runs on the BPU, by name of the node in whose place it runs, in graph order."""
-        return fuse(self.plan, {name for name, found in self.verdicts.items() if found.on_bpu})
+        """What computes on codes, by name of the node in whose place it runs, in graph order."""
+        return fuse(self.plan, {name for name, found in self.verdicts.items() if found.in_int8})
 
     @property
     def all_units(self) -> tuple[Unit, ...]:
@@ -167,7 +169,7 @@ def _limit(units: tuple[Unit, ...]) -> Verdict:
     for unit in units:
         for rule in RULES:
             if (found := rule.found(unit)) is not None:
-                return Verdict("CPU", found, rule.id)
+                return Verdict("CPU", found, rule.id, look_up=rule.id == LOOK_UP_RULE)
     return _BPU
 
 
@@ -185,10 +187,12 @@ def _settle(
         changed = False
         for units in plan.units.values():
             names = units[0].sources
-            staying = [name for name in names if settled[name].on_bpu]
+            staying = [name for name in names if settled[name].in_int8]
             found = _parted(names, settled) if staying else None
             if staying and found is None and forced.isdisjoint(names):
                 found = _by_neighbours(plan, units, settled, makers)
+            if found is not None and settled[names[0]].look_up:
+                found = replace(settled[names[0]], look_up=False)
             if found is not None:
                 settled.update(dict.fromkeys(staying, found))
                 changed = True
@@ -198,7 +202,7 @@ def _settle(
 def _parted(names: tuple[str, ...], verdicts: Mapping[str, Verdict]) -> Verdict | None:
     """The verdict of what runs as one when a part of it is on the CPU."""
     for name in names:
-        if not verdicts[name].on_bpu:
+        if not verdicts[name].in_int8:
             return Verdict("CPU", f"its gate {name} is on the CPU: {verdicts[name].reason}", "GATE")
     return None
 
@@ -213,7 +217,7 @@ def _by_neighbours(
     first, last = units[0], units[-1]
     if first.starts:
         return _int8_window(plan, first, verdicts)
-    sources = [x in makers and verdicts[g.name_of(makers[x])].on_bpu for x in first.xs]
+    sources = [x in makers and verdicts[g.name_of(makers[x])].in_int8 for x in first.xs]
     users = [user for output in first.covers[0].outputs for user, _ in output.uses()]
     if first.wide:
         readers = (unit for user in users for unit in plan.units.get(g.name_of(user), ())[:1])
@@ -222,9 +226,9 @@ def _by_neighbours(
         return Verdict("CPU", "it only scales values between nodes on the CPU", "AFFINE")
     if not (any(sources) if isinstance(first.work, (AddWork, MulWork)) else all(sources)):
         return Verdict("CPU", "its input comes from the CPU", "FED-BY-BPU")
-    if any(verdicts[g.name_of(user)].on_bpu for user in users):
+    if any(verdicts[g.name_of(user)].in_int8 for user in users):
         return None
-    if last.passive:
+    if last.passive or verdicts[first.sources[0]].look_up:
         return Verdict(
             "CPU", "nothing on the BPU reads it, so it stays in float at the end", "PASSIVE-TAIL"
         )
@@ -244,7 +248,7 @@ def _int8_window(plan: Plan, unit: Unit, verdicts: Mapping[str, Verdict]) -> Ver
     if not unit.covers_map:
         return None
     users = {g.name_of(user) for y in unit.covers[0].outputs for user, _ in y.uses()}
-    read = any(name in plan.units and verdicts[name].on_bpu for name in users)
+    read = any(name in plan.units and verdicts[name].in_int8 for name in users)
     blocks = limits.full_blocks(*unit.x_shapes[0])
     if not read or blocks in limits.FULL_BLOCKS_INT8:
         return None
