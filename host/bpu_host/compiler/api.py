@@ -25,12 +25,13 @@ from bpu_host.compiler.calibrate import (
     calibrate,
     open_samples,
     settle_sample_types,
+    with_rounded_weights,
 )
 from bpu_host.compiler.calibrate.samples import FolderSamples, RandomSample, Sample
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.model_inputs import fit_to_model
-from bpu_host.compiler.config.values import CompileConfig, resolve
+from bpu_host.compiler.config.values import CompileConfig, WeightRounding, resolve
 from bpu_host.compiler.estimate import ModelEstimate, estimate
 from bpu_host.compiler.events import Advanced, Event, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.findings import Finding, refuse
@@ -110,7 +111,8 @@ def compile_model(
             calibration = job.calibrate(samples)
             products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
-            network = job.quantize(calibration)
+            network = job.round_weights(job.quantize(calibration), samples, calibration)
+            calibration = replace(calibration, kept=())
             plans = Plans.of(network)  # the constants of its float forms, searched once
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
@@ -315,6 +317,16 @@ class _Job:
                 hint=f"the model must hold at least one supported Conv; {self._some_reasons()}",
             )
         return network
+
+    def round_weights(
+        self, network: Network, samples: FolderSamples | RandomSample, calibration: Calibration
+    ) -> Network:
+        """The network with its weights rounded together, if it gains by it; noise shows nothing."""
+        if self.config.weight_rounding is WeightRounding.NEAREST or isinstance(
+            samples, RandomSample
+        ):
+            return network
+        return with_rounded_weights(network, self.placement, samples, calibration.kept, self.tell)
 
     def _some_reasons(self) -> str:
         """Why the first nodes stay on the CPU."""

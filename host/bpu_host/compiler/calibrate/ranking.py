@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bpu_common.network import Network
 from bpu_common.tensor import AnyArray, ModelInput
 from bpu_host.compiler.calibrate.collect import thinned
 from bpu_host.compiler.calibrate.samples import Sample
@@ -32,11 +33,19 @@ def output_errors(
     Raises:
         BpuError: the network cannot be made, or cannot be run.
     """
-    network = lower(placement, _Thresholds(thresholds), "trial").network
+    return network_errors(lower(placement, _Thresholds(thresholds), "trial").network, kept)
+
+
+def network_errors(network: Network, kept: Kept) -> dict[str, float]:
+    """The relative error of each output of a network, by name.
+
+    Raises:
+        BpuError: the network cannot be run.
+    """
     engine, _ = open_engine(network, threads=os.cpu_count() or 1)
     made: dict[str, list[AnyArray]] = {output.name: [] for output in network.outputs}
     for sample, _ in kept:
-        arrays = engine.run(_feeds(network.inputs, sample))
+        arrays = engine.run(network_feeds(network.inputs, sample))
         for output in network.outputs:
             made[output.name].append(thinned(arrays[output.tensor]))
     return {
@@ -73,7 +82,7 @@ def relative_error(reals: Sequence[AnyArray], others: Sequence[AnyArray]) -> flo
     return error / spread if spread else float("inf")
 
 
-def _feeds(inputs: Sequence[ModelInput], sample: Sample) -> dict[str, AnyArray]:
+def network_feeds(inputs: Sequence[ModelInput], sample: Sample) -> dict[str, AnyArray]:
     """A float sample as the network's inputs: images int8 NHWC, featuremaps as they are."""
     feeds: dict[str, AnyArray] = {}
     for item in inputs:

@@ -12,7 +12,7 @@ from bpu_common.errors import UsageError
 from bpu_host.compiler.calibrate.collect import Progress, Statistics, collect
 from bpu_host.compiler.calibrate.inner import with_inner_means
 from bpu_host.compiler.calibrate.methods import by_divergence, by_quantile, guarded, losses
-from bpu_host.compiler.calibrate.ranking import output_errors
+from bpu_host.compiler.calibrate.ranking import Kept, output_errors
 from bpu_host.compiler.calibrate.samples import SampleSet
 from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.rules import Placement
@@ -23,7 +23,7 @@ METHODS = ("max", "kl", "default")
 DEFAULT_PERCENTILE = 0.99995
 """The percentile `default` tries (docs/conversion.md "Calibration")."""
 RANKED_SAMPLES = 8
-"""Samples on which `default` compares its candidates."""
+"""Samples on which networks are compared: `default`'s candidates, and roundings of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Calibration:
         candidates: for `default`, each candidate's mean relative error of the outputs.
         findings: warnings about thresholds that the user asked for.
         spreads: standard deviation of each float output over all samples, by name.
+        kept: a few samples with the float model's outputs for them, to judge by.
     """
 
     thresholds: dict[str, float]
@@ -47,6 +48,7 @@ class Calibration:
     candidates: tuple[tuple[str, float], ...] = ()
     findings: tuple[Finding, ...] = ()
     spreads: Mapping[str, float] = field(default_factory=dict)
+    kept: Kept = ()
 
 
 def calibrate(
@@ -80,7 +82,7 @@ def calibrate(
         samples,
         (*placement.tensors, *inner),
         histograms=method != "max" or percentile < 1.0,
-        keep=RANKED_SAMPLES if method == "default" else 0,
+        keep=RANKED_SAMPLES,
         progress=progress,
     )
     errors: dict[str, float] = {}
@@ -100,6 +102,7 @@ def calibrate(
         tuple(errors.items()),
         findings,
         {name: spread.deviation for name, spread in found.spreads.items()},
+        found.kept,
     )
 
 

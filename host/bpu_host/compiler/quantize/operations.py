@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -22,8 +22,9 @@ from bpu_common.network import (
     QSlice,
     bpu_tensor,
 )
+from bpu_common.params import ChannelParams
 from bpu_common.program import FULL_RANGE, EltwiseEntry, EltwiseKind, Pair
-from bpu_common.tensor import I8, DType, Scale, TensorSpec
+from bpu_common.tensor import F64, I8, DType, Scale, TensorSpec
 from bpu_host.compiler.units.functions import clamped
 from bpu_host.compiler.units.reading import OffBpu, require
 from bpu_host.compiler.units.work import (
@@ -76,27 +77,55 @@ def build(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> tuple[BpuOp,
         raise OffBpu(error.message) from error
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvScales:
+    """The scales of a convolution: of its input, of each filter's weights (O,), of its result.
+
+    Attributes:
+        s_out: None for a result in int32.
+    """
+
+    s_in: float
+    s_w: F64
+    s_out: float | None
+
+    @classmethod
+    def of(cls, work: ConvWork, x: TensorSpec, y: TensorSpec) -> ConvScales:
+        s_in = x.scale.value
+        s_out = None if y.dtype is DType.INT32 else y.scale.value
+        least = arith.least_weight_scale(work.bias, s_in, s_out)
+        return cls(s_in, arith.weight_scales(work.weights, least), s_out)
+
+    def params(self, weights: I8, bias: F64) -> ChannelParams:
+        """The parameters of all channels.
+
+        Raises:
+            ModelUnsupported: a ratio or a bias that the parameter table cannot hold.
+            OffBpu: sums could leave int32.
+        """
+        step = self.s_in * self.s_w
+        params = arith.channel_params(
+            bias,
+            step / (1.0 if self.s_out is None else self.s_out),
+            step,
+            int32_output=self.s_out is None,
+            dead=arith.dead_channels(weights),
+        )
+        bound = int(arith.accumulator_bound(weights, params).max())
+        require(
+            bound <= INT32_LIMIT,
+            f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
+        )
+        return params
+
+
 def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QConv, TensorSpec]:
-    s_in = x.scale.value
-    wide = y.dtype is DType.INT32
-    s_out = None if wide else y.scale.value
-    least = arith.least_weight_scale(work.bias, s_in, s_out)
-    s_w = arith.weight_scales(work.weights, least)
-    weights = arith.quantize_weights(work.weights, s_w)
-    params = arith.channel_params(
-        work.bias,
-        s_in * s_w / (1.0 if s_out is None else s_out),
-        s_in * s_w,
-        int32_output=wide,
-        dead=arith.dead_channels(weights),
-    )
-    bound = int(arith.accumulator_bound(weights, params).max())
-    require(
-        bound <= INT32_LIMIT,
-        f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
-    )
-    if wide:
-        scale = Scale.per_channel((s_in * s_w).astype(np.float32))
+    scales = ConvScales.of(work, x, y)
+    weights = arith.quantize_weights(work.weights, scales.s_w)
+    params = scales.params(weights, work.bias)
+    s_out = scales.s_out
+    if s_out is None:
+        scale = Scale.per_channel((scales.s_in * scales.s_w).astype(np.float32))
         y = replace(y, scale=scale)
     operation = QConv(
         unit.name,
