@@ -67,7 +67,8 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
         case Store(dst=tile):
             return _dma(0, tile_bytes(tile, spec), spec)
         case Conv():
-            return _compute(conv_cycles(instruction, spec), spec)
+            cycles = conv_cycles(instruction, spec) + _border_cycles(instruction, spec)
+            return _compute(cycles, spec)
         case MaxPool(y=y, kernel_hw=(kernel_h, kernel_w)):
             return _compute(_vector_cycles(y, kernel_h * kernel_w, spec), spec)
         case Eltwise():
@@ -96,6 +97,17 @@ def conv_cycles(conv: Conv, spec: MachineSpec) -> int:
     in_channels = align_up(conv.x.shape_hwc[2] // conv.groups, spec.in_channel_align)
     kernels = align_up(out_channels // conv.groups, spec.out_channel_align) * conv.groups
     return -(-height * columns * kernels * in_channels * taps // spec.macs_per_cycle)
+
+
+def _border_cycles(conv: Conv, spec: MachineSpec) -> int:
+    """Of filling what stands around the input: the array itself pads with zeros alone (ours)."""
+    if not conv.pad_code:
+        return 0
+    height, width, channels = conv.x.shape_hwc
+    top, left, bottom, right = conv.pads_tlbr
+    pixels = (top + bottom) * (left + width + right) + (left + right) * height
+    elements = pixels * align_up(channels, spec.in_channel_align)
+    return -(-elements // spec.elements_per_cycle)
 
 
 def padded_width(width: int, stride: int, spec: MachineSpec) -> int:

@@ -12,8 +12,6 @@ from bpu_common.network import Network
 from bpu_common.tensor import AnyArray, ModelInput
 from bpu_host.compiler.calibrate.collect import thinned
 from bpu_host.compiler.calibrate.samples import Sample
-from bpu_host.compiler.quantize import lower
-from bpu_host.compiler.rules import Placement
 from bpu_sim.engines import open_engine
 
 Kept = Sequence[tuple[Sample, Mapping[str, AnyArray]]]
@@ -21,19 +19,10 @@ Kept = Sequence[tuple[Sample, Mapping[str, AnyArray]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Thresholds:
+class TrialThresholds:
+    """Thresholds that are being tried."""
+
     thresholds: Mapping[str, float]
-
-
-def output_errors(
-    placement: Placement, thresholds: Mapping[str, float], kept: Kept
-) -> dict[str, float]:
-    """The relative error of each output of the network that these thresholds lead to, by name.
-
-    Raises:
-        BpuError: the network cannot be made, or cannot be run.
-    """
-    return network_errors(lower(placement, _Thresholds(thresholds), "trial").network, kept)
 
 
 def network_errors(network: Network, kept: Kept) -> dict[str, float]:

@@ -24,25 +24,26 @@ def with_rounded_weights(
     samples: SampleSet,
     kept: Kept,
     on_event: OnEvent = ignore,
+    error: float | None = None,
 ) -> Network:
     """The network with its weights rounded together (`refine`) where its outputs gain by it.
 
-    The inputs of its convolutions are looked at on 32 samples, the outputs' errors are judged on
-    those in `kept`: on others, if there are more than those.
+    The inputs of its convolutions are looked at on up to 32 samples, the outputs' errors are judged
+    on those in `kept`: on others, if there are more than those.
 
     Args:
         placement: what the network was lowered from.
         kept: the samples to judge by, as `collect` has chosen them.
         on_event: hears what was gained.
+        error: the mean error of the network's outputs on `kept`, if it is known.
     """
     if not kept:
         return network
     chosen = _chosen(len(samples), len(kept))
     inputs = (network_feeds(network.inputs, samples[position]) for position in chosen)
     refined = refine(network, placement, inputs, len(chosen))
-    before, after = (
-        float(np.mean(list(network_errors(each, kept).values()))) for each in (network, refined)
-    )
+    before = _error(network, kept) if error is None else error
+    after = _error(refined, kept)
     number = f"on {len(kept)} sample{'s' if len(kept) > 1 else ''}"
     if not after < before:
         sentence = "Weights are rounded to nearest: rounded together they gain nothing"
@@ -56,6 +57,10 @@ def with_rounded_weights(
         )
     )
     return refined
+
+
+def _error(network: Network, kept: Kept) -> float:
+    return float(np.mean(list(network_errors(network, kept).values())))
 
 
 def _chosen(total: int, judging: int) -> list[int]:

@@ -248,6 +248,14 @@ class CalibrationParameters(Group):
             "samples' inputs, or each to the nearest (docs/calibration.md)",
         ),
     ] = "together"
+    all_codes: Annotated[
+        Literal["auto", "on", "off"],
+        _LOWER,
+        Info(
+            "tensors inside the BPU that are never negative have all 256 codes instead of 128; "
+            "auto: where calibration_type default finds that it pays (docs/calibration.md)",
+        ),
+    ] = "auto"
     per_channel: Annotated[Flag, Info("thresholds per channel of a feature map")] = False
     optimization: Annotated[Texts, Info("switches of quantization")] = None
     run_on_cpu: Annotated[Texts, Info("nodes that stay on the CPU", example="conv_1;conv_2")] = None

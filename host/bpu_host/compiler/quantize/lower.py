@@ -41,6 +41,8 @@ def lower(
     calibration: ActivationThresholds,
     name: str,
     on_event: OnEvent = ignore,
+    *,
+    all_codes: bool = False,
 ) -> Lowering:
     """The quantized network as typed operations, and the placement it came to.
 
@@ -48,19 +50,22 @@ def lower(
         placement: where each node is to run; image inputs are int8 with scale 1 (value - 128).
         calibration: thresholds of the activations, by float tensor name.
         on_event: hears of tensors that no sample gives a range.
+        all_codes: tensors inside the BPU that are never negative have 256 codes for their range.
 
     Raises:
         ModelUnsupported: an image input that a CPU operator reads in NHWC form.
         CompilerBug: a graph the earlier stages must not produce.
     """
+    symmetric = frozenset[str]()
     while True:
-        writer = Writer(placement, calibration.thresholds)
+        writer = Writer(placement, calibration.thresholds, all_codes=all_codes, symmetric=symmetric)
         writer.run()
-        if not writer.refused:
+        if not writer.refused and not writer.coarse:
             break
         for node, reason in writer.refused.items():
             logger.info("%s goes to the CPU: %s", node, reason)
         placement = placement.without(writer.refused)
+        symmetric |= writer.coarse
     for tensor, value in writer.unusual.items():
         sentence = f"got unexpected threshold on tensor {tensor}: no sample left zero there"
         on_event(Note(f"{sentence}; {value} is used", warning=True))

@@ -126,11 +126,11 @@ def _refined(layer: _Layer, seen: Moments) -> QConv:
     """The layer with other codes; itself where its numbers would not fit any more."""
     op, scales = layer.op, layer.scales
     means, covariances = seen.finish()
-    steps = layer.work.weights.astype(np.float64) / scales.s_w.reshape(-1, 1, 1, 1)
+    steps = layer.work.weights.astype(np.float64) / scales.w.reshape(-1, 1, 1, 1)
     steps = steps.reshape(op.groups, -1, seen.size)
     codes = _rounded(steps, covariances)
-    shift = np.matmul(steps - codes, means[:, :, None]).reshape(-1)
-    bias = layer.work.bias + scales.s_in * scales.s_w * shift
+    real = means - scales.x.zero_point
+    bias = layer.work.bias + scales.step * np.matmul(steps - codes, real[:, :, None]).reshape(-1)
     weights = codes.astype(np.int8).reshape(op.weights.shape)
     try:
         return replace(op, weights=weights, params=scales.params(weights, bias))
