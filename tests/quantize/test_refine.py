@@ -7,6 +7,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
+from bpu_common.errors import ModelFormatError
 from bpu_common.network import Network, QConv
 from bpu_host.compiler import export, quantize
 from bpu_host.compiler.calibrate import rounded as rounded_module
@@ -179,6 +180,18 @@ def test_a_network_that_gains_nothing_keeps_its_codes(monkeypatch: pytest.Monkey
     made, sentence = told(network, placement, samples, kept_of(model, samples[:1]))
     assert made is network
     assert sentence.startswith("Weights are rounded to nearest")
+
+
+def test_a_network_that_no_engine_runs_is_left_to_the_check_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise ModelFormatError("may not be run")
+
+    model, samples = some_net(), smooth_samples(2)
+    network, placement = prepared(model, samples)
+    monkeypatch.setattr(rounded_module, "refine", refuses)
+    assert with_rounded_weights(network, placement, samples, kept_of(model, samples)) is network
 
 
 def test_samples_that_judge_are_not_looked_at() -> None:

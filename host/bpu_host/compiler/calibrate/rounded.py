@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
 
+from bpu_common.errors import CapacityError, DeviceFault, ModelFormatError, ModelUnsupported
 from bpu_common.network import Network
 from bpu_host.compiler.calibrate.collect import spread
 from bpu_host.compiler.calibrate.ranking import Kept, network_errors, network_feeds
@@ -14,6 +16,10 @@ from bpu_host.compiler.events import Note, OnEvent, ignore
 from bpu_host.compiler.quantize import refine
 from bpu_host.compiler.rules import Placement
 
+logger = logging.getLogger(__name__)
+
+_CANNOT_RUN = (ModelFormatError, ModelUnsupported, CapacityError, DeviceFault)
+"""Networks that no engine runs are left as they are: the check of the file names the node."""
 REFINING_SAMPLES = 32
 """Samples on which the inputs of convolutions are looked at."""
 
@@ -41,9 +47,13 @@ def with_rounded_weights(
         return network
     chosen = _chosen(len(samples), len(kept))
     inputs = (network_feeds(network.inputs, samples[position]) for position in chosen)
-    refined = refine(network, placement, inputs, len(chosen))
-    before = _error(network, kept) if error is None else error
-    after = _error(refined, kept)
+    try:
+        refined = refine(network, placement, inputs, len(chosen))
+        before = _error(network, kept) if error is None else error
+        after = _error(refined, kept)
+    except _CANNOT_RUN as fault:
+        logger.debug("weights are rounded to nearest: %s", fault)
+        return network
     number = f"on {len(kept)} sample{'s' if len(kept) > 1 else ''}"
     if not after < before:
         sentence = "Weights are rounded to nearest: rounded together they gain nothing"
