@@ -9,6 +9,7 @@ photos quantized ONNX, engine and instructions are compared bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
@@ -183,16 +184,17 @@ def peers(net: Classifier, folder: Path, photos: list[Path]) -> dict[str, OnnxRu
     name = onnxruntime.InferenceSession(net.path()).get_inputs()[0].name
     for method in ("MinMax", "Percentile", "Entropy"):
         path = folder / f"{method}.onnx"
-        quantize_static(
-            net.path(),
-            path,
-            Reader(net, name, photos),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod[method],
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # it tells what it does
+            quantize_static(
+                net.path(),
+                path,
+                Reader(net, name, photos),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod[method],
+            )
         found[f"onnxruntime {method}"] = OnnxRunner(net, path)
     return found
 
