@@ -11,6 +11,7 @@ import pytest
 from bpu_common.errors import CalibrationError, UsageError
 from bpu_host.compiler.calibrate import calibrate
 from bpu_host.compiler.calibrate import collect as collect_module
+from bpu_host.compiler.calibrate.thresholds import PERCENTILES
 from bpu_host.compiler.rules import Placement
 from tests.support.nets_quant import Net, all_tensors, feature_input, placed
 
@@ -80,7 +81,8 @@ def test_default_takes_the_candidate_with_the_best_output() -> None:
     model, samples = small_net(), some_samples()
     found = calibrate(placement_of(model), samples, "default")
     scores = dict(found.candidates)
-    assert set(scores) == {"max", "max-percentile:percentile=0.99995", "kl"}
+    percentiles = {f"max-percentile:percentile={value:g}" for value in PERCENTILES}
+    assert set(scores) == {"max", "kl", *percentiles}
     assert scores[found.method] == min(scores.values())
     assert 0 < max(scores.values()) < 0.05
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bpu_host.compiler import export
 from bpu_host.compiler.calibrate import calibrate
 from bpu_host.compiler.calibrate.collect import KEPT_VALUES, collect, thinned
-from bpu_host.compiler.calibrate.ranking import output_errors, relative_error
+from bpu_host.compiler.calibrate.ranking import Kept, network_errors, relative_error
+from bpu_host.compiler.calibrate.thresholds import RANKED_SAMPLES
 from bpu_host.compiler.quantize import lower
 from bpu_host.compiler.rules import Placement
 from bpu_sim.engines.ort import Plans
@@ -63,13 +64,17 @@ def errors_in_onnxruntime(
 def test_errors_are_those_of_the_quantized_model_on_samples_of_the_whole_set() -> None:
     placement, samples = two_headed(), growing_samples(20)
     found = calibrate(placement, samples, "default")
-    ranked = [samples[index * 20 // 8] for index in range(8)]
+    ranked = [samples[index * 20 // RANKED_SAMPLES] for index in range(RANKED_SAMPLES)]
     for name, error in found.candidates:
         method = "kl" if name == "kl" else "max"
         if name.startswith("max-"):
             continue  # guarded there, honoured as the user's
         thresholds = calibrate(placement, samples, method).thresholds
         assert error == pytest.approx(errors_in_onnxruntime(placement, thresholds, ranked), 1e-4)
+
+
+def errors(placement: Placement, thresholds: dict[str, float], kept: Kept) -> dict[str, float]:
+    return network_errors(lower(placement, Thresholds(thresholds), "net").network, kept)
 
 
 def test_outputs_of_different_scales_count_alike() -> None:
@@ -79,10 +84,10 @@ def test_outputs_of_different_scales_count_alike() -> None:
     found = collect(
         placement.plan.model, samples, placement.tensors, histograms=False, keep=len(samples)
     )
-    good = output_errors(placement, thresholds, found.kept)
+    good = errors(placement, thresholds, found.kept)
     assert set(good) == {"t2", "t3"}
     assert all(0 < error < 1e-3 for error in good.values())
-    coarse = output_errors(placement, {**thresholds, "t1": thresholds["t1"] * 10}, found.kept)
+    coarse = errors(placement, {**thresholds, "t1": thresholds["t1"] * 10}, found.kept)
     for name, error in coarse.items():  # both read t1; neither is hidden by the other's scale
         assert error > 10 * good[name]
 

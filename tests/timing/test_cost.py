@@ -203,3 +203,16 @@ def test_a_convolution_with_groups_that_is_not_depthwise_is_dense_inside() -> No
     )
     assert not layer.depthwise
     assert conv_cycles(layer, IDEAL) == 8 * 8 * (8 * 8) * 8 // 256
+
+
+def test_another_pad_code_costs_the_filling_of_the_border() -> None:
+    plain = replace(conv((8, 8, 16), 16, 3), pads_tlbr=(1, 1, 1, 1))
+    border = replace(plain, pad_code=-128)
+    pixels = 12 * 12 - 10 * 10
+    filling = -(-pixels * 16 // X3M.elements_per_cycle)
+    assert instruction_cost(border, X3M).cycles == instruction_cost(plain, X3M).cycles + filling
+    inside = replace(border, pads_tlbr=(0, 0, 0, 0))
+    assert (
+        instruction_cost(inside, X3M).cycles
+        == instruction_cost(replace(inside, pad_code=0), X3M).cycles
+    )

@@ -25,12 +25,13 @@ from bpu_host.compiler.calibrate import (
     calibrate,
     open_samples,
     settle_sample_types,
+    with_rounded_weights,
 )
 from bpu_host.compiler.calibrate.samples import FolderSamples, RandomSample, Sample
 from bpu_host.compiler.causes import Cause, causes_by_operation, causes_of
 from bpu_host.compiler.config.doubts import doubts
 from bpu_host.compiler.config.model_inputs import fit_to_model
-from bpu_host.compiler.config.values import CompileConfig, resolve
+from bpu_host.compiler.config.values import AllCodes, CompileConfig, WeightRounding, resolve
 from bpu_host.compiler.estimate import ModelEstimate, estimate
 from bpu_host.compiler.events import Advanced, Note, OnEvent, StageDone, StageStarted, ignore
 from bpu_host.compiler.findings import Finding, refuse
@@ -46,6 +47,8 @@ from bpu_sim.engines.ort.hints import ENGINE, write_hints
 logger = logging.getLogger(__name__)
 
 _SHOWN_REASONS = 3
+_MOST_SLOWER = 0.02
+"""Of the predicted time, that `all_codes: auto` may cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +113,8 @@ def compile_model(
             calibration = job.calibrate(samples)
             products.add(names.calibrated, export.calibrated_model(job.model, calibration))
         with job.stage("quantize the model"):
-            network = job.quantize(calibration)
+            network = job.round_weights(job.quantize(calibration), samples, calibration)
+            calibration = replace(calibration, kept=())
             plans = Plans.of(network)  # the constants of its float forms, searched once
             quantized = export.quantized_model(network, plans)
             products.add(names.quantized, quantized)
@@ -259,7 +263,7 @@ class _Job:
         model, weights = bare_proto(self.model)
         if measure:
             own = self._check.outputs if self._check else {}
-            near = similarity(self.model, quantized, self.sample, own)
+            near = similarity(self.model, quantized, self.sample, own, network)
         else:
             near = Similarity(floats=verify.run_floats(model, self.sample, weights=weights))
         if self._check:
@@ -285,11 +289,29 @@ class _Job:
             method,
             self.config.max_percentile,
             self._advance("calibrate"),
+            all_codes=self.config.all_codes is AllCodes.ON,
+            affordable=self._affordable if self.config.all_codes is AllCodes.AUTO else None,
         )
         if method == "default":
             self.note(f"Select {calibration.method} method.")
+        if calibration.all_codes:
+            self.note("Tensors inside the BPU that are never negative have all 256 codes.")
         self.findings += (*doubts(self.config), *samples.findings(), *calibration.findings)
         return calibration
+
+    def _affordable(self, before: Network, after: Network) -> bool:
+        """Whether the programs of a network are hardly slower than those of another."""
+        options = self._emit_options()
+        cycles = [emit.bpu_cycles(network, self._spec, options) for network in (before, after)]
+        return cycles[1] <= (1 + _MOST_SLOWER) * cycles[0]
+
+    def _emit_options(self) -> EmitOptions:
+        return EmitOptions(
+            compile_mode=self.config.compile_mode,
+            optimize_level=self.config.optimize_level,
+            max_time_per_fc_us=self.config.max_time_per_fc_us,
+            debug=self.config.debug,
+        )
 
     def quantize(self, calibration: Calibration) -> Network:
         """The quantized network.
@@ -297,7 +319,9 @@ class _Job:
         Raises:
             ModelUnsupported: nothing of it runs on the BPU.
         """
-        lowering = lower(self.placement, calibration, self.config.prefix)
+        lowering = lower(
+            self.placement, calibration, self.config.prefix, all_codes=calibration.all_codes
+        )
         if any(item.cal_data_dir for item in self.config.inputs):  # noise leaves much at zero
             self.findings += lowering.findings()
         network, self.placement = lowering.network, lowering.placement
@@ -309,6 +333,18 @@ class _Job:
                 hint=f"the model must hold at least one supported Conv; {self._some_reasons()}",
             )
         return network
+
+    def round_weights(
+        self, network: Network, samples: FolderSamples | RandomSample, calibration: Calibration
+    ) -> Network:
+        """The network with its weights rounded together, if it gains by it; noise shows nothing."""
+        if self.config.weight_rounding is WeightRounding.NEAREST or isinstance(
+            samples, RandomSample
+        ):
+            return network
+        return with_rounded_weights(
+            network, self.placement, samples, calibration.kept, self.tell, calibration.error
+        )
 
     def _some_reasons(self) -> str:
         """Why the first nodes stay on the CPU."""
@@ -326,17 +362,11 @@ class _Job:
         """Tiles, memory, function calls."""
         spec = self._spec
         self.note(f"Machine: {spec.name}, {spec.cores} cores at {spec.clock_hz / 1e6:g} MHz")
-        options = EmitOptions(
-            compile_mode=self.config.compile_mode,
-            optimize_level=self.config.optimize_level,
-            max_time_per_fc_us=self.config.max_time_per_fc_us,
-            debug=self.config.debug,
-        )
         for part in network.parts:
             if part.place is Place.BPU:
                 self.note(f"Compile submodel: {part.name}")
         hints = {ENGINE: write_hints(network, plans)}
-        return emit.build_model(network, spec, options, nodes, facts, hints)
+        return emit.build_model(network, spec, self._emit_options(), nodes, facts, hints)
 
     def estimate(self, model: BpuModel) -> ModelEstimate:
         """The predicted cost of a frame."""

@@ -14,7 +14,7 @@ from bpu_common.tensor import DDR_WIDTH_ALIGN, TensorSpec, align_up
 from bpu_common.words import counted
 from bpu_host.compiler.place import EmitOptions, place
 
-__all__ = ["EmitOptions", "build_model"]
+__all__ = ["EmitOptions", "bpu_cycles", "build_model"]
 
 
 def build_model(
@@ -53,6 +53,13 @@ def build_model(
         hints=dict(hints or {}),
     )
     return replace(model, features=features_of(model))
+
+
+def bpu_cycles(network: Network, spec: MachineSpec, options: EmitOptions) -> int:
+    """What the programs of a network are predicted to take, all its parts one after the other."""
+    model = build_model(network, spec, options)
+    calls = (call for part in model.programs.values() for call in part.program.calls)
+    return sum(call.predicted_cycles for call in calls)
 
 
 def _program(part: Part, network: Network, spec: MachineSpec, options: EmitOptions) -> PartProgram:

@@ -44,6 +44,8 @@ def effective(config: CompileConfig, calibration: Calibration) -> dict[str, str]
         "calibration_parameters.calibration_method": calibration.method,
         "calibration_parameters.samples": str(calibration.samples),
         "calibration_parameters.max_percentile": repr(float(config.max_percentile)),
+        "calibration_parameters.weight_rounding": config.weight_rounding.value,
+        "calibration_parameters.all_codes": "on" if calibration.all_codes else "off",
         "calibration_parameters.preprocess_on": str(config.preprocess_on),
         "calibration_parameters.run_on_cpu": _names(config.run_on_cpu),
         "calibration_parameters.run_on_bpu": _names(config.run_on_bpu),

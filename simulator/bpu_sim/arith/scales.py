@@ -168,10 +168,10 @@ def dead_channels(weights: I8) -> NDArray[np.bool_]:
     return ~alive
 
 
-def quantize(x: F32 | F64, scale: float) -> I8:
-    """clamp(round(x / scale)) in float32, as ONNX QuantizeLinear with zero point 0."""
+def quantize(x: F32 | F64, scale: float, zero: int = 0) -> I8:
+    """clamp(round(x / scale) + zero), the quotient in float32, as ONNX QuantizeLinear."""
     steps = np.asarray(x, np.float32) / np.float32(scale)
-    codes: I8 = np.clip(np.rint(steps), -128, 127).astype(np.int8)
+    codes: I8 = np.clip(np.rint(steps) + zero, -128, 127).astype(np.int8)
     return codes
 
 
@@ -188,8 +188,9 @@ def relu_clamp(scale: float, highest: float | None = None) -> Pair:
     return (0, int(min(127, np.rint(highest / scale))))
 
 
-def _scalar_requant(ratio: float) -> Requant:
-    params = channel_params(np.zeros(1), np.array([ratio]), np.ones(1))
+def _scalar_requant(ratio: float, zero: int = 0) -> Requant:
+    """The requantization of sums to codes that stand for code - zero."""
+    params = channel_params(np.array([zero / ratio]), np.array([ratio]), np.ones(1))
     return Requant(
         int(params.bias[0]),
         int(params.right_shift[0]),
@@ -198,42 +199,44 @@ def _scalar_requant(ratio: float) -> Requant:
     )
 
 
-def eltwise_add_constants(s_a: float, s_b: float, s_y: float) -> EltwiseEntry:
+def eltwise_add_constants(s_a: float, s_b: float, s_y: float, zero: int = 0) -> EltwiseEntry:
     """ka, kb, requant of y = a + b: int8 factors in the proportion of the scales.
 
     The branch of the greater scale gets the k in 64..127 for which the other, k * smaller / greater
-    rounded, is nearest to the true proportion; among equals the greatest k.
+    rounded, is nearest to the true proportion; among equals the greatest k. `zero`: of y.
     """
     greater, smaller = max(s_a, s_b), min(s_a, s_b)
     ks = np.arange(127, 63, -1)
     others = np.rint(ks * (smaller / greater))
     best = int(np.argmin(np.abs(others / ks - smaller / greater)))
     k, other = int(ks[best]), int(others[best])
-    requant = _scalar_requant(greater / k / s_y)
+    requant = _scalar_requant(greater / k / s_y, zero)
     return EltwiseEntry(*((k, other) if s_a >= s_b else (other, k)), requant)
 
 
-def eltwise_mul_constants(s_a: float, s_b: float, s_y: float) -> EltwiseEntry:
-    """The requantization of y = a * b; the factors are 1 and not used."""
-    return EltwiseEntry(1, 1, _scalar_requant(s_a * s_b / s_y))
+def eltwise_mul_constants(s_a: float, s_b: float, s_y: float, zero: int = 0) -> EltwiseEntry:
+    """The requantization of y = a * b; the factors are 1 and not used. `zero`: of y."""
+    return EltwiseEntry(1, 1, _scalar_requant(s_a * s_b / s_y, zero))
 
 
-def scale_constants(s_x: float, s_y: float) -> EltwiseEntry:
+def scale_constants(s_x: float, s_y: float, zero: int = 0) -> EltwiseEntry:
     """ka and requant of y = x brought from scale s_x to s_y; a negative s_x negates.
 
-    ka is 64: the half-LSB then has six more bits and powers of two stay exact.
+    ka is 64: the half-LSB then has six more bits and powers of two stay exact. `zero`: of y.
     """
     ka = 64 if s_x >= 0 else -64
-    return EltwiseEntry(ka, 0, _scalar_requant(abs(s_x) / 64 / s_y))
+    return EltwiseEntry(ka, 0, _scalar_requant(abs(s_x) / 64 / s_y, zero))
 
 
-def lut_table(function: Callable[[F64], F64], s_x: float, s_y: float) -> I8:
-    """Table of y = function(x): entry i holds round(function((i - 128) * s_x) / s_y), (256,) int8.
+def lut_table(function: Callable[[F64], F64], s_x: float, s_y: float, zeros: Pair = (0, 0)) -> I8:
+    """Table of y = function(x), (256,) int8.
 
-    Infinite results saturate, undefined ones (NaN) give 0.
+    Entry i holds round(function((i - 128 - zero of x) * s_x) / s_y) + zero of y. Infinite results
+    saturate, undefined ones (NaN) count as 0.
     """
-    x = np.arange(-128, 128).astype(np.float64) * s_x
+    x = (np.arange(-128, 128) - zeros[0]).astype(np.float64) * s_x
     with np.errstate(all="ignore"):
         steps = np.rint(np.asarray(function(x), np.float64) / s_y)
-    table: I8 = np.clip(np.nan_to_num(steps, nan=0.0), -128, 127).astype(np.int8)
+    codes = np.nan_to_num(steps, nan=0.0) + zeros[1]
+    table: I8 = np.clip(codes, -128, 127).astype(np.int8)
     return table

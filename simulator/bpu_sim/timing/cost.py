@@ -67,7 +67,8 @@ def instruction_cost(instruction: Instruction, spec: MachineSpec) -> Cost:
         case Store(dst=tile):
             return _dma(0, tile_bytes(tile, spec), spec)
         case Conv():
-            return _compute(conv_cycles(instruction, spec), spec)
+            cycles = conv_cycles(instruction, spec) + _border_cycles(instruction, spec)
+            return _compute(cycles, spec)
         case MaxPool():
             return _compute(_pool_cycles(instruction, spec), spec)
         case Eltwise():
@@ -143,6 +144,17 @@ def _rearranged(conv: Conv) -> int:
     left, right = conv.pads_tlbr[1], conv.pads_tlbr[3]
     half = conv.dilation_hw[1] * (conv.kernel_hw[1] - 1) // 2
     return int(left + right > 0 and left != half) + int(conv.dilation_hw != (1, 1))
+
+
+def _border_cycles(conv: Conv, spec: MachineSpec) -> int:
+    """Of filling what stands around the input: the array itself pads with zeros alone (ours)."""
+    if not conv.pad_code:
+        return 0
+    height, width, channels = conv.x.shape_hwc
+    top, left, bottom, right = conv.pads_tlbr
+    pixels = (top + bottom) * (left + width + right) + (left + right) * height
+    elements = pixels * align_up(channels, spec.in_channel_align)
+    return -(-elements // spec.elements_per_cycle)
 
 
 def tile_bytes(tile: Tile, spec: MachineSpec) -> int:

@@ -78,7 +78,7 @@ def collect(
     found.histograms = {name: MagnitudeHistogram() for name in tensors} if histograms else {}
     found.highest = dict.fromkeys(tensors, 0.0)
     work = _Work(model, found, len(samples))
-    keeping = _spread(len(samples), keep)
+    keeping = spread(len(samples), keep)
     running: deque[tuple[Sample | None, Future[dict[str, AnyArray]]]] = deque()
 
     def finish_first() -> None:
@@ -111,7 +111,7 @@ def collect(
     return found
 
 
-def _spread(total: int, count: int) -> frozenset[int]:
+def spread(total: int, count: int) -> frozenset[int]:
     """Up to `count` positions of `total`, as far apart as can be; the first is one of them."""
     return frozenset(index * total // count for index in range(count))
 

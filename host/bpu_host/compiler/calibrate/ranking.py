@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bpu_common.network import Network
 from bpu_common.tensor import AnyArray, ModelInput
 from bpu_host.compiler.calibrate.collect import thinned
 from bpu_host.compiler.calibrate.samples import Sample
-from bpu_host.compiler.quantize import lower
-from bpu_host.compiler.rules import Placement
 from bpu_sim.engines import open_engine
 
 Kept = Sequence[tuple[Sample, Mapping[str, AnyArray]]]
@@ -20,23 +19,22 @@ Kept = Sequence[tuple[Sample, Mapping[str, AnyArray]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Thresholds:
+class TrialThresholds:
+    """Thresholds that are being tried."""
+
     thresholds: Mapping[str, float]
 
 
-def output_errors(
-    placement: Placement, thresholds: Mapping[str, float], kept: Kept
-) -> dict[str, float]:
-    """The relative error of each output of the network that these thresholds lead to, by name.
+def network_errors(network: Network, kept: Kept) -> dict[str, float]:
+    """The relative error of each output of a network, by name.
 
     Raises:
-        BpuError: the network cannot be made, or cannot be run.
+        BpuError: the network cannot be run.
     """
-    network = lower(placement, _Thresholds(thresholds), "trial").network
     engine, _ = open_engine(network, threads=os.cpu_count() or 1)
     made: dict[str, list[AnyArray]] = {output.name: [] for output in network.outputs}
     for sample, _ in kept:
-        arrays = engine.run(_feeds(network.inputs, sample))
+        arrays = engine.run(network_feeds(network.inputs, sample))
         for output in network.outputs:
             made[output.name].append(thinned(arrays[output.tensor]))
     return {
@@ -73,7 +71,7 @@ def relative_error(reals: Sequence[AnyArray], others: Sequence[AnyArray]) -> flo
     return error / spread if spread else float("inf")
 
 
-def _feeds(inputs: Sequence[ModelInput], sample: Sample) -> dict[str, AnyArray]:
+def network_feeds(inputs: Sequence[ModelInput], sample: Sample) -> dict[str, AnyArray]:
     """A float sample as the network's inputs: images int8 NHWC, featuremaps as they are."""
     feeds: dict[str, AnyArray] = {}
     for item in inputs:

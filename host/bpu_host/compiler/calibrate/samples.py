@@ -43,6 +43,8 @@ class SampleSet(Protocol):
 
     def __iter__(self) -> Iterator[Sample]: ...
 
+    def __getitem__(self, position: int, /) -> Sample: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
@@ -101,8 +103,10 @@ class FolderSamples:
         return len(self.folders[0].files)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(len(self)):
-            yield {folder.config.name: folder.read(index) for folder in self.folders}
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, position: int, /) -> Sample:
+        return {folder.config.name: folder.read(position) for folder in self.folders}
 
     def findings(self) -> tuple[Finding, ...]:
         """What is odd about the samples that were read."""
@@ -119,6 +123,10 @@ class RandomSample:
         return 1
 
     def __iter__(self) -> Iterator[Sample]:
+        yield self[0]
+
+    def __getitem__(self, position: int, /) -> Sample:
+        del position  # there is one
         random = np.random.default_rng(RANDOM_SEED)
         sample: Sample = {}
         for config, target in self.inputs:
@@ -127,7 +135,7 @@ class RandomSample:
                 sample[config.name] = to_network(pixels, config, target)
             else:
                 sample[config.name] = random_values(random, config.shape, config.dtype)
-        yield sample
+        return sample
 
     def findings(self) -> tuple[Finding, ...]:
         """None: nobody takes its thresholds for more than they are."""

@@ -10,7 +10,13 @@ from bpu_host.compiler.config.conditions import InputRow
 from bpu_host.compiler.config.form import Groups
 from bpu_host.compiler.config.report import Report
 from bpu_host.compiler.config.sources import DEFAULT_SOURCE
-from bpu_host.compiler.config.values import CalibrationMethod, CompileConfig, InputConfig
+from bpu_host.compiler.config.values import (
+    AllCodes,
+    CalibrationMethod,
+    CompileConfig,
+    InputConfig,
+    WeightRounding,
+)
 
 
 def outline(groups: Groups, rows: tuple[InputRow, ...], report: Report) -> CompileConfig:
@@ -38,6 +44,8 @@ def build(groups: Groups, rows: tuple[InputRow, ...], report: Report) -> Compile
         output_nodes=tuple(model.output_nodes or ()),
         calibration_method=CalibrationMethod(calibration.calibration_type),
         max_percentile=calibration.max_percentile,
+        all_codes=AllCodes(calibration.all_codes),
+        weight_rounding=WeightRounding(calibration.weight_rounding),
         preprocess_on=calibration.preprocess_on,
         run_on_cpu=tuple(calibration.run_on_cpu or ()),
         run_on_bpu=tuple(calibration.run_on_bpu or ()),

@@ -239,6 +239,22 @@ class CalibrationParameters(Group):
             when="only with calibration_type max",
         ),
     ] = 1.0
+    weight_rounding: Annotated[
+        Literal["together", "nearest"],
+        _LOWER,
+        Info(
+            "how weights become whole numbers: together, so that their errors cancel for the "
+            "samples' inputs, or each to the nearest (docs/calibration.md)",
+        ),
+    ] = "together"
+    all_codes: Annotated[
+        Literal["auto", "on", "off"],
+        _LOWER,
+        Info(
+            "tensors inside the BPU that are never negative have all 256 codes instead of 128; "
+            "auto: where calibration_type default finds that it pays (docs/calibration.md)",
+        ),
+    ] = "auto"
     per_channel: Annotated[Flag, Info("thresholds per channel of a feature map")] = False
     optimization: Annotated[Texts, Info("switches of quantization")] = None
     run_on_cpu: Annotated[Texts, Info("nodes that stay on the CPU", example="conv_1;conv_2")] = None

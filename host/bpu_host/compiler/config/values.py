@@ -30,6 +30,21 @@ class CalibrationMethod(enum.Enum):
     MAX = "max"
 
 
+class WeightRounding(enum.Enum):
+    """`weight_rounding` of the YAML."""
+
+    TOGETHER = "together"
+    NEAREST = "nearest"
+
+
+class AllCodes(enum.Enum):
+    """`all_codes` of the YAML."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class InputConfig:
     """One model input, in the training form and in the form the board is fed with.
@@ -122,6 +137,8 @@ class CompileConfig:
     output_nodes: tuple[str, ...] = ()
     calibration_method: CalibrationMethod = CalibrationMethod.DEFAULT
     max_percentile: float = 1.0
+    weight_rounding: WeightRounding = WeightRounding.TOGETHER
+    all_codes: AllCodes = AllCodes.AUTO
     preprocess_on: bool = False
     run_on_cpu: tuple[str, ...] = ()
     run_on_bpu: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from bpu_host.compiler.quantize.lower import lower
 from bpu_host.compiler.quantize.metrics import OutputMetrics, cosine, output_metrics
+from bpu_host.compiler.quantize.refine import refine
 from bpu_host.compiler.quantize.similarity import Similarity, quantized_feeds, similarity
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "lower",
     "output_metrics",
     "quantized_feeds",
+    "refine",
     "similarity",
 ]

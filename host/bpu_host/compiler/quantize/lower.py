@@ -62,23 +62,28 @@ def lower(
     placement: Placement,
     calibration: ActivationThresholds,
     name: str,
+    *,
+    all_codes: bool = False,
 ) -> Lowering:
     """The quantized network as typed operations, and the placement it came to.
 
     Args:
         placement: where each node is to run; image inputs are int8 with scale 1 (value - 128).
         calibration: thresholds of the activations, by float tensor name.
+        all_codes: tensors inside the BPU that are never negative have 256 codes for their range.
 
     Raises:
         ModelUnsupported: an image input that a CPU operator reads in NHWC form.
         CompilerBug: a graph the earlier stages must not produce.
     """
+    symmetric = frozenset[str]()
     while True:
-        writer = Writer(placement, calibration.thresholds)
+        writer = Writer(placement, calibration.thresholds, all_codes=all_codes, symmetric=symmetric)
         writer.run()
-        if not writer.refused:
+        if not writer.refused and not writer.coarse:
             break
         for node, reason in writer.refused.items():
             logger.info("%s goes to the CPU: %s", node, reason)
         placement = placement.without(writer.refused)
+        symmetric |= writer.coarse
     return Lowering(writer.network(name), placement, tuple(writer.still))

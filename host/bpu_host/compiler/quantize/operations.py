@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -22,8 +22,9 @@ from bpu_common.network import (
     QSlice,
     bpu_tensor,
 )
+from bpu_common.params import ChannelParams
 from bpu_common.program import FULL_RANGE, EltwiseEntry, EltwiseKind, Pair
-from bpu_common.tensor import I8, DType, Scale, TensorSpec
+from bpu_common.tensor import F64, I8, DType, Scale, TensorSpec
 from bpu_host.compiler.units.functions import clamped
 from bpu_host.compiler.units.reading import OffBpu, require
 from bpu_host.compiler.units.work import (
@@ -46,16 +47,20 @@ from bpu_host.compiler.units.work import (
 from bpu_sim import arith
 
 
-def clamp_codes(bounds: Bounds, scale: float) -> Pair:
+def clamp_codes(bounds: Bounds, scale: Scale) -> Pair:
     """Inclusive int8 bounds of a fused activation."""
     lowest, highest = bounds
     if bounds == UNBOUNDED:
         return FULL_RANGE
-    if lowest == 0:
-        return arith.relu_clamp(scale, None if highest == inf else highest)
-    low = -128 if lowest == -inf else int(np.clip(np.rint(lowest / scale), -128, 127))
-    high = 127 if highest == inf else int(np.clip(np.rint(highest / scale), -128, 127))
+    if lowest == 0 and not scale.zero_point:
+        return arith.relu_clamp(scale.value, None if highest == inf else highest)
+    low = -128 if lowest == -inf else _code(lowest, scale)
+    high = 127 if highest == inf else _code(highest, scale)
     return low, high
+
+
+def _code(real: float, scale: Scale) -> int:
+    return int(np.clip(np.rint(real / scale.value) + scale.zero_point, -128, 127))
 
 
 def build(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> tuple[BpuOp, TensorSpec]:
@@ -76,27 +81,65 @@ def build(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> tuple[BpuOp,
         raise OffBpu(error.message) from error
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvScales:
+    """The scales of a convolution: of its input, of each filter's weights (O,), of its result.
+
+    Attributes:
+        out: None for a result in int32.
+    """
+
+    x: Scale
+    w: F64
+    out: Scale | None
+
+    @classmethod
+    def of(cls, work: ConvWork, x: TensorSpec, y: TensorSpec) -> ConvScales:
+        out = None if y.dtype is DType.INT32 else y.scale
+        offset = 0.0 if out is None else abs(out.zero_point) * out.value
+        least = arith.least_weight_scale(
+            np.abs(work.bias) + offset, x.scale.value, None if out is None else out.value
+        )
+        return cls(x.scale, arith.weight_scales(work.weights, least), out)
+
+    @property
+    def step(self) -> F64:
+        """The value of one step of the accumulator, (O,)."""
+        return self.x.value * self.w
+
+    def params(self, weights: I8, bias: F64) -> ChannelParams:
+        """The parameters of all channels; biases take up the zero points of input and result.
+
+        Raises:
+            ModelUnsupported: a ratio or a bias that the parameter table cannot hold.
+            OffBpu: sums could leave int32.
+        """
+        step, out = self.step, self.out
+        sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
+        folded = bias - self.x.zero_point * step * sums
+        if out is not None:
+            folded = folded + out.zero_point * out.value
+        params = arith.channel_params(
+            folded,
+            step / (1.0 if out is None else out.value),
+            step,
+            int32_output=out is None,
+            dead=arith.dead_channels(weights),
+        )
+        bound = int(arith.accumulator_bound(weights, params).max())
+        require(
+            bound <= INT32_LIMIT,
+            f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
+        )
+        return params
+
+
 def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QConv, TensorSpec]:
-    s_in = x.scale.value
-    wide = y.dtype is DType.INT32
-    s_out = None if wide else y.scale.value
-    least = arith.least_weight_scale(work.bias, s_in, s_out)
-    s_w = arith.weight_scales(work.weights, least)
-    weights = arith.quantize_weights(work.weights, s_w)
-    params = arith.channel_params(
-        work.bias,
-        s_in * s_w / (1.0 if s_out is None else s_out),
-        s_in * s_w,
-        int32_output=wide,
-        dead=arith.dead_channels(weights),
-    )
-    bound = int(arith.accumulator_bound(weights, params).max())
-    require(
-        bound <= INT32_LIMIT,
-        f"its accumulator can reach {bound}, more than int32 holds ({INT32_LIMIT})",
-    )
-    if wide:
-        scale = Scale.per_channel((s_in * s_w).astype(np.float32))
+    scales = ConvScales.of(work, x, y)
+    weights = arith.quantize_weights(work.weights, scales.w)
+    params = scales.params(weights, work.bias)
+    if scales.out is None:
+        scale = Scale.per_channel(scales.step.astype(np.float32))
         y = replace(y, scale=scale)
     operation = QConv(
         unit.name,
@@ -109,8 +152,9 @@ def _conv(unit: Unit, work: ConvWork, x: TensorSpec, y: TensorSpec) -> tuple[QCo
         work.pads_tlbr,
         work.groups,
         work.upsample_hw,
-        FULL_RANGE if s_out is None else clamp_codes(unit.bounds, s_out),
+        FULL_RANGE if scales.out is None else clamp_codes(unit.bounds, scales.out),
         work.op_type,
+        x.scale.zero_point,
         sources=unit.sources,
     )
     return operation, y
@@ -122,17 +166,21 @@ def _other(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> BpuOp:
         case MaxPoolWork(kernel, stride, pads):
             return QMaxPool(name, x.name, y.name, kernel, stride, pads, sources=sources)
         case AddWork(signs, op_type):
-            entry = arith.eltwise_add_constants(x.scale.value, xs[1].scale.value, y.scale.value)
+            entry = arith.eltwise_add_constants(
+                x.scale.value, xs[1].scale.value, y.scale.value, y.scale.zero_point
+            )
             entry = replace(entry, ka=signs[0] * entry.ka, kb=signs[1] * entry.kb)
             return _eltwise(unit, EltwiseKind.ADD, xs, y, entry, op_type)
         case MulWork():
-            entry = arith.eltwise_mul_constants(x.scale.value, xs[1].scale.value, y.scale.value)
+            entry = arith.eltwise_mul_constants(
+                x.scale.value, xs[1].scale.value, y.scale.value, y.scale.zero_point
+            )
             return _eltwise(unit, EltwiseKind.MUL, xs, y, entry, "HzSElementwiseMul")
         case LutWork(functions, op_type):
-            tables = np.stack([_table(f, x.scale.value, y.scale.value) for f in functions])
+            tables = np.stack([_table(f, x.scale, y.scale) for f in functions])
             return QLut(name, x.name, y.name, tables, op_type, sources)
         case ClampWork(bounds, op_type):
-            table = _table(clamped(bounds), x.scale.value, y.scale.value)
+            table = _table(clamped(bounds), x.scale, y.scale)
             return QLut(name, x.name, y.name, table[np.newaxis], op_type, sources)
         case ResizeWork(mode, rows, columns):
             return QResize(name, x.name, y.name, mode, rows, columns, sources=sources)
@@ -142,7 +190,9 @@ def _other(unit: Unit, xs: tuple[TensorSpec, ...], y: TensorSpec) -> BpuOp:
         case SliceWork(start, step, op_type):
             return QSlice(name, x.name, y.name, start, step, op_type, sources)
         case PadWork(pads, value):
-            code = int(arith.quantize(np.full((), value, np.float32), y.scale.value))
+            code = int(
+                arith.quantize(np.full((), value, np.float32), y.scale.value, y.scale.zero_point)
+            )
             return QPad(name, x.name, y.name, pads, code, sources=sources)
         case DepthSpaceWork(block, to_space, dcr, op_type):
             return QDepthToSpace(name, x.name, y.name, block, to_space, dcr, op_type, sources)
@@ -165,31 +215,35 @@ def _eltwise(
         xs[1].name,
         y.name,
         (entry,),
-        clamp_codes(unit.bounds, y.scale.value),
+        clamp_codes(unit.bounds, y.scale),
+        (xs[0].scale.zero_point, xs[1].scale.zero_point),
         op_type=op_type,
         sources=unit.sources,
     )
 
 
-def _table(function: Unary, s_x: float, s_y: float) -> I8:
+def _table(function: Unary, x: Scale, y: Scale) -> I8:
     """The table of `function`; values pass through float32: the last bit of a libm is lost."""
     return arith.lut_table(
-        lambda x: np.asarray(function(x)).astype(np.float32).astype(np.float64), s_x, s_y
+        lambda reals: np.asarray(function(reals)).astype(np.float32).astype(np.float64),
+        x.value,
+        y.value,
+        (x.zero_point, y.zero_point),
     )
 
 
-def rescale(x: TensorSpec, scale: float, sources: tuple[str, ...]) -> tuple[QEltwise, TensorSpec]:
+def rescale(x: TensorSpec, scale: Scale, sources: tuple[str, ...]) -> tuple[QEltwise, TensorSpec]:
     """The unit convolution that brings a branch of a Concat to the scale of its result.
 
     Raises:
         OffBpu: the ratio of the scales is out of range.
     """
-    name = f"UNIT_CONV_FOR_{x.name}_{scale:.5f}_TO_FUSE_SCALE"
+    name = f"UNIT_CONV_FOR_{x.name}_{scale.value:.5f}_TO_FUSE_SCALE"
     try:
-        entry = arith.scale_constants(x.scale.value, scale)
+        entry = arith.scale_constants(x.scale.value, scale.value, scale.zero_point)
     except ModelUnsupported as error:
         raise OffBpu(error.message) from error
-    y = bpu_tensor(f"{name}_output", x.shape_hwc, Scale.per_tensor(scale))
+    y = bpu_tensor(f"{name}_output", x.shape_hwc, scale)
     operation = QEltwise(
         name,
         EltwiseKind.SCALE,
@@ -197,6 +251,7 @@ def rescale(x: TensorSpec, scale: float, sources: tuple[str, ...]) -> tuple[QElt
         None,
         y.name,
         (entry,),
+        zeros=(x.scale.zero_point, 0),
         op_type="HzSElementwiseScale",
         sources=sources,
     )

@@ -13,16 +13,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bpu_common.tensor import INT8_MAX
+from bpu_common.tensor import INT8_MAX, Scale
 from bpu_host.compiler.units.work import ConcatWork, Unit
 
 STAND_IN = 1.0
 """The threshold of a tensor that no sample gives a range."""
+OFFSET_CODE = -128
+"""The code of 0 in a tensor that is never negative and uses all codes."""
+OFFSET_STEPS = INT8_MAX - OFFSET_CODE
 
 
 def scale_of(threshold: float) -> float:
     """threshold / 127 as the nearest float32 (what every artifact stores)."""
     return float(np.float32(threshold / INT8_MAX))
+
+
+def scale_for(threshold: float, *, offset: bool) -> Scale:
+    """The scale of a tensor; with `offset` its codes are those of values from 0 on, minus 128."""
+    if not offset:
+        return Scale.per_tensor(scale_of(threshold))
+    return Scale.per_tensor(float(np.float32(threshold / OFFSET_STEPS)), OFFSET_CODE)
 
 
 class Thresholds:

@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from bpu_common.errors import CompilerBug
+from bpu_common.network import Network
 from bpu_common.tensor import AnyArray
 from bpu_host.compiler.floatrun import FloatRunFailed, FloatRunner
 from bpu_host.compiler.quantize.metrics import OutputMetrics, closeness, output_metrics
@@ -54,6 +55,7 @@ def similarity(
     quantized: bytes,
     sample: Feeds,
     own: Mapping[str, AnyArray] = _NONE,
+    network: Network | None = None,
 ) -> Similarity:
     """Run both models and compare their tensors.
 
@@ -63,6 +65,7 @@ def similarity(
         sample: one calibration sample for the float graph's inputs.
         own: what the user's own file computes of this sample, by output name; outputs are compared
             with that instead of the optimized graph's.
+        network: what `quantized` was written from; says which codes stand for zero.
 
     Raises:
         CompilerBug: the quantized model cannot be run.
@@ -81,7 +84,7 @@ def similarity(
     try:
         for pair, array, twin in _together(pairs, left.steps(sample), right.steps(feeds)):
             if pair.node:
-                found = closeness(array, _like(array, twin))
+                found = closeness(array, _like(array, _from_zero(pair.twin, twin, network)))
                 result.cosines[pair.node], result.errors[pair.node] = found
             else:
                 result.floats[pair.name], result.codes[pair.twin] = array, twin
@@ -169,6 +172,14 @@ def _twins(real: onnx.ModelProto, other: onnx.ModelProto) -> list[_Pair]:
         elif twin in floats:
             pairs.append(_Pair(node.name, twin, twin if twin in made else name))
     return pairs
+
+
+def _from_zero(name: str, codes: AnyArray, network: Network | None) -> AnyArray:
+    """Codes with 0 for zero, as those of a symmetric tensor."""
+    spec = None if network is None else network.tensors.get(name)
+    if spec is None or not spec.scale.zero_point or codes.dtype != np.int8:
+        return codes
+    return codes.astype(np.int16) - np.int16(spec.scale.zero_point)
 
 
 def _like(real: AnyArray, other: AnyArray) -> AnyArray:

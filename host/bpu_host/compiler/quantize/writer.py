@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -14,16 +14,18 @@ from bpu_common.network import (
     Network,
     OnnxOp,
     Operation,
+    QConv,
     Quantize,
     bpu_tensor,
     tensors_made,
     tensors_read,
 )
-from bpu_common.tensor import UNQUANTIZED, DType, Layout, Scale, TensorSpec
+from bpu_common.tensor import UNQUANTIZED, DType, Layout, TensorSpec
 from bpu_host.compiler.partition import split
 from bpu_host.compiler.passes import graph as g
+from bpu_host.compiler.quantize.all_codes import bias_is_coarse, offset_tensors
 from bpu_host.compiler.quantize.operations import build, rescale
-from bpu_host.compiler.quantize.scales import Thresholds, assign_thresholds, scale_of
+from bpu_host.compiler.quantize.scales import Thresholds, assign_thresholds, scale_for
 from bpu_host.compiler.rules import Placement
 from bpu_host.compiler.units.reading import OffBpu, Shape3, shape_hwc
 from bpu_host.compiler.units.work import UNBOUNDED, ConcatWork, ConvWork, Unit
@@ -33,14 +35,22 @@ IMAGE_THRESHOLD = 127.0
 
 
 class Writer:
-    """One attempt. Units that do not fit are collected in `refused` (node name -> reason)."""
+    """One attempt. Units that do not fit are collected in `refused` (node name -> reason).
+
+    With `all_codes`, tensors that are never negative have 256 codes for their range, but those of
+    `symmetric`; `coarse` collects tensors that leave a bias too coarse so.
+    """
 
     def __init__(
         self,
         placement: Placement,
         calibrated: Mapping[str, float],
+        *,
+        all_codes: bool = False,
+        symmetric: Collection[str] = (),
     ) -> None:
         self.refused: dict[str, str] = {}
+        self.coarse: set[str] = set()
         self._placement, self._plan = placement, placement.plan
         self._model, self._inputs = self._plan.model, self._plan.inputs
         self._units = placement.all_units
@@ -59,6 +69,10 @@ class Writer:
             self._int32,
         )
         self.still = thresholds.still
+        self._offset = frozenset[str]()
+        if all_codes:
+            fixed = {*self._leaving, *self._int32, *self._images, *self._looked_up(), *symmetric}
+            self._offset = offset_tensors(self._units, self._thresholds, fixed)
         self._ops: list[Operation] = []
         self._tensors: dict[str, TensorSpec] = {}
         self._constants: dict[str, np.ndarray] = {}
@@ -121,6 +135,12 @@ class Writer:
         resolved = {self._plan.aliases.get(name, name) for name in read}
         return frozenset(resolved & (self._made_on_bpu | self._images.keys()))
 
+    def _looked_up(self) -> frozenset[str]:
+        """What look-ups on the CPU read and make: the edge of a CPU part."""
+        verdicts = self._placement.verdicts
+        units = (unit for unit in self._units if verdicts[unit.sources[0]].look_up)
+        return frozenset(name for unit in units for name in (*unit.xs, unit.y))
+
     def _find_int32(self) -> frozenset[str]:
         """Results of convolutions that only leave the BPU: they keep the accumulator."""
         read = {x for unit in self._units for x in unit.xs}
@@ -146,7 +166,8 @@ class Writer:
 
     def _add_tensor(self, tensor: str, shape: Shape3, threshold: float) -> TensorSpec:
         name = self._quantized_name(tensor)
-        made = bpu_tensor(name, shape, Scale.per_tensor(scale_of(threshold)))
+        scale = scale_for(threshold, offset=tensor in self._offset)
+        made = bpu_tensor(name, shape, scale)
         self._tensors[name] = made
         return made
 
@@ -184,11 +205,16 @@ class Writer:
         self._ops.append(operation)
         if self._placement.verdicts[unit.sources[0]].look_up:
             self._look_ups.add(operation.name)
+        around = self._offset.intersection((*unit.xs, unit.y))
+        if around and isinstance(operation, QConv):
+            wide = y.dtype is DType.INT32
+            if bias_is_coarse(operation.weights, operation.params, int32=wide):
+                self.coarse |= around
 
     def _at_scale_of(self, x: TensorSpec, y: TensorSpec, sources: tuple[str, ...]) -> TensorSpec:
         if x.scale == y.scale:
             return x
-        operation, made = rescale(x, y.scale.value, sources)
+        operation, made = rescale(x, y.scale, sources)
         if made.name not in self._tensors:
             self._tensors[made.name] = made
             self._ops.append(operation)
