@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
 from bpu_host.compiler.config.keys import Key, keys
+from bpu_host.compiler.config.schema import MODEL_FILES
 from bpu_host.compiler.config.values import DeclaredShape, filled_shape
 
 _MARK = "CHECK: "
@@ -117,13 +118,20 @@ def sample_advice(inputs: tuple[Guess, ...]) -> Iterator[str]:
             )
 
 
-def write_sample(model: str, prefix: str, inputs: tuple[Guess, ...]) -> str:
-    """The text of a configuration for a model file."""
+def write_sample(
+    model_type: str, paths: tuple[str, ...], prefix: str, inputs: tuple[Guess, ...]
+) -> str:
+    """The text of a configuration.
+
+    Args:
+        model_type: one of MODEL_FILES.
+        paths: of the files of the model, in the order of MODEL_FILES.
+    """
     table = keys()
     pictures = any(each.train_type != "featuremap" for each in inputs)
     lines = [
         "# Written by `hb_mapper init`. Look at the lines marked CHECK, make calibration samples,",
-        "# then: hb_mapper makertbin --model-type onnx --config THIS_FILE",
+        f"# then: hb_mapper makertbin --model-type {model_type} --config THIS_FILE",
         "# Every key, and the ones that are not here: docs/yaml.md",
     ]
 
@@ -134,7 +142,8 @@ def write_sample(model: str, prefix: str, inputs: tuple[Guess, ...]) -> str:
         lines.extend(_entry(table[path], value, notes))
 
     group("model_parameters")
-    put("model_parameters.onnx_model", _text(model))
+    for key, path in zip(MODEL_FILES[model_type], paths, strict=True):
+        put(f"model_parameters.{key}", _text(path))
     put("model_parameters.march", _text("bernoulli2"))
     put("model_parameters.output_model_file_prefix", _text(prefix))
     put("model_parameters.working_dir", _text("model_output"))

@@ -72,7 +72,7 @@ def supported_ops() -> str:
     lines += _table(
         ("operator", "place", "rules", "limits of the chip"), (_row(row) for row in listed)
     )
-    lines += ["", "## Caffe (not read yet; the table for reference)", ""]
+    lines += ["", "## Caffe", ""]
     lines += _table(
         ("layer", "BPU", "CPU", "limits of the chip"),
         ((r.op, r.bpu, r.cpu, r.bpu_constraints) for r in rows() if r.framework == "caffe"),
