@@ -18,6 +18,7 @@ from bpu_host.compiler.frontend.contents import check_texts
 from bpu_host.compiler.frontend.inputs import Shape
 
 MAX_LAYERS = 20_000
+_UNKNOWN_HINT = "a field that is not known may change the numbers; delete it if it does not"
 _PLACE = re.compile(r"^(\d+):(\d+) : (.*)$", re.DOTALL)
 _TYPES = {
     "ABSVAL": "AbsVal",
@@ -93,10 +94,8 @@ def _parse(data: bytes, file: str) -> pb.Network:
         raise ModelFormatError(
             sentence.replace("openbpu.caffe.", "")[:200],
             where=f"{file}:{line}:{column}",
-            hint="a field that is not known would change the numbers; delete it if it does not",
+            hint=_UNKNOWN_HINT if "has no field" in sentence else "",
         ) from error
-    except RecursionError as error:
-        raise ModelFormatError("its braces are nested too deep", where=file) from error
     return network
 
 
