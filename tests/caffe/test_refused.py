@@ -181,8 +181,31 @@ TEXTS_OF_ALL = (
 
 
 def test_what_is_too_large(tmp_path: Path) -> None:
-    big = nets.write(tmp_path, " " * (4 << 20) + " ", {})
-    with pytest.raises(BpuError, match="files end at 4 MiB"):
+    big = nets.write(tmp_path, " " * (2 << 20) + " ", {})
+    with pytest.raises(BpuError, match="files end at 2 MiB"):
         nets.read(big)
     many = X + "".join(nets.layer("ReLU", ["x"], ["x"], name=f"n{i}") for i in range(20_001))
     assert "more than 20000 layers" in str(refused(tmp_path, many))
+
+
+BROAD = {
+    "tops": one("Slice", tops=tuple(f"t{index}" for index in range(100_000))),
+    "names": one("ReLU", tops=("y" * 2000,)),
+    "priors": one("PriorBox", f"prior_box_param {{ {'aspect_ratio: 2 ' * 60_000} }}", ("x", "x")),
+    "axes": nets.inputs({"x": (1,) * 5000}) + nets.layer("ReLU", ["x"]),
+    "stages": "state { " + 'stage: "a" ' * 20_000 + "}"
+    + X + nets.layer("ReLU", ["x"], more='include { stage: "b" } ' * 20_000),
+    "in place": nets.inputs({f"x{index}": (1, 1) for index in range(5000)})
+    + nets.layer("Eltwise", [f"x{index}" for index in range(5000)], ["x0"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROAD)
+def test_breadth_costs_no_more_than_its_text(tmp_path: Path, name: str) -> None:
+    """Long lists end in a sentence, or are read; what grows by their square would not end."""
+    try:
+        nets.read(nets.write(tmp_path, BROAD[name], {}))
+    except BpuError as error:
+        assert len(str(error)) < 1000  # noqa: PT017
+    else:
+        assert name == "in place"

@@ -29,7 +29,7 @@ def run(model: Path, prototxt: Path | None, output: Path | None) -> None:
     prefix = _ODD.sub("_", model.stem).strip("._")[:_MAX_PREFIX] or "model"
     config = CompileConfig(model, prefix, Path("model_output"), (), prototxt)
     source = read(config)
-    inputs = tuple(guess(name, shape) for name, shape in source.inputs)
+    inputs = tuple(guess(name, shape, config.model_type) for name, shape in source.inputs)
     paths = (model,) if prototxt is None else (prototxt, model)
     text = write_sample(config.model_type, tuple(map(_path, paths)), prefix, inputs)
     try:

@@ -28,10 +28,12 @@ _NORM_ADVICE = (
     "scale_value '0.01712475 0.01750700 0.01742919' (1 / standard deviation, in 0..255)",
 )
 
-_PICTURES = (
-    "CHECK: 3 channels are taken for RGB pictures; write bgr if the training read them with "
-    "OpenCV, featuremap in both types if they are no pictures"
-)
+_PICTURES = {
+    "rgb": "CHECK: 3 channels are taken for RGB pictures; write bgr if the training read them with "
+    "OpenCV, featuremap in both types if they are no pictures",
+    "bgr": "CHECK: 3 channels are taken for BGR pictures, as Caffe reads them; write rgb if the "
+    "training did otherwise, featuremap in both types if they are no pictures",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ class Guess:
         return self.shape[first], self.shape[first + 1]
 
 
-def guess(name: str, declared: DeclaredShape) -> Guess:
+def guess(name: str, declared: DeclaredShape, model_type: str = "onnx") -> Guess:
     """What an input probably is, from its shape alone; without any it is taken for a picture."""
+    pixels = "bgr" if model_type == "caffe" else "rgb"
     reasons = []
     declared = (None, _PICTURE_CHANNELS, None, None) if declared is None else declared
     shape = filled_shape(declared)
@@ -81,14 +84,14 @@ def guess(name: str, declared: DeclaredShape) -> Guess:
         reasons.append(f"{_MARK}the first size is {shape[0]}; export the model with a batch of 1")
     reasons += [
         f"3 channels at the {'end: NHWC' if layout == 'NHWC' else 'second place: NCHW'}",
-        _PICTURES,
+        _PICTURES[pixels],
     ]
-    found = Guess(name, shape, is_open, layout, "rgb", "nv12", tuple(reasons))
+    found = Guess(name, shape, is_open, layout, pixels, "nv12", tuple(reasons))
     if any(size % 2 for size in found.size_hw):
-        reasons.append("nv12 of cameras needs even sizes, so the board is fed with rgb")
-        return Guess(name, shape, is_open, layout, "rgb", "rgb", tuple(reasons))
+        reasons.append(f"nv12 of cameras needs even sizes, so the board is fed with {pixels}")
+        return Guess(name, shape, is_open, layout, pixels, pixels, tuple(reasons))
     reasons.append("cameras and the video pipeline deliver nv12; rgb and bgr are possible too")
-    return Guess(name, shape, is_open, layout, "rgb", "nv12", tuple(reasons))
+    return Guess(name, shape, is_open, layout, pixels, "nv12", tuple(reasons))
 
 
 def folders(inputs: tuple[Guess, ...]) -> tuple[str, ...]:

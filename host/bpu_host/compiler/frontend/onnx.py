@@ -58,6 +58,11 @@ from bpu_host.compiler.weights import Weights, from_bare, taken_out
 
 logger = logging.getLogger(__name__)
 
+_OTHER_HINT = (
+    "download or export it again; a caffemodel is read with --model-type caffe, and a .bin is no "
+    "float model"
+)
+
 
 def read_onnx(path: Path) -> FloatModel:
     """Read a model file with its external data.
@@ -106,12 +111,13 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
         raise ModelFormatError(
             "not an ONNX model, or damaged",
             where=str(path),
-            hint="download or export it again; a caffemodel is read with --model-type caffe, "
-            "and a .bin is no float model",
+            hint=_OTHER_HINT,
         ) from error
     if not model.HasField("graph") or not model.opset_import:
         missing = "graph" if not model.HasField("graph") else "opset version"
-        raise ModelFormatError(f"not an ONNX model: it holds no {missing}", where=str(path))
+        raise ModelFormatError(
+            f"not an ONNX model: it holds no {missing}", where=str(path), hint=_OTHER_HINT
+        )
     return model
 
 

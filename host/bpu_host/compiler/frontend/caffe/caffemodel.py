@@ -11,6 +11,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from bpu_common.errors import ModelFormatError
 from bpu_common.tensor import F32
+from bpu_common.wire.messages.budget import check_budget
+from bpu_common.wire.messages.record import descriptor_of
 from bpu_host.compiler.frontend.caffe.gen.caffe import weights_pb2 as pb
 from bpu_host.compiler.frontend.inputs import Shape
 
@@ -49,6 +51,7 @@ def read_caffemodel(data: bytes, file: str) -> Blobs:
     Raises:
         ModelFormatError: it is no caffemodel, or damaged.
     """
+    check_budget(data, descriptor_of(pb.TrainedNetwork), file)
     network = pb.TrainedNetwork()
     try:
         network.ParseFromString(data)

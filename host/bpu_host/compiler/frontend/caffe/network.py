@@ -16,10 +16,11 @@ from bpu_host.compiler.frontend.caffe.gen.caffe import network_pb2 as pb
 from bpu_host.compiler.frontend.caffe.graph import Blob, Graph
 from bpu_host.compiler.frontend.caffe.layers.table import WRITERS
 from bpu_host.compiler.frontend.caffe.prototxt import Prototxt
-from bpu_host.compiler.frontend.caffe.site import Site, place
+from bpu_host.compiler.frontend.caffe.site import Site, check_shape, place
 from bpu_host.compiler.frontend.canonical import DEFAULT_GRAPH_NAME
 from bpu_host.compiler.frontend.inputs import Shape
 
+MAX_NAME = 1000
 _UNREAD = ("Silence",)
 _CUT = ("DetectionOutput",)
 _CUT_SENTENCE = "is cut off: how many boxes it finds is not known beforehand"
@@ -74,6 +75,11 @@ def _check_layers(network: Prototxt, blobs: Blobs, file: str) -> None:
         ModelFormatError: no name, or one that several layers with weights have.
     """
     for layer in network.layers:
+        longest = max((layer.name, layer.type, *layer.bottom, *layer.top), key=len)
+        if len(longest) > MAX_NAME:
+            raise ModelFormatError(
+                f"has a name of {len(longest)} characters, {longest[:40]!r}...", where=file
+            )
         if layer.type not in WRITERS and layer.type not in ("Input", *_UNREAD, *_CUT):
             raise ModelUnsupported(
                 f"ValueError: Not support layer name={layer.name} type={layer.type}",
@@ -113,6 +119,7 @@ class _Walk:
     unread: dict[str, None] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)
     left: Counter[str] = field(init=False)
+    input_names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.left = Counter(top for layer in self.network.layers for top in layer.top)
@@ -132,8 +139,10 @@ class _Walk:
             )
         if name in self.blobs:
             raise ModelFormatError(f"makes '{name}', which is there already", where=where)
+        check_shape(f"input '{name}'", shape, where)
         self.blobs[name] = Blob(name, tuple(shape))
         self.inputs.append(self.blobs[name])
+        self.input_names.add(name)
 
     def take(self, layer: pb.Layer) -> None:
         """The next layer."""
@@ -152,7 +161,7 @@ class _Walk:
         site = Site(
             layer,
             bottoms,
-            [self._tensor_of(name, layer, where) for name in layer.top],
+            self._tensors_of(layer, where),
             self.trained.get(layer.name, ()),
             self.graph,
             self.files,
@@ -202,15 +211,23 @@ class _Walk:
             )
         return found
 
-    def _tensor_of(self, top: str, layer: pb.Layer, where: str) -> str:
-        """The name of the tensor that a top becomes: its own the last time it is written."""
-        if top in self.blobs and top not in layer.bottom:
-            raise ModelFormatError(f"makes '{top}', which is there already", where=where)
-        if list(layer.top).count(top) > 1:
-            raise ModelFormatError(f"makes '{top}' twice", where=where)
-        self.left[top] -= 1
-        of_input = any(blob.name == top for blob in self.inputs)
-        return self.graph.tensor_name(f"{top}_{layer.name}") if self.left[top] or of_input else top
+    def _tensors_of(self, layer: pb.Layer, where: str) -> list[str]:
+        """The names of the tensors that its tops become: their own the last time they are written.
+
+        Raises:
+            ModelFormatError: it makes one twice, or one that is there and that it does not read.
+        """
+        read, names = set(layer.bottom), dict[str, str]()
+        for top in layer.top:
+            if top in self.blobs and top not in read:
+                raise ModelFormatError(f"makes '{top}', which is there already", where=where)
+            if top in names:
+                raise ModelFormatError(f"makes '{top}' twice", where=where)
+            self.left[top] -= 1
+            names[top] = top
+            if self.left[top] or top in self.input_names:
+                names[top] = self.graph.tensor_name(f"{top}_{layer.name}")
+        return list(names.values())
 
     def _cut(self, layer: pb.Layer) -> None:
         """Leave a layer out: what it reads becomes outputs."""

@@ -74,7 +74,8 @@ def read_prototxt(data: bytes, file: str) -> Prototxt:
     found = [*map(_upgraded, network.layers), *network.layer]
     if len(found) > MAX_LAYERS:
         raise ModelUnsupported(f"has more than {MAX_LAYERS} layers", where=file)
-    layers = tuple(each for each in found if _is_kept(each, network.state, file))
+    state = _State(network.state.level, frozenset(network.state.stage))
+    layers = tuple(each for each in found if _is_kept(each, state, file))
     return Prototxt(network.name, tuple(_inputs(network, file)), layers)
 
 
@@ -129,7 +130,15 @@ def _upgraded(old: pb.V1Layer) -> pb.Layer:
     return layer
 
 
-def _is_kept(layer: pb.Layer, state: pb.NetState, file: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What rules are held against, in phase TEST."""
+
+    level: int
+    stages: frozenset[str]
+
+
+def _is_kept(layer: pb.Layer, state: _State, file: str) -> bool:
     """Whether a layer takes part in phase TEST, by Caffe's rules."""
     if layer.include and layer.exclude:
         raise ModelFormatError(
@@ -141,16 +150,15 @@ def _is_kept(layer: pb.Layer, state: pb.NetState, file: str) -> bool:
     return not _any_meets(layer.exclude, state)
 
 
-def _any_meets(rules: Sequence[pb.NetStateRule], state: pb.NetState) -> bool:
+def _any_meets(rules: Sequence[pb.NetStateRule], state: _State) -> bool:
     return any(_meets(rule, state) for rule in rules)
 
 
-def _meets(rule: pb.NetStateRule, state: pb.NetState) -> bool:
-    stages = set(state.stage)
+def _meets(rule: pb.NetStateRule, state: _State) -> bool:
     return (
         (not rule.HasField("phase") or rule.phase == pb.TEST)
         and (not rule.HasField("min_level") or state.level >= rule.min_level)
         and (not rule.HasField("max_level") or state.level <= rule.max_level)
-        and stages >= set(rule.stage)
-        and not stages & set(rule.not_stage)
+        and state.stages.issuperset(rule.stage)
+        and state.stages.isdisjoint(rule.not_stage)
     )

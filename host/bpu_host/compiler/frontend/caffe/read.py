@@ -14,7 +14,7 @@ from bpu_host.compiler.frontend.inputs import Shape, declared_shape, input_types
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.source import damage, read_bytes
 
-MAX_TEXT_BYTES = 4 << 20
+MAX_TEXT_BYTES = 2 << 20
 """Of a prototxt; those of networks with hundreds of layers have 200 kB."""
 
 

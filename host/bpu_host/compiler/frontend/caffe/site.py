@@ -189,22 +189,30 @@ class Site:
         Raises:
             ModelUnsupported: they are empty, or too large.
         """
-        if any(size < 1 for size in shape):
-            raise self.unsupported(
-                f"{what} would have the shape {list(shape)}",
-                "check the sizes of its input and of its windows",
-            )
-        size_bytes = _FLOAT_BYTES * math.prod(shape)
-        if (
-            len(shape) > _MAX_RANK
-            or any(size > MAX_DIMENSION for size in shape)
-            or size_bytes > MAX_TENSOR_BYTES
-        ):
-            raise self.unsupported(
-                f"{what} would have the shape {list(shape)}, which is too large: at most "
-                f"{MAX_TENSOR_BYTES >> 20} MiB, {MAX_DIMENSION} in each of {_MAX_RANK} dimensions",
-                "check the shapes in the prototxt, and input_shape (checker: --input-shape)",
-            )
+        check_shape(what, shape, self.place)
+
+
+def check_shape(what: str, shape: Shape, where: str) -> None:
+    """Whether arrays of this shape can be converted at all.
+
+    Raises:
+        ModelUnsupported: they are empty, or too large.
+    """
+    shown = f"{list(shape[:_MAX_RANK])}{' and more' if len(shape) > _MAX_RANK else ''}"
+    if any(size < 1 for size in shape):
+        raise ModelUnsupported(
+            f"{what} would have the shape {shown}",
+            where=where,
+            hint="check the sizes of inputs and windows",
+        )
+    large = any(size > MAX_DIMENSION for size in shape) or len(shape) > _MAX_RANK
+    if large or _FLOAT_BYTES * math.prod(shape) > MAX_TENSOR_BYTES:
+        raise ModelUnsupported(
+            f"{what} would have the shape {shown}, which is too large: at most "
+            f"{MAX_TENSOR_BYTES >> 20} MiB, {MAX_DIMENSION} in each of {_MAX_RANK} dimensions",
+            where=where,
+            hint="check the shapes in the prototxt, and input_shape (checker: --input-shape)",
+        )
 
 
 def place(file: str, layer: pb.Layer) -> str:

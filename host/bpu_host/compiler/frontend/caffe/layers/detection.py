@@ -11,6 +11,7 @@ from bpu_host.compiler.frontend.caffe.site import Site
 _SAME_RATIO = 1e-6
 _VARIANCE = 0.1
 _CORNERS = 4
+_MAX_BOXES = 256
 
 
 def prior_box(site: Site) -> None:
@@ -42,6 +43,8 @@ def prior_box(site: Site) -> None:
 
 def _box_sizes(site: Site, param: pb.PriorBoxParameter) -> list[tuple[float, float]]:
     """Width and height of the boxes of a cell, in SSD's order."""
+    if len(param.aspect_ratio) > _MAX_BOXES or len(param.min_size) > _MAX_BOXES:
+        raise site.unsupported(f"has more than {_MAX_BOXES} values of aspect_ratio or min_size")
     if not param.min_size or min(param.min_size) <= 0:
         raise site.unsupported("min_size is missing, or not above 0")
     if param.max_size and len(param.max_size) != len(param.min_size):
