@@ -98,3 +98,18 @@ def noise(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, AnyAr
     """Inputs of normal noise."""
     rng = np.random.default_rng(seed)
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def classifier(size: int) -> tuple[str, dict[str, list[AnyArray]]]:
+    """A network that gives a BGR picture of size x size two scores, and its weights."""
+    side = (size - 3) // 2 + 1
+    a, b, c, d = noise(
+        {"a": (4, 3, 3, 3), "b": (4,), "c": (2, 4 * side * side), "d": (2,)}
+    ).values()
+    text = inputs({"data": (10, 3, size, size)})
+    conv = "convolution_param { num_output: 4 kernel_size: 3 stride: 2 }"
+    text += layer("Convolution", ["data"], ["conv"], conv, "conv")
+    text += layer("ReLU", ["conv"], ["conv"], name="relu")
+    text += layer("InnerProduct", ["conv"], ["ip"], "inner_product_param { num_output: 2 }", "ip")
+    text += layer("Softmax", ["ip"], ["prob"], name="prob")
+    return text, {"conv": [a, b], "ip": [c, d]}

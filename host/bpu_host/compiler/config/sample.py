@@ -72,6 +72,9 @@ def guess(name: str, declared: DeclaredShape, model_type: str = "onnx") -> Guess
         text = "x".join(str(size) if isinstance(size, int) else size or "?" for size in declared)
         known = "" if shape[1:] == declared[1:] else _MARK
         reasons.append(f"{known}the model leaves sizes open ({_line(text)}); all must be fixed")
+    if model_type == "caffe" and shape[0] != 1:
+        reasons.append(f"the prototxt has a batch of {shape[0]}; input_shape makes it 1")
+        shape = (1, *shape[1:])
     first = len(shape) == 4 and shape[1] == _PICTURE_CHANNELS
     last = len(shape) == 4 and shape[3] == _PICTURE_CHANNELS
     layout = "NHWC" if last and not first else "NCHW"
