@@ -6,11 +6,13 @@ Old and new spellings meet here: `input` with `input_dim` or `input_shape`, `Inp
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
 from bpu_common.errors import ModelFormatError, ModelUnsupported
 from bpu_host.compiler.frontend.caffe.gen.caffe import network_pb2 as pb
@@ -71,6 +73,7 @@ def read_prototxt(data: bytes, file: str) -> Prototxt:
             where=file,
             hint="bring it to the form of today with Caffe's upgrade_net_proto_text",
         )
+    _check_finite(network, file)
     found = [*map(_upgraded, network.layers), *network.layer]
     if len(found) > MAX_LAYERS:
         raise ModelUnsupported(f"has more than {MAX_LAYERS} layers", where=file)
@@ -98,6 +101,22 @@ def _parse(data: bytes, file: str) -> pb.Network:
             hint=_UNKNOWN_HINT if "has no field" in sentence else "",
         ) from error
     return network
+
+
+def _check_finite(message: Message, place: str) -> None:
+    """Look at the numbers of a message and of those in it.
+
+    Raises:
+        ModelFormatError: one is not finite.
+    """
+    for field, value in message.ListFields():
+        items = value if field.is_repeated else (value,)
+        if field.type == field.TYPE_FLOAT and not all(map(math.isfinite, items)):
+            raise ModelFormatError(f"{field.name} is not a finite number", where=place)
+        if field.message_type is not None:
+            for item in items:
+                name = getattr(item, "name", "") if message.DESCRIPTOR.name == "Network" else ""
+                _check_finite(item, f"{place}: layer {name}" if name else place)
 
 
 def _inputs(network: pb.Network, file: str) -> Iterator[tuple[str, Shape | None]]:

@@ -30,6 +30,8 @@ def lrn(site: Site) -> None:
     size = param.local_size
     if size % 2 == 0:
         raise site.unsupported(f"local_size {size} is not possible: it must be odd")
+    if not (param.alpha > 0 and param.beta > 0):
+        raise site.unsupported("alpha and beta must be above 0")
     if param.norm_region == pb.LRNParameter.ACROSS_CHANNELS:
         site.end(
             "LRN",
