@@ -118,3 +118,21 @@ def roi_pool(x: AnyArray, rois: AnyArray, scale: float, size: int) -> AnyArray:
             part = x[int(roi[0]), :, rows[0] : rows[1], columns[0] : columns[1]]
             y[index, :, i, j] = part.max((1, 2)) if part.size else 0
     return y
+
+
+def psroi_pool(x: AnyArray, rois: AnyArray, scale: float, outputs: int, cells: int) -> AnyArray:
+    """Means of cells of their own channels, as psroi_pooling_layer.cpp documents it."""
+    y = np.zeros((len(rois), outputs, cells, cells))
+    for index, roi in enumerate(rois):
+        left, top = (math.floor(value + 0.5) * scale for value in roi[1:3])
+        right, bottom = ((math.floor(value + 0.5) + 1) * scale for value in roi[3:5])
+        high, wide = max(bottom - top, 0.1) / cells, max(right - left, 0.1) / cells
+        for channel, i, j in itertools.product(range(outputs), range(cells), range(cells)):
+            rows = [math.floor(i * high + top), math.ceil((i + 1) * high + top)]
+            columns = [math.floor(j * wide + left), math.ceil((j + 1) * wide + left)]
+            rows, columns = np.clip(rows, 0, x.shape[2]), np.clip(columns, 0, x.shape[3])
+            part = x[
+                0, (channel * cells + i) * cells + j, rows[0] : rows[1], columns[0] : columns[1]
+            ]
+            y[index, channel, i, j] = part.mean() if part.size else 0
+    return y

@@ -160,6 +160,19 @@ def test_regions_give_the_maxima_of_their_cells(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, f.roi_pool(feed["x"], feed["r"], 0.5, 3).astype("f4"))
 
 
+def test_regions_give_the_means_of_their_cells(tmp_path: Path) -> None:
+    shapes = {"x": (1, 18, 9, 11), "r": (4, 5)}
+    feed = nets.noise(shapes)
+    regions = [[0, 2, 4, 13, 17], [0, 0, 0, 21, 17], [0, 5, 5, 5, 5], [0, 30, 30, 40, 40]]
+    feed["r"] = np.array(regions, np.float32)
+    more = "psroi_pooling_param { spatial_scale: 0.5 output_dim: 2 group_size: 3 }"
+    text = nets.inputs(shapes) + nets.layer("PSROIPooling", ["x", "r"], ["y"], more)
+    found = run(tmp_path, text, {}, feed)["y"]
+    wanted = f.psroi_pool(feed["x"], feed["r"], 0.5, 2, 3)
+    assert (wanted[3] == 0).all()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_every_layer_has_an_example() -> None:
     shown = {case.kind for case in CASES} | {form[0] for form in FORMS}
-    assert set(WRITERS) - shown == {"MaxUnpool", "ROIPooling"}  # the two tests above
+    assert set(WRITERS) - shown == {"MaxUnpool", "PSROIPooling", "ROIPooling"}  # the tests above

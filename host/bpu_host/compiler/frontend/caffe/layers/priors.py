@@ -1,4 +1,4 @@
-"""Layers of detectors."""
+"""The boxes that SSD starts from."""
 
 from __future__ import annotations
 
@@ -71,25 +71,3 @@ def _variances(site: Site, param: pb.PriorBoxParameter, length: int) -> F32:
     if len(given) not in (1, _CORNERS):
         raise site.unsupported(f"has {len(given)} values of variance, not 1 or {_CORNERS}")
     return np.resize(np.array(given, np.float32), length)
-
-
-def roi_pooling(site: Site) -> None:
-    """ROIPooling (Fast R-CNN): maxima of the cells of each region; regions are R x 5."""
-    if len(site.bottoms) != 2:
-        raise site.unsupported(f"reads {len(site.bottoms)} blobs, not map and regions")
-    x, rois = site.ranked(site.bottoms[0], range(4, 5)), site.bottoms[1]
-    param = site.spec.roi_pooling_param
-    count = rois.shape[0]
-    if rois.shape not in ((count, 5), (count, 5, 1, 1)):
-        raise site.unsupported(f"its regions are {list(rois.shape)}, not R x 5")
-    if min(param.pooled_h, param.pooled_w) < 1:
-        raise site.unsupported("pooled_h or pooled_w is missing")
-    flat = rois.name if len(rois.shape) == 2 else site.node("Flatten", rois.name, axis=1)
-    site.end(
-        "MaxRoiPool",
-        x.name,
-        flat,
-        shapes=[(count, x.shape[1], param.pooled_h, param.pooled_w)],
-        pooled_shape=[param.pooled_h, param.pooled_w],
-        spatial_scale=param.spatial_scale,
-    )
