@@ -91,6 +91,7 @@ TEXTS = (
     (one("Exp", "exp_param { base: -2 }"), "base -2 is not possible"),
     (one("ArgMax", "argmax_param { top_k: 500 }"), "top_k 500 is not possible"),
     (one("LRN", "lrn_param { local_size: 4 }"), "must be odd"),
+    (one("LRN", "lrn_param { local_size: 1025 }"), "at most 1023"),
     (one("LRN", "lrn_param { alpha: -1 }"), "alpha and beta must be above 0"),
     (one("Power", "power_param { shift: nan }"), "layer it: shift is not a finite number"),
     (one("PriorBox", "prior_box_param { min_size: [1, inf] }"), "min_size is not a finite number"),

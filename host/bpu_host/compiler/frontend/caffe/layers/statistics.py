@@ -9,6 +9,7 @@ from onnx import TensorProto
 from bpu_host.compiler.frontend.caffe.gen.caffe import parameters_pb2 as pb
 from bpu_host.compiler.frontend.caffe.site import Site
 
+_MAX_LRN_SIZE = 1023
 _REDUCTIONS = {
     pb.ReductionParameter.SUM: "ReduceSum",
     pb.ReductionParameter.ASUM: "ReduceL1",
@@ -28,8 +29,10 @@ def lrn(site: Site) -> None:
     """LRN across channels, or within one: then of the mean over a window, and k is 1."""
     x, param = site.bottom(ranks=range(4, 5)), site.spec.lrn_param
     size = param.local_size
-    if size % 2 == 0:
-        raise site.unsupported(f"local_size {size} is not possible: it must be odd")
+    if size % 2 == 0 or size > _MAX_LRN_SIZE:
+        raise site.unsupported(
+            f"local_size {size} is not possible: it must be odd, and at most {_MAX_LRN_SIZE}"
+        )
     if not (param.alpha > 0 and param.beta > 0):
         raise site.unsupported("alpha and beta must be above 0")
     if param.norm_region == pb.LRNParameter.ACROSS_CHANNELS:
