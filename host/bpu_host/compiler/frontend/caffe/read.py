@@ -30,25 +30,26 @@ def read_caffe(prototxt: Path, caffemodel: Path, shapes: Mapping[str, Shape]) ->
     """
     text = read_bytes(prototxt, "Prototxt", "a .prototxt", MAX_TEXT_BYTES)
     data = read_bytes(caffemodel, "Caffemodel", "a .caffemodel")
+    whole = hashlib.sha256(data)
+    files = {caffemodel.name: whole.hexdigest(), prototxt.name: hashlib.sha256(text).hexdigest()}
+    whole.update(text)
     with damage(prototxt.name):
         network = read_prototxt(text, prototxt.name)
     with damage(caffemodel.name):
         blobs = read_caffemodel(data, caffemodel.name)
+    del data
     with damage(prototxt.name):
         written = write_network(network, blobs, shapes, (prototxt.name, caffemodel.name))
     model = written.model
     name_nodes(model.graph)
     dtypes = input_types(model.graph, prototxt.name)
-    whole = hashlib.sha256(data)
-    whole.update(text)
-    files = {caffemodel.name: data, prototxt.name: text}
     return FloatModel(
         prototxt.name,
         model,
         tuple((v.name, declared_shape(v)) for v in model.graph.input if v.name in dtypes),
         dtypes,
         tuple(v.name for v in model.graph.input if v.name not in dtypes),
-        {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        files,
         whole.hexdigest(),
         written.weights,
         written.findings,
