@@ -176,8 +176,9 @@ def test_detection_output_is_cut_and_said(tmp_path: Path) -> None:
         text += nets.layer("Power", [name], [f"{name}_2"], name=f"p_{name}")
     text += nets.layer("DetectionOutput", [f"{name}_2" for name in shapes], ["found"],
                        "detection_output_param { num_classes: 2 keep_top_k: 10 }")  # fmt: skip
+    text += nets.layer("Power", ["conf_2"], ["also"], name="also")
     model = nets.read(nets.write(tmp_path, text, {}))
-    assert list(nets.run(model, nets.noise(shapes))) == ["loc_2", "conf_2", "prior_2"]
+    assert list(nets.run(model, nets.noise(shapes))) == ["loc_2", "conf_2", "prior_2", "also"]
     (finding,) = model.findings
     assert finding.subject == "layer it"
     after = text + nets.layer("Power", ["found"], ["z"], name="after")

@@ -50,7 +50,9 @@ def read_bytes(path: Path, kind: str, suffix: str, max_bytes: int = MAX_BYTES) -
             )
         if status.st_size > max_bytes:
             end = "2 GiB" if max_bytes == MAX_BYTES else f"{max_bytes >> 20} MiB"
-            raise ModelFormatError(f"{kind} files end at {end}", where=str(path))
+            raise ModelFormatError(
+                f"{kind} files end at {end}", where=str(path), hint=f"give {suffix} file"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ModelFormatError(

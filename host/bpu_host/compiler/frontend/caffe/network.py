@@ -103,8 +103,9 @@ class _Walk:
 
     Attributes:
         blobs: by the name that the prototxt uses now; layers in place take a name over.
-        unread: those that no layer has read yet, in the order they were made.
+        unread: names of those that no layer has read yet.
         left: how often a name is still to be written.
+        needed: names of what layers that were cut off read.
         gone: names of tops of layers that were cut off, with these layers.
     """
 
@@ -116,7 +117,8 @@ class _Walk:
     inputs: list[Blob] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     blobs: dict[str, Blob] = field(default_factory=dict)
-    unread: dict[str, None] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
     gone: dict[str, str] = field(default_factory=dict)
     left: Counter[str] = field(init=False)
     input_names: set[str] = field(default_factory=set)
@@ -152,8 +154,7 @@ class _Walk:
             return
         bottoms = [self._read(name, layer, where) for name in layer.bottom]
         if layer.type in _UNREAD:
-            for name in layer.bottom:
-                self.unread.pop(name, None)
+            self.unread.difference_update(layer.bottom)
             return
         if layer.type in _CUT:
             self._cut(layer)
@@ -167,11 +168,10 @@ class _Walk:
             self.files,
         )
         WRITERS[layer.type](site)
-        for name in layer.bottom:
-            self.unread.pop(name, None)
+        self.unread.difference_update(layer.bottom)
         for name, made in zip(layer.top, site.tops, strict=True):
             self.blobs[name] = made
-            self.unread[name] = None
+            self.unread.add(name)
 
     def _take_input_layer(self, layer: pb.Layer, where: str) -> None:
         declared: list[Shape | None] = [tuple(each.dim) for each in layer.input_param.shape]
@@ -230,12 +230,15 @@ class _Walk:
         return list(names.values())
 
     def _cut(self, layer: pb.Layer) -> None:
-        """Leave a layer out: what it reads becomes outputs."""
+        """Leave a layer out: what it reads becomes outputs, whoever else reads it."""
         self.gone.update(dict.fromkeys(layer.top, layer.name))
+        self.needed.update(layer.bottom)
         self.findings.append(
             Finding(f"layer {layer.name}", f"{layer.type} {_CUT_SENTENCE}", _CUT_HINT)
         )
 
     def outputs(self) -> list[Blob]:
-        """What no layer reads; positions are none."""
-        return [self.blobs[name] for name in self.unread if not self.blobs[name].of]
+        """What no layer reads, or one that was cut off; neither positions nor inputs."""
+        wanted = self.unread | self.needed
+        found = (blob for name, blob in self.blobs.items() if name in wanted)
+        return [blob for blob in found if not blob.of and blob.name not in self.input_names]
