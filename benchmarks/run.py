@@ -2,7 +2,8 @@
 
 Each benchmark is a module with a `__main__` that prints one Markdown section and exits non-zero
 when a mark is missed. Models and photos that are not part of the project are looked for in
-`BENCH_DATA` (default `../shared`); a benchmark that needs them fails and says so.
+`BENCH_DATA` (default `../shared`), Caffe models in `BENCH_MODELS` (default `../models`); a
+benchmark that needs them fails and says so.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ BENCHMARKS = (
     "benchmarks.preemption",
     "benchmarks.top_demo",
     "benchmarks.startup",
+    "benchmarks.caffe_models",
 )
 VERSIONED = ("numpy", "onnx", "onnxruntime", "grpcio", "protobuf")
 

@@ -118,7 +118,8 @@ def environment_page() -> str:
 
 def sample() -> str:
     """examples/classifier.yaml."""
-    return write_sample("mobilenet.onnx", "mobilenet", (guess("data", (1, 3, 224, 224)),))
+    inputs = (guess("data", (1, 3, 224, 224)),)
+    return write_sample("onnx", ("mobilenet.onnx",), "mobilenet", inputs)
 
 
 PAGES: dict[str, Callable[[], str]] = {

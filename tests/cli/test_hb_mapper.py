@@ -312,14 +312,6 @@ def test_vendor_form_of_missing_keys(folder: Path) -> None:
     assert lines[start + 4].endswith("ERROR exception in command: makertbin")
 
 
-@pytest.mark.parametrize("command", ["checker", "makertbin"])
-def test_caffe_is_refused(folder: Path, command: str) -> None:
-    extra = ["--model", "net.onnx"] if command == "checker" else ["-c", "net.yaml"]
-    code, output = call(command, "--model-type", "caffe", *extra)
-    assert code == 2
-    assert "Caffe models are not read yet" in output
-
-
 def test_bad_command_lines(folder: Path) -> None:
     assert call("makertbin", "--model-type", "onnx")[0] == 2
     assert call("checker", "--model-type", "tflite", "--model", "net.onnx")[0] == 2

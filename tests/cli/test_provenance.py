@@ -110,6 +110,7 @@ def test_it_is_shown_with_the_model_and_holds_no_path(tmp_path: Path) -> None:
 
 OTHER: dict[str, Any] = {
     "model_path": Path("other.onnx"),
+    "prototxt": Path("net.prototxt"),
     "prefix": "other",
     "inputs": (replace(IMAGE, name="other"),),
     "march": "other",

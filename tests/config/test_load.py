@@ -76,8 +76,6 @@ def test_every_default_that_is_written_out_passes(tmp_path: Path) -> None:
 
 
 EXAMPLES: dict[tuple[str, str], object] = {
-    ("model_parameters.caffe_model", "any"): "a.caffemodel",
-    ("model_parameters.prototxt", "any"): "a.prototxt",
     ("model_parameters.layer_out_dump", "True"): True,
     ("model_parameters.remove_node_type", "any"): "Quantize;Dequantize",
     ("model_parameters.remove_node_name", "any"): "n1",

@@ -18,7 +18,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 def read_back(model: str, prefix: str, *inputs: tuple[str, DeclaredShape]) -> CompileConfig:
-    text = write_sample(model, prefix, tuple(guess(*each) for each in inputs))
+    text = write_sample("onnx", (model,), prefix, tuple(guess(*each) for each in inputs))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.yaml"
         path.write_text(text, encoding="utf-8")

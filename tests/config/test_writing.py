@@ -114,7 +114,7 @@ def test_blank_is_as_good_as_absent(tmp_path: Path, blank: object) -> None:
         f"{group}.{name}": copy.deepcopy(blank)  # the same object twice is written as an alias
         for group, model in GROUPS.items()
         for name, field in model.model_fields.items()
-        if group != "custom_op" and not field.is_required()
+        if group != "custom_op" and name != "onnx_model" and not field.is_required()
     }
     changes |= {N + "norm_type": "no_preprocess"}
     absent = {key: DELETE for key in changes if key in flat(config())} | {

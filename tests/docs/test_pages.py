@@ -15,11 +15,12 @@ import onnx
 import pytest
 from PIL import Image
 
+from tests.support import caffe_nets
 from tests.support.agent_remote import Agent
 from tests.support.nets_front import classifier
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("your-model", "migration", "calibration", "cpu-operators", "faq", "python-api")
+PAGES = ("your-model", "caffe", "migration", "calibration", "cpu-operators", "faq", "python-api")
 SIZE = 32
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _YAML_NAME = re.compile(r"# (\S+\.yaml)\n")
@@ -53,6 +54,7 @@ def workplace(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The current folder: a classifier of pictures, photos, a cat, and the board that is meant."""
     random = np.random.default_rng(1)
     onnx.save(classifier(SIZE), tmp_path / "net.onnx")
+    caffe_nets.write(tmp_path, *caffe_nets.classifier(SIZE))
     (tmp_path / "photos").mkdir()
     for index in range(4):
         pixels = random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)

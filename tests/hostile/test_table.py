@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile import bin_files, onnx_files, picture_files, recordings, yaml_files
+from tests.hostile import bin_files, caffe_files, onnx_files, picture_files, recordings, yaml_files
 from tests.hostile.row import Row, check
 
-KINDS = (bin_files, onnx_files, picture_files, recordings, yaml_files)
+KINDS = (bin_files, caffe_files, onnx_files, picture_files, recordings, yaml_files)
 ROWS: tuple[Row, ...] = tuple(row for kind in KINDS for row in kind.ROWS)
 
 

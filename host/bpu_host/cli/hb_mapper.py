@@ -29,7 +29,10 @@ MODEL_TYPE = click.option(
     "model_type",
     type=click.Choice(["onnx", "caffe"], case_sensitive=False),
     required=True,
-    help="Kind of model; only onnx so far.",
+    help="Kind of model.",
+)
+PROTO = click.option(
+    "--proto", type=click.Path(path_type=Path), help="The .prototxt of a Caffe model."
 )
 MACHINE = click.Choice(list(MACHINES), case_sensitive=False)
 MARCHES = click.Choice(["bernoulli2"], case_sensitive=False)
@@ -69,8 +72,13 @@ def cli() -> None:
 @click.option(
     "--machine", type=MACHINE, default=DEFAULT_MACHINE.name, show_default=True, help="The chip."
 )
-@click.option("--proto", type=click.Path(path_type=Path), help="Caffe prototxt.")
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file.")
+@PROTO
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The model file: .onnx, or .caffemodel.",
+)
 @click.option(
     "--input-shape",
     "--input_shape",
@@ -106,6 +114,8 @@ def checker(
       hb_mapper checker --model-type onnx --model mobilenet.onnx
       hb_mapper checker --model-type onnx --model detector.onnx \\
           --input-shape input.1 1x3x512x512
+      hb_mapper checker --model-type caffe --proto ssd.prototxt \\
+          --model ssd.caffemodel
     """
     del march
 
@@ -117,13 +127,13 @@ def checker(
 
         if output:
             logger.info("--output is deprecated and has no effect: the log file is the result")
-        if model_type == "caffe":
-            raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        if proto:
+        if proto and model_type != "caffe":
             raise UsageError("--proto belongs to --model-type caffe", where="--proto")
+        if not proto and model_type == "caffe":
+            raise UsageError("--model-type caffe needs the .prototxt as well", where="--proto")
         _begin()
         shapes = {name: parse_shape(text) for name, text in input_shapes}
-        compiled = mapper_commands.check(model, shapes, machine, progress)
+        compiled = mapper_commands.check(model, proto, shapes, machine, progress)
         if as_json:
             print(mapper_commands.check_json(compiled))
         if strict:
@@ -135,13 +145,14 @@ def checker(
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@PROTO
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     help="The file to write.  [default: the model's name with .yaml, here]",
 )
-def init(model: Path, output: Path | None) -> None:
+def init(model: Path, proto: Path | None, output: Path | None) -> None:
     """Write a configuration (YAML) for MODEL to start from.
 
     It holds the model's inputs with their shapes, what they probably are and
@@ -152,6 +163,7 @@ def init(model: Path, output: Path | None) -> None:
     Examples:
       hb_mapper init mobilenet.onnx
       hb_mapper init exports/yolo.onnx --output yolo_x3.yaml
+      hb_mapper init --proto ssd.prototxt ssd.caffemodel
     """
 
     def run(progress: Progress) -> None:
@@ -159,7 +171,7 @@ def init(model: Path, output: Path | None) -> None:
         _begin()
         from bpu_host.cli import init_config
 
-        init_config.run(model, output)
+        init_config.run(model, proto, output)
 
     sys.exit(_guarded("init", run))
 
@@ -193,12 +205,9 @@ def makertbin(
     """
 
     def run(progress: Progress) -> None:
-        from bpu_common.errors import UsageError
         from bpu_host.cli import mapper_commands
 
-        if model_type == "caffe":
-            raise UsageError(mapper_commands.CAFFE_SENTENCE, where="--model-type")
-        mapper_commands.make(config, machine, strict, progress, _begin)
+        mapper_commands.make(config, model_type, machine, strict, progress, _begin)
 
     sys.exit(_guarded("makertbin", run))
 

@@ -16,8 +16,10 @@ _ODD = re.compile(r"[^\w.-]+")
 _MAX_PREFIX = 60
 
 
-def run(model: Path, output: Path | None) -> None:
+def run(model: Path, prototxt: Path | None, output: Path | None) -> None:
     """Write the configuration; never over a file that is there.
+
+    A `prototxt` makes it that of a Caffe model.
 
     Raises:
         ModelFormatError, ModelUnsupported: the model cannot be read.
@@ -25,9 +27,11 @@ def run(model: Path, output: Path | None) -> None:
     """
     target = output or Path(f"{model.stem}.yaml")
     prefix = _ODD.sub("_", model.stem).strip("._")[:_MAX_PREFIX] or "model"
-    source = read(CompileConfig(model, prefix, Path("model_output"), ()))
-    inputs = tuple(guess(name, shape) for name, shape in source.inputs)
-    text = write_sample(_path(model), prefix, inputs)
+    config = CompileConfig(model, prefix, Path("model_output"), (), prototxt)
+    source = read(config)
+    inputs = tuple(guess(name, shape, config.model_type) for name, shape in source.inputs)
+    paths = (model,) if prototxt is None else (prototxt, model)
+    text = write_sample(config.model_type, tuple(map(_path, paths)), prefix, inputs)
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -40,7 +44,8 @@ def run(model: Path, output: Path | None) -> None:
     logger.info("%s was written; look at its %d lines marked CHECK", target, text.count("CHECK: "))
     for line in sample_advice(inputs):
         logger.info("calibration samples: %s", line)
-    logger.info("then: hb_mapper makertbin --model-type onnx -c %s", shlex.quote(str(target)))
+    command = f"hb_mapper makertbin --model-type {config.model_type}"
+    logger.info("then: %s -c %s", command, shlex.quote(str(target)))
 
 
 def _path(model: Path) -> str:

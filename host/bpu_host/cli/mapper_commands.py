@@ -27,29 +27,27 @@ if TYPE_CHECKING:
 CHECK_FOLDER = Path(".hb_check")
 CHECK_LEVEL = "O0"
 """Optimization of the checker's program: it is made quickly, and is not the fastest."""
-CAFFE_SENTENCE = (
-    "Caffe models are not read yet; convert the model to ONNX and use --model-type onnx"
-)
 
 
 def check(
-    model: Path, shapes: Mapping[str, tuple[int, ...]], machine: str, progress: Progress
+    model: Path,
+    prototxt: Path | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    machine: str,
+    progress: Progress,
 ) -> Compiled:
     """`hb_mapper checker`: convert with one sample of noise and featuremap inputs, at O0.
 
-    Its findings are those that need no samples of the user's.
+    Its findings are those that need no samples of the user's. `prototxt` makes it a Caffe model.
     """
     from bpu_host.compiler.config import CalibrationMethod, CompileConfig
     from bpu_host.compiler.frontend import read
 
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
-    logger.info("Model type: onnx")
-    logger.info("input names %s", list(shapes))
-    logger.info("input shapes %s", {name: list(shape) for name, shape in shapes.items()})
-    logger.info("Begin model checking....")
     config = CompileConfig(
         model_path=model,
+        prototxt=prototxt,
         prefix="checker",
         working_dir=CHECK_FOLDER,
         inputs=(),
@@ -57,7 +55,11 @@ def check(
         calibration_method=CalibrationMethod.MAX,
         optimize_level=CHECK_LEVEL,
     )
-    source = read(config)
+    logger.info("Model type: %s", config.model_type)
+    logger.info("input names %s", list(shapes))
+    logger.info("input shapes %s", {name: list(shape) for name, shape in shapes.items()})
+    logger.info("Begin model checking....")
+    source = read(config, shapes)
     config = replace(config, inputs=_featuremaps(source, shapes))
     from bpu_host.cli.mapper_events import EventLog
     from bpu_host.compiler.api import compile_model
@@ -132,7 +134,7 @@ def _log_reasons(reasons: str) -> None:
         logger.info("These nodes run on the CPU:\n%s", reasons)
 
 
-def _configuration(file: Path, begin: Callable[[], None]) -> CompileConfig:
+def _configuration(file: Path, model_type: str, begin: Callable[[], None]) -> CompileConfig:
     """The configuration in a file; only if it is wrong the model is asked what else is."""
 
     def inputs_of(config: CompileConfig) -> ModelInputs:
@@ -144,7 +146,7 @@ def _configuration(file: Path, begin: Callable[[], None]) -> CompileConfig:
         return ModelInputs(source.inputs, source.dtypes, source.unread)
 
     try:
-        return load_config(file, inputs_of)
+        return load_config(file, inputs_of, model_type)
     except ConfigError as error:
         error.add_note("yaml file parse failed. Please double check your input")
         raise
@@ -152,6 +154,7 @@ def _configuration(file: Path, begin: Callable[[], None]) -> CompileConfig:
 
 def make(
     config_file: Path,
+    model_type: str,
     machine: str | None,
     strict: bool,
     progress: Progress,
@@ -166,13 +169,15 @@ def make(
     """
     logger.info("Start hb_mapper....")
     logger.info("hb_mapper (OpenBPU) version %s", __version__)
-    config = _configuration(config_file, begin)
+    config = _configuration(config_file, model_type, begin)
     begin()
     if machine is not None:
         config = replace(config, machine=machine)
     set_file_level(config.log_level)
     logger.info("Start Model Convert....")
-    logger.info("Using onnx model file: %s", config.model_path)
+    logger.info("Using %s model file: %s", config.model_type, config.model_path)
+    if config.prototxt is not None:
+        logger.info("Using caffe prototxt file: %s", config.prototxt)
     logger.info("Model has %d inputs according to the configuration", len(config.inputs))
     for sentence in config.notes:
         logger.info(sentence)

@@ -101,7 +101,7 @@ def compile_model(
     names = names or ProductNames.of_prefix(config.prefix)
     job = _Job(config, on_event)
     with Products(config.working_dir, names.all()) as products:
-        with job.stage("prepare the onnx model"):
+        with job.stage(f"prepare the {config.model_type} model"):
             job.load(source or read(config))
             products.add(names.original_float, _serialize(job.model))
         with job.stage("optimize the model"):
@@ -176,6 +176,7 @@ class _Job:
     def load(self, source: FloatModel) -> None:
         """The float model with the board's input in front of it."""
         self.source, proto = source, source.proto
+        self.findings += source.findings
         known = fit_to_model(self.config, source.dtypes, source.unread)
         self.config, doubtful = settle_sample_types(resolve(known, source.inputs), self.tell)
         self.findings += doubtful
@@ -230,7 +231,7 @@ class _Job:
         try:
             self.placement = rules.place(units.recognise(self.model, self.inputs), options)
         except ModelUnsupported as error:
-            place = error.where or self.config.model_path.name
+            place = error.where or self.source.file
             raise ModelUnsupported(error.message, where=place, hint=error.hint) from error
         if (finding := rules.beyond_the_vendor(self.model)) is not None:
             self.findings.append(finding)
@@ -329,7 +330,7 @@ class _Job:
         if not any(isinstance(op, BPU_OPS) for op in own):
             raise ModelUnsupported(
                 "no node of the model can be quantized for the BPU",
-                where=self.config.model_path.name,
+                where=self.source.file,
                 hint=f"the model must hold at least one supported Conv; {self._some_reasons()}",
             )
         return network

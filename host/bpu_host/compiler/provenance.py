@@ -36,7 +36,7 @@ def provenance(config: CompileConfig, source: FloatModel, calibration: Calibrati
 def effective(config: CompileConfig, calibration: Calibration) -> dict[str, str]:
     """Every setting that has a say in the compiled model, as text by `group.key` of the YAML."""
     found = {
-        "model_parameters.onnx_model": _text(config.model_path.name),
+        **_model_files(config),
         "model_parameters.march": config.march,
         "model_parameters.output_model_file_prefix": config.prefix,
         "model_parameters.output_nodes": _names(config.output_nodes),
@@ -59,6 +59,15 @@ def effective(config: CompileConfig, calibration: Calibration) -> dict[str, str]
         for key, text in _input(item).items():
             found[f"input_parameters.{index}.{key}"] = text
     return found
+
+
+def _model_files(config: CompileConfig) -> dict[str, str]:
+    if config.prototxt is None:
+        return {"model_parameters.onnx_model": _text(config.model_path.name)}
+    return {
+        "model_parameters.prototxt": _text(config.prototxt.name),
+        "model_parameters.caffe_model": _text(config.model_path.name),
+    }
 
 
 def _input(item: InputConfig) -> dict[str, str]:

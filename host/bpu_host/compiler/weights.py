@@ -42,7 +42,7 @@ def taken_out(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[F32]]:
         if array is None:
             bare.graph.initializer.append(tensor)
         else:
-            _refer(bare.graph.initializer.add(), tensor.name, array, weights)
+            refer(bare.graph.initializer.add(), tensor.name, array, weights)
     return bare, weights
 
 
@@ -56,7 +56,7 @@ def bare_proto(model: ir.Model) -> tuple[onnx.ModelProto, list[F32]]:
             continue
         inside[name] = tensor
         stand_in = TensorProto()
-        _refer(stand_in, name, tensor.numpy(), weights)
+        refer(stand_in, name, tensor.numpy(), weights)
         value.const_value = ir.from_proto(stand_in)
     try:
         return ir.to_proto(model), weights
@@ -154,7 +154,7 @@ def _copy(source: Message, target: Message, wanted: Callable[[int], bool]) -> No
             setattr(target, field.name, value)
 
 
-def _refer(tensor: TensorProto, name: str, array: F32, weights: list[F32]) -> None:
+def refer(tensor: TensorProto, name: str, array: F32, weights: list[F32]) -> None:
     """Let a tensor stand for an array that is added to the list."""
     array = np.ascontiguousarray(array)  # onnxruntime takes no other order
     tensor.name, tensor.data_type = name, TensorProto.FLOAT

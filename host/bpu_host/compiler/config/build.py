@@ -24,7 +24,8 @@ def outline(groups: Groups, rows: tuple[InputRow, ...], report: Report) -> Compi
     model = groups.model
     sources = groups.compiler.input_source or {}
     return CompileConfig(
-        model_path=Path(model.onnx_model).expanduser(),
+        model_path=Path(model.onnx_model or model.caffe_model or "").expanduser(),
+        prototxt=Path(model.prototxt).expanduser() if model.prototxt else None,
         prefix=model.output_model_file_prefix,
         working_dir=Path(model.working_dir).expanduser(),
         inputs=tuple(map(_input, rows)),

@@ -14,6 +14,7 @@ from bpu_host.compiler.config.conditions import InputRow, check
 from bpu_host.compiler.config.document import Problem, read_document
 from bpu_host.compiler.config.form import Groups, validate
 from bpu_host.compiler.config.report import Report
+from bpu_host.compiler.config.schema import MODEL_FILES
 
 if TYPE_CHECKING:
     from bpu_host.compiler.config.model_inputs import ModelInputs
@@ -25,24 +26,27 @@ InputsOf: TypeAlias = "Callable[[CompileConfig], ModelInputs]"
 _OF_THE_INPUTS = frozenset(
     f"input_parameters.input_{name}"
     for name in ("name", "type_train", "type_rt", "layout_train", "shape")
-) | {"model_parameters.onnx_model"}
+) | {f"model_parameters.{key}" for keys in MODEL_FILES.values() for key in keys}
 """Keys that decide what an input of the model looks like."""
 
 
-def load_config(path: Path, inputs_of: InputsOf | None = None) -> CompileConfig:
-    """Read and check a `makertbin` configuration for an ONNX model.
+def load_config(
+    path: Path, inputs_of: InputsOf | None = None, model_type: str | None = None
+) -> CompileConfig:
+    """Read and check a `makertbin` configuration.
 
     Paths in the file are relative to the current directory, as the vendor's tool takes them.
 
     Args:
         inputs_of: looks into the model. It is asked only if something is wrong in the file, so
             that what does not fit the model is told in the same run (else `resolve` tells it).
+        model_type: `onnx`, or `caffe` for a prototxt and a caffemodel; None: what the file names.
 
     Raises:
         ConfigError: its message lists every problem, one a line, each with `file:line:col`.
     """
     report = Report(read_document(path))
-    groups = validate(report)
+    groups = validate(report, model_type)
     rows = check(groups, report)
     if not report.problems:
         from bpu_host.compiler.config.build import build

@@ -44,18 +44,6 @@ def _above_one(value: object) -> bool:  # a value the schema has accepted
 
 TABLE: tuple[Refusal, ...] = (
     Refusal(
-        "model_parameters.caffe_model",
-        "any",
-        _given,
-        "Caffe models are not read yet; convert the model to ONNX and name it in onnx_model",
-    ),
-    Refusal(
-        "model_parameters.prototxt",
-        "any",
-        _given,
-        "Caffe models are not read yet; convert the model to ONNX and name it in onnx_model",
-    ),
-    Refusal(
         "model_parameters.layer_out_dump",
         "True",
         _given,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bpu_host.compiler.config.conditions import FLOAT_FOLDER_SUFFIX
 from bpu_host.compiler.config.keys import Key, keys
+from bpu_host.compiler.config.schema import MODEL_FILES
 from bpu_host.compiler.config.values import DeclaredShape, filled_shape
 
 _MARK = "CHECK: "
@@ -27,10 +28,12 @@ _NORM_ADVICE = (
     "scale_value '0.01712475 0.01750700 0.01742919' (1 / standard deviation, in 0..255)",
 )
 
-_PICTURES = (
-    "CHECK: 3 channels are taken for RGB pictures; write bgr if the training read them with "
-    "OpenCV, featuremap in both types if they are no pictures"
-)
+_PICTURES = {
+    "rgb": "CHECK: 3 channels are taken for RGB pictures; write bgr if the training read them with "
+    "OpenCV, featuremap in both types if they are no pictures",
+    "bgr": "CHECK: 3 channels are taken for BGR pictures, as Caffe reads them; write rgb if the "
+    "training did otherwise, featuremap in both types if they are no pictures",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class Guess:
         return self.shape[first], self.shape[first + 1]
 
 
-def guess(name: str, declared: DeclaredShape) -> Guess:
+def guess(name: str, declared: DeclaredShape, model_type: str = "onnx") -> Guess:
     """What an input probably is, from its shape alone; without any it is taken for a picture."""
+    pixels = "bgr" if model_type == "caffe" else "rgb"
     reasons = []
     declared = (None, _PICTURE_CHANNELS, None, None) if declared is None else declared
     shape = filled_shape(declared)
@@ -68,6 +72,9 @@ def guess(name: str, declared: DeclaredShape) -> Guess:
         text = "x".join(str(size) if isinstance(size, int) else size or "?" for size in declared)
         known = "" if shape[1:] == declared[1:] else _MARK
         reasons.append(f"{known}the model leaves sizes open ({_line(text)}); all must be fixed")
+    if model_type == "caffe" and shape[0] != 1:
+        reasons.append(f"the prototxt has a batch of {shape[0]}; input_shape makes it 1")
+        shape = (1, *shape[1:])
     first = len(shape) == 4 and shape[1] == _PICTURE_CHANNELS
     last = len(shape) == 4 and shape[3] == _PICTURE_CHANNELS
     layout = "NHWC" if last and not first else "NCHW"
@@ -80,14 +87,14 @@ def guess(name: str, declared: DeclaredShape) -> Guess:
         reasons.append(f"{_MARK}the first size is {shape[0]}; export the model with a batch of 1")
     reasons += [
         f"3 channels at the {'end: NHWC' if layout == 'NHWC' else 'second place: NCHW'}",
-        _PICTURES,
+        _PICTURES[pixels],
     ]
-    found = Guess(name, shape, is_open, layout, "rgb", "nv12", tuple(reasons))
+    found = Guess(name, shape, is_open, layout, pixels, "nv12", tuple(reasons))
     if any(size % 2 for size in found.size_hw):
-        reasons.append("nv12 of cameras needs even sizes, so the board is fed with rgb")
-        return Guess(name, shape, is_open, layout, "rgb", "rgb", tuple(reasons))
+        reasons.append(f"nv12 of cameras needs even sizes, so the board is fed with {pixels}")
+        return Guess(name, shape, is_open, layout, pixels, pixels, tuple(reasons))
     reasons.append("cameras and the video pipeline deliver nv12; rgb and bgr are possible too")
-    return Guess(name, shape, is_open, layout, "rgb", "nv12", tuple(reasons))
+    return Guess(name, shape, is_open, layout, pixels, "nv12", tuple(reasons))
 
 
 def folders(inputs: tuple[Guess, ...]) -> tuple[str, ...]:
@@ -117,13 +124,20 @@ def sample_advice(inputs: tuple[Guess, ...]) -> Iterator[str]:
             )
 
 
-def write_sample(model: str, prefix: str, inputs: tuple[Guess, ...]) -> str:
-    """The text of a configuration for a model file."""
+def write_sample(
+    model_type: str, paths: tuple[str, ...], prefix: str, inputs: tuple[Guess, ...]
+) -> str:
+    """The text of a configuration.
+
+    Args:
+        model_type: one of MODEL_FILES.
+        paths: of the files of the model, in the order of MODEL_FILES.
+    """
     table = keys()
     pictures = any(each.train_type != "featuremap" for each in inputs)
     lines = [
         "# Written by `hb_mapper init`. Look at the lines marked CHECK, make calibration samples,",
-        "# then: hb_mapper makertbin --model-type onnx --config THIS_FILE",
+        f"# then: hb_mapper makertbin --model-type {model_type} --config THIS_FILE",
         "# Every key, and the ones that are not here: docs/yaml.md",
     ]
 
@@ -134,7 +148,8 @@ def write_sample(model: str, prefix: str, inputs: tuple[Guess, ...]) -> str:
         lines.extend(_entry(table[path], value, notes))
 
     group("model_parameters")
-    put("model_parameters.onnx_model", _text(model))
+    for key, path in zip(MODEL_FILES[model_type], paths, strict=True):
+        put(f"model_parameters.{key}", _text(path))
     put("model_parameters.march", _text("bernoulli2"))
     put("model_parameters.output_model_file_prefix", _text(prefix))
     put("model_parameters.working_dir", _text("model_output"))

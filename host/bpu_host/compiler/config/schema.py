@@ -83,7 +83,24 @@ class Group(BaseModel):
 class ModelParameters(Group):
     """Group `model_parameters`: the model, and where the products go."""
 
-    onnx_model: Annotated[Name, Info("the float model, an ONNX file", example="net.onnx")]
+    onnx_model: Annotated[
+        Text,
+        Info("the float model, an ONNX file", when="needed with ONNX models", example="net.onnx"),
+    ] = None
+    prototxt: Annotated[
+        Text,
+        Info(
+            "the network of a Caffe model", when="needed with Caffe models", example="net.prototxt"
+        ),
+    ] = None
+    caffe_model: Annotated[
+        Text,
+        Info(
+            "the weights of a Caffe model",
+            when="needed with Caffe models",
+            example="net.caffemodel",
+        ),
+    ] = None
     march: Annotated[
         Literal["bernoulli2"], BeforeValidator(_march), Info("architecture of the chip")
     ] = "bernoulli2"
@@ -101,8 +118,6 @@ class ModelParameters(Group):
         Info("nodes whose outputs are the model's, instead of its own", example="conv_10;conv_12"),
     ] = None
     layer_out_dump: Annotated[Flag, Info("keep the outputs of all layers")] = False
-    prototxt: Annotated[Text, Info("Caffe network")] = None
-    caffe_model: Annotated[Text, Info("Caffe weights")] = None
     remove_node_type: Annotated[
         Texts, Info(f"types of {_REMOVED}", example="Quantize;Dequantize")
     ] = None
@@ -342,4 +357,10 @@ GROUPS: dict[str, type[Group]] = {
     "compiler_parameters": CompilerParameters,
     "custom_op": CustomOp,
 }
+MODEL_FILES: dict[str, tuple[str, ...]] = {
+    "onnx": ("onnx_model",),
+    "caffe": ("prototxt", "caffe_model"),
+}
+"""By kind of model (`--model-type`): the keys of `model_parameters` that name its files."""
+
 REQUIRED_GROUPS = tuple(name for name in GROUPS if name != "custom_op")

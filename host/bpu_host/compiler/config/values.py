@@ -118,6 +118,7 @@ class CompileConfig:
     """Everything `compile_model` needs to know.
 
     Attributes:
+        prototxt: the network of a Caffe model, whose weights are `model_path`; None: ONNX.
         inputs: empty before anybody has looked into the model.
         machine: name of the chip (`bpu_common.machine.MACHINES`).
         max_time_per_fc_us: bound of one function call, 0 = none.
@@ -131,6 +132,7 @@ class CompileConfig:
     prefix: str
     working_dir: Path
     inputs: tuple[InputConfig, ...]
+    prototxt: Path | None = None
     march: str = "bernoulli2"
     machine: str = DEFAULT_MACHINE.name
     log_level: str = "debug"
@@ -150,6 +152,11 @@ class CompileConfig:
     notes: tuple[str, ...] = ()
     locations: dict[str, str] = field(default_factory=dict)
     file: str = ""
+
+    @property
+    def model_type(self) -> str:
+        """The kind of model, as `--model-type` says it."""
+        return "onnx" if self.prototxt is None else "caffe"
 
     def error(self, key: str, sentence: str, hint: str = "") -> ConfigError:
         """A ConfigError placed at `group.key` of the file; without a file at the option."""

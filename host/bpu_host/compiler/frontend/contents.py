@@ -37,14 +37,7 @@ def check_contents(model: onnx.ModelProto, file: str) -> None:
         ModelFormatError: names that are no text or that a terminal obeys, tensors that are not what
             they say; names the tensor.
     """
-    for name in _names(model):
-        if isinstance(name, bytes) or has_controls(name):
-            what = "is no text (not UTF-8)" if isinstance(name, bytes) else "has control characters"
-            raise ModelFormatError(
-                f"the name {name!r:.80} {what}",
-                where=file,
-                hint="export the model with other names",
-            )
+    check_texts(model, file)
     for value in _values(model):
         kind = value.type.tensor_type
         if value.type.HasField("tensor_type") and kind.elem_type not in _KNOWN_TYPES | {0}:
@@ -57,6 +50,22 @@ def check_contents(model: onnx.ModelProto, file: str) -> None:
                 f"tensor '{tensor.name}' {problem}",
                 where=file,
                 hint="the file may be damaged; download or export it again",
+            )
+
+
+def check_texts(message: Message, file: str) -> None:
+    """Look at all texts of a message.
+
+    Raises:
+        ModelFormatError: one is no text, or a terminal obeys it.
+    """
+    for name in _names(message):
+        if isinstance(name, bytes) or has_controls(name):
+            what = "is no text (not UTF-8)" if isinstance(name, bytes) else "has control characters"
+            raise ModelFormatError(
+                f"the name {name!r:.80} {what}",
+                where=file,
+                hint="export the model with other names",
             )
 
 

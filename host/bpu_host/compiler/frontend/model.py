@@ -8,6 +8,7 @@ import onnx
 
 from bpu_common.tensor import DType
 from bpu_host.compiler.config.values import GraphInput
+from bpu_host.compiler.findings import Finding
 from bpu_host.compiler.weights import Weights
 
 
@@ -25,6 +26,7 @@ class FloatModel:
             model file first, then its data files by name.
         digest: SHA-256 of all these files one after the other, as `cat FILES | sha256sum` says.
         weights: what `proto` refers to (`compiler/weights.py`).
+        findings: what a user should know about what was read.
     """
 
     file: str
@@ -35,3 +37,4 @@ class FloatModel:
     files: dict[str, str]
     digest: str
     weights: Weights = ()
+    findings: tuple[Finding, ...] = ()

@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -19,7 +17,7 @@ import onnx.shape_inference
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from bpu_common.errors import BpuError, ModelFormatError, ModelUnsupported
+from bpu_common.errors import ModelFormatError, ModelUnsupported
 from bpu_host.compiler.frontend.branches import fold_branches
 from bpu_host.compiler.frontend.canonical import make_canonical, name_nodes
 from bpu_host.compiler.frontend.checks import check_graph
@@ -51,6 +49,7 @@ from bpu_host.compiler.frontend.pools import POOLS, pool_rule
 from bpu_host.compiler.frontend.recurrent import put_sequence_first
 from bpu_host.compiler.frontend.resizes import resize_rule
 from bpu_host.compiler.frontend.sizes import Rule, resolve_sizes
+from bpu_host.compiler.frontend.source import MAX_BYTES, damage, read_bytes
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure, opset_of
 from bpu_host.compiler.frontend.transposed import transposed_rule
 from bpu_host.compiler.frontend.types import check_types
@@ -59,7 +58,10 @@ from bpu_host.compiler.weights import Weights, from_bare, taken_out
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = (1 << 31) - 1
+_OTHER_HINT = (
+    "download or export it again; a caffemodel is read with --model-type caffe, and a .bin is no "
+    "float model"
+)
 
 
 def read_onnx(path: Path) -> FloatModel:
@@ -69,28 +71,12 @@ def read_onnx(path: Path) -> FloatModel:
         ModelFormatError: not an ONNX model, damaged, or data outside its folder.
         ModelUnsupported: something in it cannot be converted; the message names the node.
     """
-    with _damage(path.name):
+    with damage(path.name):
         return _read(path)
 
 
-@contextmanager
-def _damage(file: str) -> Iterator[None]:
-    """What the libraries raise on nonsense becomes one error of ours."""
-    try:
-        yield
-    except BpuError:
-        raise
-    except Exception as error:  # each library has its own
-        logger.debug("the model cannot be read: %s: %s", type(error).__name__, error)
-        raise ModelFormatError(
-            "the model cannot be read (the log has the details)",
-            where=file,
-            hint="the file may be damaged; download or export it again",
-        ) from error
-
-
 def _read(path: Path) -> FloatModel:
-    data = _read_bytes(path)
+    data = read_bytes(path, "ONNX", "an .onnx")
     whole = hashlib.sha256(data)
     files = {path.name: whole.hexdigest()}
     model = _parse(data, path)
@@ -117,23 +103,6 @@ def _read(path: Path) -> FloatModel:
     )
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        size = status.st_size
-        if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
-            raise ModelFormatError(  # reading a pipe would wait for a writer
-                "the model is no regular file", where=str(path), hint="give an .onnx file"
-            )
-        if size > MAX_BYTES:
-            raise ModelFormatError("ONNX files end at 2 GiB", where=str(path))
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelFormatError(
-            f"cannot read the model: {error.strerror}", where=str(path), hint="check the path"
-        ) from error
-
-
 def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
@@ -142,11 +111,13 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
         raise ModelFormatError(
             "not an ONNX model, or damaged",
             where=str(path),
-            hint="download or export it again; Caffe and .bin files are no ONNX models",
+            hint=_OTHER_HINT,
         ) from error
     if not model.HasField("graph") or not model.opset_import:
         missing = "graph" if not model.HasField("graph") else "opset version"
-        raise ModelFormatError(f"not an ONNX model: it holds no {missing}", where=str(path))
+        raise ModelFormatError(
+            f"not an ONNX model: it holds no {missing}", where=str(path), hint=_OTHER_HINT
+        )
     return model
 
 
@@ -179,7 +150,7 @@ def prepare(
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
-    with _damage(file):
+    with damage(file):
         check_names(proto.graph, file, shapes)
         proto = _inlined(proto)
         if output_nodes:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bpu_common.cpu_operators import CPU_OPERATORS
+from bpu_host.compiler.frontend.caffe.layers.table import WRITERS
 from bpu_host.compiler.rules.limits import FORM_RULES, RULES
 from bpu_host.compiler.rules.placement import NEIGHBOUR_RULES
 from bpu_host.compiler.rules.refused import refused, written_out
@@ -44,6 +46,9 @@ is one look-up.
 
 ## ONNX (opset 7 and newer)
 """
+_CAFFE = """Layers are written as ONNX operators (docs/caffe.md), which run where the rules above
+say. BPU, CPU and limits are the chip's list."""
+_MORE_CAFFE = """Read as well: {}."""
 _WRITTEN_OUT = """Operators that ONNX defines as functions of others, at every opset that has them:
 {}. Their parts are placed like any other nodes."""
 _REFUSED = """{} operators of the ONNX domain, and `If` where the data decide. Cut the model before
@@ -72,16 +77,26 @@ def supported_ops() -> str:
     lines += _table(
         ("operator", "place", "rules", "limits of the chip"), (_row(row) for row in listed)
     )
-    lines += ["", "## Caffe (not read yet; the table for reference)", ""]
-    lines += _table(
-        ("layer", "BPU", "CPU", "limits of the chip"),
-        ((r.op, r.bpu, r.cpu, r.bpu_constraints) for r in rows() if r.framework == "caffe"),
-    )
+    lines += ["", "## Caffe", "", _CAFFE, ""]
+    caffe = [row for row in rows() if row.framework == "caffe"]
+    lines += _table(("layer", "here", "BPU", "CPU", "limits of the chip"), map(_caffe_row, caffe))
+    more = sorted(set(WRITERS) - {_caffe_type(row) for row in caffe})
+    lines += ["", _MORE_CAFFE.format(", ".join(more))]
     lines += ["", "## Written out", "", _WRITTEN_OUT.format(", ".join(sorted(written_out())))]
     found = refused()
     lines += ["", "## Refused", "", _REFUSED.format(len(found)), ""]
     lines += _table(("operator", "why"), found.items())
     return "\n".join(lines) + "\n"
+
+
+def _caffe_type(row: OperatorRow) -> str:
+    """The type of layer that a row of the list is about, such as `Pooling` of `Pooling(MAX)`."""
+    return re.split(r"\W", row.op)[0]
+
+
+def _caffe_row(row: OperatorRow) -> tuple[str, ...]:
+    here = "read" if _caffe_type(row) in WRITERS else "refused"
+    return row.op, here, row.bpu, row.cpu, row.bpu_constraints
 
 
 def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:

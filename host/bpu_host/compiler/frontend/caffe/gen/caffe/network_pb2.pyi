@@ -1,0 +1,379 @@
+from bpu_host.compiler.frontend.caffe.gen.caffe import forks_pb2 as _forks_pb2
+from bpu_host.compiler.frontend.caffe.gen.caffe import parameters_pb2 as _parameters_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRAIN: _ClassVar[Phase]
+    TEST: _ClassVar[Phase]
+TRAIN: Phase
+TEST: Phase
+
+class Network(_message.Message):
+    __slots__ = ("name", "layers", "input", "input_dim", "force_backward", "state", "debug_info", "input_shape", "layer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_DIM_FIELD_NUMBER: _ClassVar[int]
+    FORCE_BACKWARD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DEBUG_INFO_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    layers: _containers.RepeatedCompositeFieldContainer[V1Layer]
+    input: _containers.RepeatedScalarFieldContainer[str]
+    input_dim: _containers.RepeatedScalarFieldContainer[int]
+    force_backward: bool
+    state: NetState
+    debug_info: bool
+    input_shape: _containers.RepeatedCompositeFieldContainer[_parameters_pb2.BlobShape]
+    layer: _containers.RepeatedCompositeFieldContainer[Layer]
+    def __init__(self, name: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[V1Layer, _Mapping]]] = ..., input: _Optional[_Iterable[str]] = ..., input_dim: _Optional[_Iterable[int]] = ..., force_backward: _Optional[bool] = ..., state: _Optional[_Union[NetState, _Mapping]] = ..., debug_info: _Optional[bool] = ..., input_shape: _Optional[_Iterable[_Union[_parameters_pb2.BlobShape, _Mapping]]] = ..., layer: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ...) -> None: ...
+
+class NetState(_message.Message):
+    __slots__ = ("phase", "level", "stage")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    phase: Phase
+    level: int
+    stage: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, phase: _Optional[_Union[Phase, str]] = ..., level: _Optional[int] = ..., stage: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NetStateRule(_message.Message):
+    __slots__ = ("phase", "min_level", "max_level", "stage", "not_stage")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    MIN_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MAX_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    NOT_STAGE_FIELD_NUMBER: _ClassVar[int]
+    phase: Phase
+    min_level: int
+    max_level: int
+    stage: _containers.RepeatedScalarFieldContainer[str]
+    not_stage: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, phase: _Optional[_Union[Phase, str]] = ..., min_level: _Optional[int] = ..., max_level: _Optional[int] = ..., stage: _Optional[_Iterable[str]] = ..., not_stage: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ParamSpec(_message.Message):
+    __slots__ = ("name", "share_mode", "lr_mult", "decay_mult")
+    class DimCheck(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STRICT: _ClassVar[ParamSpec.DimCheck]
+        PERMISSIVE: _ClassVar[ParamSpec.DimCheck]
+    STRICT: ParamSpec.DimCheck
+    PERMISSIVE: ParamSpec.DimCheck
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_MODE_FIELD_NUMBER: _ClassVar[int]
+    LR_MULT_FIELD_NUMBER: _ClassVar[int]
+    DECAY_MULT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    share_mode: ParamSpec.DimCheck
+    lr_mult: float
+    decay_mult: float
+    def __init__(self, name: _Optional[str] = ..., share_mode: _Optional[_Union[ParamSpec.DimCheck, str]] = ..., lr_mult: _Optional[float] = ..., decay_mult: _Optional[float] = ...) -> None: ...
+
+class Layer(_message.Message):
+    __slots__ = ("name", "type", "bottom", "top", "loss_weight", "param", "include", "exclude", "phase", "propagate_down", "transform_param", "loss_param", "accuracy_param", "argmax_param", "concat_param", "convolution_param", "data_param", "dropout_param", "eltwise_param", "exp_param", "hdf5_data_param", "image_data_param", "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param", "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param", "prelu_param", "spp_param", "reshape_param", "log_param", "flatten_param", "reduction_param", "tile_param", "batch_norm_param", "elu_param", "bias_param", "scale_param", "input_param", "crop_param", "recurrent_param", "swish_param", "clip_param", "norm_param", "permute_param", "prior_box_param", "detection_output_param", "upsample_param", "interp_param", "reorg_param", "pass_through_param", "roi_pooling_param", "psroi_pooling_param", "matmul_param", "rrelu_param", "crelu_param", "relu6_param")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    LOSS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PARAM_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PROPAGATE_DOWN_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LOSS_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ARGMAX_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CONCAT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CONVOLUTION_PARAM_FIELD_NUMBER: _ClassVar[int]
+    DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ELTWISE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    EXP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    HDF5_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    INNER_PRODUCT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LRN_PARAM_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    MVN_PARAM_FIELD_NUMBER: _ClassVar[int]
+    POOLING_PARAM_FIELD_NUMBER: _ClassVar[int]
+    POWER_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SIGMOID_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SOFTMAX_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SLICE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    TANH_PARAM_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_PARAM_FIELD_NUMBER: _ClassVar[int]
+    PRELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SPP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RESHAPE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LOG_PARAM_FIELD_NUMBER: _ClassVar[int]
+    FLATTEN_PARAM_FIELD_NUMBER: _ClassVar[int]
+    REDUCTION_PARAM_FIELD_NUMBER: _ClassVar[int]
+    TILE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    BATCH_NORM_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    BIAS_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SCALE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CROP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SWISH_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CLIP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    NORM_PARAM_FIELD_NUMBER: _ClassVar[int]
+    PERMUTE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_BOX_PARAM_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_OUTPUT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    UPSAMPLE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    INTERP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    REORG_PARAM_FIELD_NUMBER: _ClassVar[int]
+    PASS_THROUGH_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ROI_POOLING_PARAM_FIELD_NUMBER: _ClassVar[int]
+    PSROI_POOLING_PARAM_FIELD_NUMBER: _ClassVar[int]
+    MATMUL_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RRELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CRELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RELU6_PARAM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    bottom: _containers.RepeatedScalarFieldContainer[str]
+    top: _containers.RepeatedScalarFieldContainer[str]
+    loss_weight: _containers.RepeatedScalarFieldContainer[float]
+    param: _containers.RepeatedCompositeFieldContainer[ParamSpec]
+    include: _containers.RepeatedCompositeFieldContainer[NetStateRule]
+    exclude: _containers.RepeatedCompositeFieldContainer[NetStateRule]
+    phase: Phase
+    propagate_down: _containers.RepeatedScalarFieldContainer[bool]
+    transform_param: _parameters_pb2.TransformationParameter
+    loss_param: _parameters_pb2.LossParameter
+    accuracy_param: _parameters_pb2.AccuracyParameter
+    argmax_param: _parameters_pb2.ArgMaxParameter
+    concat_param: _parameters_pb2.ConcatParameter
+    convolution_param: _parameters_pb2.ConvolutionParameter
+    data_param: _parameters_pb2.DataParameter
+    dropout_param: _parameters_pb2.DropoutParameter
+    eltwise_param: _parameters_pb2.EltwiseParameter
+    exp_param: _parameters_pb2.ExpParameter
+    hdf5_data_param: _parameters_pb2.DataParameter
+    image_data_param: _parameters_pb2.DataParameter
+    inner_product_param: _parameters_pb2.InnerProductParameter
+    lrn_param: _parameters_pb2.LRNParameter
+    memory_data_param: _parameters_pb2.DataParameter
+    mvn_param: _parameters_pb2.MVNParameter
+    pooling_param: _parameters_pb2.PoolingParameter
+    power_param: _parameters_pb2.PowerParameter
+    relu_param: _parameters_pb2.ReLUParameter
+    sigmoid_param: _parameters_pb2.EngineParameter
+    softmax_param: _parameters_pb2.SoftmaxParameter
+    slice_param: _parameters_pb2.SliceParameter
+    tanh_param: _parameters_pb2.EngineParameter
+    threshold_param: _parameters_pb2.ThresholdParameter
+    prelu_param: _parameters_pb2.PReLUParameter
+    spp_param: _parameters_pb2.SPPParameter
+    reshape_param: _parameters_pb2.ReshapeParameter
+    log_param: _parameters_pb2.LogParameter
+    flatten_param: _parameters_pb2.FlattenParameter
+    reduction_param: _parameters_pb2.ReductionParameter
+    tile_param: _parameters_pb2.TileParameter
+    batch_norm_param: _parameters_pb2.BatchNormParameter
+    elu_param: _parameters_pb2.ELUParameter
+    bias_param: _parameters_pb2.BiasParameter
+    scale_param: _parameters_pb2.ScaleParameter
+    input_param: _parameters_pb2.InputParameter
+    crop_param: _parameters_pb2.CropParameter
+    recurrent_param: _parameters_pb2.RecurrentParameter
+    swish_param: _parameters_pb2.SwishParameter
+    clip_param: _parameters_pb2.ClipParameter
+    norm_param: _forks_pb2.NormalizeParameter
+    permute_param: _forks_pb2.PermuteParameter
+    prior_box_param: _forks_pb2.PriorBoxParameter
+    detection_output_param: _forks_pb2.DetectionOutputParameter
+    upsample_param: _forks_pb2.UpsampleParameter
+    interp_param: _forks_pb2.InterpParameter
+    reorg_param: _forks_pb2.ReorgParameter
+    pass_through_param: _forks_pb2.PassThroughParameter
+    roi_pooling_param: _forks_pb2.ROIPoolingParameter
+    psroi_pooling_param: _forks_pb2.PSROIPoolingParameter
+    matmul_param: _forks_pb2.MatMulParameter
+    rrelu_param: _forks_pb2.RReLUParameter
+    crelu_param: _forks_pb2.CReLUParameter
+    relu6_param: _forks_pb2.ReLU6Parameter
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., bottom: _Optional[_Iterable[str]] = ..., top: _Optional[_Iterable[str]] = ..., loss_weight: _Optional[_Iterable[float]] = ..., param: _Optional[_Iterable[_Union[ParamSpec, _Mapping]]] = ..., include: _Optional[_Iterable[_Union[NetStateRule, _Mapping]]] = ..., exclude: _Optional[_Iterable[_Union[NetStateRule, _Mapping]]] = ..., phase: _Optional[_Union[Phase, str]] = ..., propagate_down: _Optional[_Iterable[bool]] = ..., transform_param: _Optional[_Union[_parameters_pb2.TransformationParameter, _Mapping]] = ..., loss_param: _Optional[_Union[_parameters_pb2.LossParameter, _Mapping]] = ..., accuracy_param: _Optional[_Union[_parameters_pb2.AccuracyParameter, _Mapping]] = ..., argmax_param: _Optional[_Union[_parameters_pb2.ArgMaxParameter, _Mapping]] = ..., concat_param: _Optional[_Union[_parameters_pb2.ConcatParameter, _Mapping]] = ..., convolution_param: _Optional[_Union[_parameters_pb2.ConvolutionParameter, _Mapping]] = ..., data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., dropout_param: _Optional[_Union[_parameters_pb2.DropoutParameter, _Mapping]] = ..., eltwise_param: _Optional[_Union[_parameters_pb2.EltwiseParameter, _Mapping]] = ..., exp_param: _Optional[_Union[_parameters_pb2.ExpParameter, _Mapping]] = ..., hdf5_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., image_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., inner_product_param: _Optional[_Union[_parameters_pb2.InnerProductParameter, _Mapping]] = ..., lrn_param: _Optional[_Union[_parameters_pb2.LRNParameter, _Mapping]] = ..., memory_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., mvn_param: _Optional[_Union[_parameters_pb2.MVNParameter, _Mapping]] = ..., pooling_param: _Optional[_Union[_parameters_pb2.PoolingParameter, _Mapping]] = ..., power_param: _Optional[_Union[_parameters_pb2.PowerParameter, _Mapping]] = ..., relu_param: _Optional[_Union[_parameters_pb2.ReLUParameter, _Mapping]] = ..., sigmoid_param: _Optional[_Union[_parameters_pb2.EngineParameter, _Mapping]] = ..., softmax_param: _Optional[_Union[_parameters_pb2.SoftmaxParameter, _Mapping]] = ..., slice_param: _Optional[_Union[_parameters_pb2.SliceParameter, _Mapping]] = ..., tanh_param: _Optional[_Union[_parameters_pb2.EngineParameter, _Mapping]] = ..., threshold_param: _Optional[_Union[_parameters_pb2.ThresholdParameter, _Mapping]] = ..., prelu_param: _Optional[_Union[_parameters_pb2.PReLUParameter, _Mapping]] = ..., spp_param: _Optional[_Union[_parameters_pb2.SPPParameter, _Mapping]] = ..., reshape_param: _Optional[_Union[_parameters_pb2.ReshapeParameter, _Mapping]] = ..., log_param: _Optional[_Union[_parameters_pb2.LogParameter, _Mapping]] = ..., flatten_param: _Optional[_Union[_parameters_pb2.FlattenParameter, _Mapping]] = ..., reduction_param: _Optional[_Union[_parameters_pb2.ReductionParameter, _Mapping]] = ..., tile_param: _Optional[_Union[_parameters_pb2.TileParameter, _Mapping]] = ..., batch_norm_param: _Optional[_Union[_parameters_pb2.BatchNormParameter, _Mapping]] = ..., elu_param: _Optional[_Union[_parameters_pb2.ELUParameter, _Mapping]] = ..., bias_param: _Optional[_Union[_parameters_pb2.BiasParameter, _Mapping]] = ..., scale_param: _Optional[_Union[_parameters_pb2.ScaleParameter, _Mapping]] = ..., input_param: _Optional[_Union[_parameters_pb2.InputParameter, _Mapping]] = ..., crop_param: _Optional[_Union[_parameters_pb2.CropParameter, _Mapping]] = ..., recurrent_param: _Optional[_Union[_parameters_pb2.RecurrentParameter, _Mapping]] = ..., swish_param: _Optional[_Union[_parameters_pb2.SwishParameter, _Mapping]] = ..., clip_param: _Optional[_Union[_parameters_pb2.ClipParameter, _Mapping]] = ..., norm_param: _Optional[_Union[_forks_pb2.NormalizeParameter, _Mapping]] = ..., permute_param: _Optional[_Union[_forks_pb2.PermuteParameter, _Mapping]] = ..., prior_box_param: _Optional[_Union[_forks_pb2.PriorBoxParameter, _Mapping]] = ..., detection_output_param: _Optional[_Union[_forks_pb2.DetectionOutputParameter, _Mapping]] = ..., upsample_param: _Optional[_Union[_forks_pb2.UpsampleParameter, _Mapping]] = ..., interp_param: _Optional[_Union[_forks_pb2.InterpParameter, _Mapping]] = ..., reorg_param: _Optional[_Union[_forks_pb2.ReorgParameter, _Mapping]] = ..., pass_through_param: _Optional[_Union[_forks_pb2.PassThroughParameter, _Mapping]] = ..., roi_pooling_param: _Optional[_Union[_forks_pb2.ROIPoolingParameter, _Mapping]] = ..., psroi_pooling_param: _Optional[_Union[_forks_pb2.PSROIPoolingParameter, _Mapping]] = ..., matmul_param: _Optional[_Union[_forks_pb2.MatMulParameter, _Mapping]] = ..., rrelu_param: _Optional[_Union[_forks_pb2.RReLUParameter, _Mapping]] = ..., crelu_param: _Optional[_Union[_forks_pb2.CReLUParameter, _Mapping]] = ..., relu6_param: _Optional[_Union[_forks_pb2.ReLU6Parameter, _Mapping]] = ...) -> None: ...
+
+class V1Layer(_message.Message):
+    __slots__ = ("bottom", "top", "name", "include", "exclude", "type", "blobs_lr", "weight_decay", "loss_weight", "param", "blob_share_mode", "argmax_param", "concat_param", "convolution_param", "data_param", "dropout_param", "eltwise_param", "exp_param", "hdf5_data_param", "image_data_param", "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param", "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param", "transform_param", "loss_param", "accuracy_param", "layer")
+    class LayerType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        NONE: _ClassVar[V1Layer.LayerType]
+        ACCURACY: _ClassVar[V1Layer.LayerType]
+        BNLL: _ClassVar[V1Layer.LayerType]
+        CONCAT: _ClassVar[V1Layer.LayerType]
+        CONVOLUTION: _ClassVar[V1Layer.LayerType]
+        DATA: _ClassVar[V1Layer.LayerType]
+        DROPOUT: _ClassVar[V1Layer.LayerType]
+        EUCLIDEAN_LOSS: _ClassVar[V1Layer.LayerType]
+        FLATTEN: _ClassVar[V1Layer.LayerType]
+        HDF5_DATA: _ClassVar[V1Layer.LayerType]
+        HDF5_OUTPUT: _ClassVar[V1Layer.LayerType]
+        IM2COL: _ClassVar[V1Layer.LayerType]
+        IMAGE_DATA: _ClassVar[V1Layer.LayerType]
+        INFOGAIN_LOSS: _ClassVar[V1Layer.LayerType]
+        INNER_PRODUCT: _ClassVar[V1Layer.LayerType]
+        LRN: _ClassVar[V1Layer.LayerType]
+        MULTINOMIAL_LOGISTIC_LOSS: _ClassVar[V1Layer.LayerType]
+        POOLING: _ClassVar[V1Layer.LayerType]
+        RELU: _ClassVar[V1Layer.LayerType]
+        SIGMOID: _ClassVar[V1Layer.LayerType]
+        SOFTMAX: _ClassVar[V1Layer.LayerType]
+        SOFTMAX_LOSS: _ClassVar[V1Layer.LayerType]
+        SPLIT: _ClassVar[V1Layer.LayerType]
+        TANH: _ClassVar[V1Layer.LayerType]
+        WINDOW_DATA: _ClassVar[V1Layer.LayerType]
+        ELTWISE: _ClassVar[V1Layer.LayerType]
+        POWER: _ClassVar[V1Layer.LayerType]
+        SIGMOID_CROSS_ENTROPY_LOSS: _ClassVar[V1Layer.LayerType]
+        HINGE_LOSS: _ClassVar[V1Layer.LayerType]
+        MEMORY_DATA: _ClassVar[V1Layer.LayerType]
+        ARGMAX: _ClassVar[V1Layer.LayerType]
+        THRESHOLD: _ClassVar[V1Layer.LayerType]
+        DUMMY_DATA: _ClassVar[V1Layer.LayerType]
+        SLICE: _ClassVar[V1Layer.LayerType]
+        MVN: _ClassVar[V1Layer.LayerType]
+        ABSVAL: _ClassVar[V1Layer.LayerType]
+        SILENCE: _ClassVar[V1Layer.LayerType]
+        CONTRASTIVE_LOSS: _ClassVar[V1Layer.LayerType]
+        EXP: _ClassVar[V1Layer.LayerType]
+        DECONVOLUTION: _ClassVar[V1Layer.LayerType]
+    NONE: V1Layer.LayerType
+    ACCURACY: V1Layer.LayerType
+    BNLL: V1Layer.LayerType
+    CONCAT: V1Layer.LayerType
+    CONVOLUTION: V1Layer.LayerType
+    DATA: V1Layer.LayerType
+    DROPOUT: V1Layer.LayerType
+    EUCLIDEAN_LOSS: V1Layer.LayerType
+    FLATTEN: V1Layer.LayerType
+    HDF5_DATA: V1Layer.LayerType
+    HDF5_OUTPUT: V1Layer.LayerType
+    IM2COL: V1Layer.LayerType
+    IMAGE_DATA: V1Layer.LayerType
+    INFOGAIN_LOSS: V1Layer.LayerType
+    INNER_PRODUCT: V1Layer.LayerType
+    LRN: V1Layer.LayerType
+    MULTINOMIAL_LOGISTIC_LOSS: V1Layer.LayerType
+    POOLING: V1Layer.LayerType
+    RELU: V1Layer.LayerType
+    SIGMOID: V1Layer.LayerType
+    SOFTMAX: V1Layer.LayerType
+    SOFTMAX_LOSS: V1Layer.LayerType
+    SPLIT: V1Layer.LayerType
+    TANH: V1Layer.LayerType
+    WINDOW_DATA: V1Layer.LayerType
+    ELTWISE: V1Layer.LayerType
+    POWER: V1Layer.LayerType
+    SIGMOID_CROSS_ENTROPY_LOSS: V1Layer.LayerType
+    HINGE_LOSS: V1Layer.LayerType
+    MEMORY_DATA: V1Layer.LayerType
+    ARGMAX: V1Layer.LayerType
+    THRESHOLD: V1Layer.LayerType
+    DUMMY_DATA: V1Layer.LayerType
+    SLICE: V1Layer.LayerType
+    MVN: V1Layer.LayerType
+    ABSVAL: V1Layer.LayerType
+    SILENCE: V1Layer.LayerType
+    CONTRASTIVE_LOSS: V1Layer.LayerType
+    EXP: V1Layer.LayerType
+    DECONVOLUTION: V1Layer.LayerType
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    BLOBS_LR_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_DECAY_FIELD_NUMBER: _ClassVar[int]
+    LOSS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PARAM_FIELD_NUMBER: _ClassVar[int]
+    BLOB_SHARE_MODE_FIELD_NUMBER: _ClassVar[int]
+    ARGMAX_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CONCAT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    CONVOLUTION_PARAM_FIELD_NUMBER: _ClassVar[int]
+    DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ELTWISE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    EXP_PARAM_FIELD_NUMBER: _ClassVar[int]
+    HDF5_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    INNER_PRODUCT_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LRN_PARAM_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_DATA_PARAM_FIELD_NUMBER: _ClassVar[int]
+    MVN_PARAM_FIELD_NUMBER: _ClassVar[int]
+    POOLING_PARAM_FIELD_NUMBER: _ClassVar[int]
+    POWER_PARAM_FIELD_NUMBER: _ClassVar[int]
+    RELU_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SIGMOID_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SOFTMAX_PARAM_FIELD_NUMBER: _ClassVar[int]
+    SLICE_PARAM_FIELD_NUMBER: _ClassVar[int]
+    TANH_PARAM_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_PARAM_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LOSS_PARAM_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_PARAM_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    bottom: _containers.RepeatedScalarFieldContainer[str]
+    top: _containers.RepeatedScalarFieldContainer[str]
+    name: str
+    include: _containers.RepeatedCompositeFieldContainer[NetStateRule]
+    exclude: _containers.RepeatedCompositeFieldContainer[NetStateRule]
+    type: V1Layer.LayerType
+    blobs_lr: _containers.RepeatedScalarFieldContainer[float]
+    weight_decay: _containers.RepeatedScalarFieldContainer[float]
+    loss_weight: _containers.RepeatedScalarFieldContainer[float]
+    param: _containers.RepeatedScalarFieldContainer[str]
+    blob_share_mode: _containers.RepeatedScalarFieldContainer[ParamSpec.DimCheck]
+    argmax_param: _parameters_pb2.ArgMaxParameter
+    concat_param: _parameters_pb2.ConcatParameter
+    convolution_param: _parameters_pb2.ConvolutionParameter
+    data_param: _parameters_pb2.DataParameter
+    dropout_param: _parameters_pb2.DropoutParameter
+    eltwise_param: _parameters_pb2.EltwiseParameter
+    exp_param: _parameters_pb2.ExpParameter
+    hdf5_data_param: _parameters_pb2.DataParameter
+    image_data_param: _parameters_pb2.DataParameter
+    inner_product_param: _parameters_pb2.InnerProductParameter
+    lrn_param: _parameters_pb2.LRNParameter
+    memory_data_param: _parameters_pb2.DataParameter
+    mvn_param: _parameters_pb2.MVNParameter
+    pooling_param: _parameters_pb2.PoolingParameter
+    power_param: _parameters_pb2.PowerParameter
+    relu_param: _parameters_pb2.ReLUParameter
+    sigmoid_param: _parameters_pb2.EngineParameter
+    softmax_param: _parameters_pb2.SoftmaxParameter
+    slice_param: _parameters_pb2.SliceParameter
+    tanh_param: _parameters_pb2.EngineParameter
+    threshold_param: _parameters_pb2.ThresholdParameter
+    transform_param: _parameters_pb2.TransformationParameter
+    loss_param: _parameters_pb2.LossParameter
+    accuracy_param: _parameters_pb2.AccuracyParameter
+    layer: V0Layer
+    def __init__(self, bottom: _Optional[_Iterable[str]] = ..., top: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., include: _Optional[_Iterable[_Union[NetStateRule, _Mapping]]] = ..., exclude: _Optional[_Iterable[_Union[NetStateRule, _Mapping]]] = ..., type: _Optional[_Union[V1Layer.LayerType, str]] = ..., blobs_lr: _Optional[_Iterable[float]] = ..., weight_decay: _Optional[_Iterable[float]] = ..., loss_weight: _Optional[_Iterable[float]] = ..., param: _Optional[_Iterable[str]] = ..., blob_share_mode: _Optional[_Iterable[_Union[ParamSpec.DimCheck, str]]] = ..., argmax_param: _Optional[_Union[_parameters_pb2.ArgMaxParameter, _Mapping]] = ..., concat_param: _Optional[_Union[_parameters_pb2.ConcatParameter, _Mapping]] = ..., convolution_param: _Optional[_Union[_parameters_pb2.ConvolutionParameter, _Mapping]] = ..., data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., dropout_param: _Optional[_Union[_parameters_pb2.DropoutParameter, _Mapping]] = ..., eltwise_param: _Optional[_Union[_parameters_pb2.EltwiseParameter, _Mapping]] = ..., exp_param: _Optional[_Union[_parameters_pb2.ExpParameter, _Mapping]] = ..., hdf5_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., image_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., inner_product_param: _Optional[_Union[_parameters_pb2.InnerProductParameter, _Mapping]] = ..., lrn_param: _Optional[_Union[_parameters_pb2.LRNParameter, _Mapping]] = ..., memory_data_param: _Optional[_Union[_parameters_pb2.DataParameter, _Mapping]] = ..., mvn_param: _Optional[_Union[_parameters_pb2.MVNParameter, _Mapping]] = ..., pooling_param: _Optional[_Union[_parameters_pb2.PoolingParameter, _Mapping]] = ..., power_param: _Optional[_Union[_parameters_pb2.PowerParameter, _Mapping]] = ..., relu_param: _Optional[_Union[_parameters_pb2.ReLUParameter, _Mapping]] = ..., sigmoid_param: _Optional[_Union[_parameters_pb2.EngineParameter, _Mapping]] = ..., softmax_param: _Optional[_Union[_parameters_pb2.SoftmaxParameter, _Mapping]] = ..., slice_param: _Optional[_Union[_parameters_pb2.SliceParameter, _Mapping]] = ..., tanh_param: _Optional[_Union[_parameters_pb2.EngineParameter, _Mapping]] = ..., threshold_param: _Optional[_Union[_parameters_pb2.ThresholdParameter, _Mapping]] = ..., transform_param: _Optional[_Union[_parameters_pb2.TransformationParameter, _Mapping]] = ..., loss_param: _Optional[_Union[_parameters_pb2.LossParameter, _Mapping]] = ..., accuracy_param: _Optional[_Union[_parameters_pb2.AccuracyParameter, _Mapping]] = ..., layer: _Optional[_Union[V0Layer, _Mapping]] = ...) -> None: ...
+
+class V0Layer(_message.Message):
+    __slots__ = ("name", "type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
