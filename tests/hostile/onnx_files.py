@@ -95,6 +95,15 @@ def short_weights() -> onnx.ModelProto:
     return model
 
 
+def external(file: str) -> onnx.ModelProto:
+    """Weights that lie in a file beside the model."""
+    net = Net([1, 3, 8, 8])
+    model = net.model(net.conv("data", (3, 4)))
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], file, 0)
+    model.graph.initializer[0].ClearField("raw_data")
+    return model
+
+
 def segmented() -> onnx.ModelProto:
     """A tensor in segments, which ONNX has and nothing reads."""
     net = Net([1, 3, 8, 8])
