@@ -66,6 +66,7 @@ def fuzz(name: str, options: argparse.Namespace) -> Figures:
     for path in corpus_files(name):
         shutil.copy(path, corpus)
     log = options.output / f"{name}.log"
+    log.unlink(missing_ok=True)
     for attempt in range(_MOST_ENDS):
         left = max(options.runs - figures.executions, 0)
         command = [sys.executable, "-m", "tests.fuzz_targets.fuzzer", name]
@@ -73,11 +74,12 @@ def fuzz(name: str, options: argparse.Namespace) -> Figures:
         command += ["--seed", str(options.seed + attempt), "--corpus", str(corpus)]
         command += ["--found", str(found)]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with log.open("w") as file:
+        with log.open("a") as file:
+            begun = file.tell()
             ended = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         figures.cpu_s += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        figures.take(log.read_text(errors="replace"))
+        figures.take(log.read_bytes()[begun:].decode(errors="replace"))
         if ended.returncode == 0:
             break
     return figures

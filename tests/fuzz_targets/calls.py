@@ -41,9 +41,7 @@ class Served:
         add: registers the services; called on the server's loop.
     """
 
-    def __init__(
-        self, folder: Path, add: Callable[[grpc.aio.Server], Awaitable[None]]
-    ) -> None:
+    def __init__(self, folder: Path, add: Callable[[grpc.aio.Server], Awaitable[None]]) -> None:
         self.address = f"unix:{folder / 'server.sock'}"
         self._ready = threading.Event()
         threading.Thread(target=self._serve, args=(add,), daemon=True).start()
@@ -67,7 +65,9 @@ class Served:
         Raises:
             Harm: the server blames itself, or does not answer.
         """
-        call = self.channel.stream_stream(path)(iter(requests), timeout=_LISTEN_S if streams else _WAIT_S)
+        call = self.channel.stream_stream(path)(
+            iter(requests), timeout=_LISTEN_S if streams else _WAIT_S
+        )
         try:
             for number, _ in enumerate(call, 1):
                 if number == _MOST_ANSWERS:
@@ -131,7 +131,9 @@ class Form:
         except DecodeError:
             message = kind()
         change_message(source, message, source.randint(1, 3))
-        return self._packed(number, [*requests[:at], message.SerializeToString(), *requests[at + 1 :]])
+        return self._packed(
+            number, [*requests[:at], message.SerializeToString(), *requests[at + 1 :]]
+        )
 
     @staticmethod
     def _packed(number: int, requests: Sequence[bytes]) -> bytes:

@@ -23,8 +23,25 @@ def _words() -> Sequence[str]:
     """Keys, values of published files, and what YAML makes something else of."""
     keys = [name for group in GROUPS.values() for name in group.model_fields]
     values = [str(value) for form in forms() for value in form.changes.values()]
-    odd = ["null", "[1, {a: b}]", "1e400", ".nan", "0x1F", "!!python/none x", "2001-01-01",
-           "&a 1", "*a", "<<", "? x", "{", "1x3x224x224", "-1x3", "1;2;;", "'\\ud83d'", "1" * 99]
+    odd = [
+        "null",
+        "[1, {a: b}]",
+        "1e400",
+        ".nan",
+        "0x1F",
+        "!!python/none x",
+        "2001-01-01",
+        "&a 1",
+        "*a",
+        "<<",
+        "? x",
+        "{",
+        "1x3x224x224",
+        "-1x3",
+        "1;2;;",
+        "'\\ud83d'",
+        "1" * 99,
+    ]
     return [*keys, *GROUPS, *values, *odd, *TEXT]
 
 

@@ -87,7 +87,9 @@ def _dtype(source: random.Random, formal: onnx.defs.OpSchema.FormalParameter | N
     """One that the operator takes there."""
     known = formal.types if formal is not None else ()
     fit = [dtype for dtype in _DTYPES if f"tensor({_ONNX_NAMES.get(dtype, dtype)})" in known]
-    return "float32" if "float32" in fit and source.random() < 0.5 else source.choice(fit or _DTYPES)
+    return (
+        "float32" if "float32" in fit and source.random() < 0.5 else source.choice(fit or _DTYPES)
+    )
 
 
 def _attribute(source: random.Random, kind: int) -> object:
@@ -146,9 +148,7 @@ def model_of(described: Mapping[str, Any]) -> tuple[BpuModel, dict[str, AnyArray
         specs = [float_spec(n, a.shape, DType(a.dtype.name)) for n, a in given.items()]
         network = cpu_network([op], [*specs, _result(op.node, arrays)], constants)
         return cpu_model("net", network), given
-    except Harm:
-        raise
-    except Exception as error:  # whatever nonsense in a description leads to in this file
+    except Exception as error:  # noqa: BLE001  whatever nonsense leads to in this file
         raise InputError(f"no description: {error}") from None
 
 

@@ -16,11 +16,11 @@ from bpu_common.wire.gen.openbpu.v1 import daemon_pb2 as pb
 from bpu_common.wire.rpc.daemon_client import DAEMON_SERVICE
 from bpu_common.wire.rpc.daemon_server import add_daemon_service
 from bpu_host.boards.inventory import BoardEntry, Inventory
+from bpu_host.daemon import service as daemon_service
 from bpu_host.daemon.files import Record
 from bpu_host.daemon.hub import Hub
 from bpu_host.daemon.joblog import JobLog
 from bpu_host.daemon.jobs import JobRunner
-from bpu_host.daemon import service as daemon_service
 from tests.fuzz_targets.calls import Form, Served
 from tests.fuzz_targets.target import Target
 

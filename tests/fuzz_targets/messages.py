@@ -25,7 +25,6 @@ from tests.fuzz_targets.target import Target
 from tests.hostile.changes import change_bytes, change_message
 from tests.hostile.recordings import good
 
-
 _FRAME, _RESULT = b"f", b"r"
 _STAT = {"BPU": TimeStat(1.5, 3, 1, 4)}
 _MEASURED = PerfResult(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import sys
 import time
 import traceback
@@ -23,11 +22,21 @@ from bpu_common.errors import BpuError, CompilerBug
 
 MOST_CPU_S = 10.0
 MOST_BYTES = 1 << 30
-"""What one input may add to the peak of the process."""
+"""What one input may add to the memory of the process."""
 
 _BUG = ("bug in OpenBPU", "fault of OpenBPU")
-_ENDS = ("open", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink",
-         "os.truncate", "os.chmod", "shutil.rmtree")
+_ENDS = (
+    "open",
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "shutil.rmtree",
+)
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
@@ -81,7 +90,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     elif event in _ENDS and isinstance(arguments[0], (str, bytes, os.PathLike)):
         path = os.path.realpath(os.fsdecode(arguments[0]))
-        if not path.startswith((_watch.folder, "/dev/null", "/dev/shm/")):
+        if not f"{path}/".startswith((f"{_watch.folder}/", "/dev/null/", "/dev/shm/")):
             _watch.found.append(f"{event} {path}")
 
 
@@ -99,9 +108,16 @@ def _watched(target: Target, folder: Path) -> Iterator[None]:
         _watch.on = False
 
 
+def _forget_peak() -> None:
+    """From now on the peak is that of what follows."""
+    Path("/proc/self/clear_refs").write_bytes(b"5")
+
+
 def peak_bytes() -> int:
-    """The most memory that this process has ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most memory that this process has had since the peak was forgotten."""
+    status = Path("/proc/self/status").read_bytes()
+    at = status.index(b"VmHWM:")
+    return int(status[at + 6 : status.index(b"kB", at)]) << 10
 
 
 def judge(
@@ -119,6 +135,7 @@ def judge(
     Raises:
         Harm: it did what no input may do.
     """
+    _forget_peak()
     before_bytes, before_s = peak_bytes(), time.process_time()
     answer = "taken"
     with _watched(target, folder):

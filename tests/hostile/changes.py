@@ -53,8 +53,14 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 def _set_some_field(source: random.Random, message: Message) -> None:
     """Give a field of the message, or of one within it, a first value."""
-    within = [message, *(getattr(place, field.name) for place, field in _places(message)
-                         if field.message_type is not None and not field.is_repeated)]
+    within = [
+        message,
+        *(
+            getattr(place, field.name)
+            for place, field in _places(message)
+            if field.message_type is not None and not field.is_repeated
+        ),
+    ]
     chosen = source.choice(within)
     field = source.choice(chosen.DESCRIPTOR.fields) if chosen.DESCRIPTOR.fields else None
     if field is None or _is_map(field):
@@ -69,9 +75,13 @@ def _set_some_field(source: random.Random, message: Message) -> None:
 
 
 def _default(field: FieldDescriptor) -> Any:
-    return 0.0 if field.cpp_type in (
-        FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT
-    ) else b"" if field.type == FieldDescriptor.TYPE_BYTES else 0
+    return (
+        0.0
+        if field.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+        else b""
+        if field.type == FieldDescriptor.TYPE_BYTES
+        else 0
+    )
 
 
 def _change(source: random.Random, message: Message, field: FieldDescriptor) -> None:
@@ -168,7 +178,7 @@ def change_text(source: random.Random, text: str, words: Sequence[str]) -> str:
     lines = text.split("\n")
     at = source.randrange(len(lines))
     actions: tuple[Callable[[], list[str]], ...] = (
-        lambda: [],
+        list,
         lambda: [lines[at], lines[at]],
         lambda: ["  " + lines[at]],
         lambda: [lines[at].lstrip()],

@@ -54,6 +54,7 @@ from bpu_host.compiler.frontend.sizes import Rule, resolve_sizes
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure, opset_of
 from bpu_host.compiler.frontend.transposed import transposed_rule
 from bpu_host.compiler.frontend.types import check_types
+from bpu_host.compiler.frontend.vectors import check_vectors
 from bpu_host.compiler.protos import inferred_shapes, names_read
 from bpu_host.compiler.weights import Weights, from_bare, taken_out
 
@@ -208,6 +209,7 @@ def _prepare(model: onnx.ModelProto, file: str, weights: Weights) -> ir.Model:
     name_nodes(model.graph)
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
+    check_vectors(model, file)
     fold_branches(model, file)
     expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
     check_nodes(model, file)
