@@ -51,4 +51,4 @@ def run(data: bytes, folder: Path) -> None:
     once(RecordingSource(path, speed=0), UiState(), 120)
 
 
-TARGET = Target("recordings", seeds, run, change)
+TARGET = Target("recordings", seeds, run, change, most_bytes=1 << 14)
