@@ -15,20 +15,20 @@ from tests.hostile.changes import change_bytes, change_json
 
 @cache
 def seeds() -> Sequence[bytes]:
-    """Two boards."""
+    """Three boards, and a text that nests too deeply."""
     boards = [
         {"name": "desk", "host": "10.0.0.2", "user": "sunrise", "port": 22, "folder": ".openbpu"},
         {"name": "rack", "host": "::1", "python": "python3", "transport": "openssh"},
         {"name": "here", "host": "localhost", "address": "unix:/run/a.sock"},
     ]
-    return [json.dumps({"version": 1, "boards": boards}).encode()]
+    return [json.dumps({"version": 1, "boards": boards}).encode(), b"[" * 50_000]
 
 
 def change(source: random.Random, data: bytes) -> bytes:
     """Another inventory, mostly of JSON."""
     try:
         loaded = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return change_bytes(source, data)
     if source.random() < 0.1:
         return change_bytes(source, data)

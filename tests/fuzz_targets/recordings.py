@@ -14,16 +14,19 @@ from bpu_host.tui.source import RecordingSource
 from bpu_host.tui.state import UiState
 from tests.fuzz_targets.target import Target
 from tests.hostile.changes import change_bytes, change_json
-from tests.hostile.recordings import good, recording
+from tests.hostile.recordings import good, recording, with_number
 
 _PACKED = b"\x1f\x8b"
 
 
 @cache
 def seeds() -> Sequence[bytes]:
-    """A short recording, and one that is compressed."""
-    text = recording(*good()[:3]).encode()
-    return [text, gzip.compress(recording(*good()[:1]).encode(), mtime=0)]
+    """A short recording, one that is compressed, and two with odd numbers."""
+    texts = [recording(*good()[:3]), with_number("1" + "0" * 22), with_number("[" * 5000)]
+    return [
+        *(text.encode() for text in texts),
+        gzip.compress(recording(*good()[:1]).encode(), mtime=0),
+    ]
 
 
 def change(source: random.Random, data: bytes) -> bytes:
@@ -34,7 +37,7 @@ def change(source: random.Random, data: bytes) -> bytes:
     at = source.randrange(len(lines))
     try:
         loaded = json.loads(lines[at])
-    except ValueError:
+    except (ValueError, RecursionError):
         return change_bytes(source, data)
     for _ in range(source.randint(1, 3)):
         loaded = change_json(source, loaded)

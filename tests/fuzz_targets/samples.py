@@ -30,7 +30,7 @@ _HW = (4, 6)
 
 @cache
 def seeds() -> Sequence[bytes]:
-    """A right file of each kind."""
+    """A right file of each kind, a program, and values that are no numbers."""
     random_values = np.random.default_rng(0)
     made = []
     for index, (train, _, dtype, _) in enumerate(_KINDS):
@@ -40,7 +40,9 @@ def seeds() -> Sequence[bytes]:
         np.save(packed, values)
         made.append(bytes([index, 0]) + values.tobytes())
         made.append(bytes([index, 1]) + packed.getvalue())
-    return [*made, bytes([3, 2]) + ENDLESS]
+    packed = io.BytesIO()
+    np.save(packed, np.full((1, 3, *_HW), np.nan, np.float32))
+    return [*made, bytes([3, 2]) + ENDLESS, bytes([4, 1]) + packed.getvalue()]
 
 
 def change(source: random.Random, data: bytes) -> bytes:
