@@ -21,6 +21,7 @@ from bpu_common.wire.messages import inference as oip
 from bpu_common.wire.rpc.client import SERVICE
 from bpu_common.wire.rpc.inference import add_inference_service
 from bpu_common.wire.rpc.server import add_board_service
+from bpu_sim.device import PacedClock
 from tests.fuzz_targets.calls import Form, Served
 from tests.fuzz_targets.target import Harm, Target
 from tests.support.models_board import HEIGHT, WIDTH, expected_codes, image_input, tiny_model
@@ -44,7 +45,7 @@ class _Board(Served):
     """An agent's services over a simulated board."""
 
     def __init__(self, folder: Path) -> None:
-        self.device = SimDevice(X3M, threads=1)
+        self.device = SimDevice(X3M, threads=1, clock=PacedClock())
         self.runtime = Runtime(self.device, ModelStore(folder / "store", self.device.read))
         self.runtime.store.put(_FILE)
         self.calls = 0
