@@ -50,6 +50,8 @@ class Figures:
             told = json.loads(match[1])
             self.executions += told["executions"]
             self.answers = told["answers"]
+            if len(self.answers) < 2:  # a target that says the same to everything looks at nothing
+                self.harms.append(f"one answer to all inputs: {', '.join(self.answers)}")
         else:
             executed = re.findall(r"^#(\d+)\s", text, re.MULTILINE)
             self.executions += int(executed[-1]) if executed else 0

@@ -48,6 +48,7 @@ class _Board(Served):
         self.device = SimDevice(X3M, threads=1, clock=PacedClock())
         self.runtime = Runtime(self.device, ModelStore(folder / "store", self.device.read))
         self.runtime.store.put(_FILE)
+        self.runtime.infer("tiny", {"data": _RAW})  # the first one imports an engine
         self.calls = 0
         super().__init__(folder, self._add)
 
@@ -59,7 +60,7 @@ class _Board(Served):
     def tidy(self) -> None:
         """End what a call has left; at times see that a good model is served."""
         for load in self.runtime.loads():
-            self.runtime.stop_load(load.request.name)
+            self.runtime.stop_load(load.name)
         self.calls += 1
         if self.calls % _LOOK_EVERY:
             return
