@@ -213,6 +213,7 @@ def _prepare(model: onnx.ModelProto, file: str, weights: Weights) -> ir.Model:
     fold_branches(model, file)
     expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
     check_nodes(model, file)
+    check_vectors(model, file)  # again: broken nodes hide sizes
     check_has_input(model.graph, file)
     widen_halves(model)
     put_sequence_first(model)
