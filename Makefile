@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 PACKAGES := bpu_common bpu_sim bpu_board bpu_host openbpu
 export GRPC_ENABLE_FORK_SUPPORT := 0
 
-.PHONY: help setup demo test test-system chaos lint type proto bench docs wheels clean lock
+.PHONY: help setup demo test test-system chaos soak fuzz fuzz-long lint type proto bench docs wheels clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,19 @@ chaos: setup ## kill everything 100 times at random moments (BPU_CHAOS_SEED=N re
 	bash tests/system/install.sh
 	$(PY) -m pytest -m system -s tests/chaos
 
+soak: setup ## two minutes of mixed load on an agent: what it holds must not grow
+	$(PY) -m tests.soak --seconds 120
+
+$(VENV)/.fuzzing: requirements-fuzz.txt $(VENV)/.installed
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	touch $@
+
+fuzz: setup $(VENV)/.fuzzing ## every reader guided by coverage, some minutes (docs/reliability.md)
+	$(PY) -m tests.fuzz_targets --runs 5000 --cpu-s 15
+
+fuzz-long: setup $(VENV)/.fuzzing ## the same, 100,000 executions and 10 minutes of CPU a target
+	$(PY) -m tests.fuzz_targets --runs 100000 --cpu-s 600
+
 lint: setup ## style, import contracts, types, generated files, file lengths
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -66,6 +79,7 @@ docs: setup ## rewrite the generated pages of docs/
 	$(PY) -m bpu_host.cli.write_first_screens
 	$(PY) -m bpu_board.cli.write_first_screens
 	$(PY) -m bpu_host.reference
+	$(PY) -m tests.hostile.table
 
 wheels: setup ## build the wheels of host and board for x86_64 and aarch64 into dist/, kernels inside
 	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-release.txt
@@ -77,9 +91,10 @@ wheels: setup ## build the wheels of host and board for x86_64 and aarch64 into 
 	  BPU_WHEEL=$$machine $(PY) -m build --wheel --outdir dist $$project; \
 	done; done
 
-lock: ## renew requirements.txt and requirements-release.txt (names and hashes, no addresses)
+lock: ## renew requirements.txt, requirements-release.txt and requirements-fuzz.txt (names and hashes, no addresses)
 	uv export -q --no-emit-project --all-extras --format requirements-txt --no-header -o requirements.txt
 	echo 'ziglang>=0.15,<0.18' | uv pip compile -q --generate-hashes --no-header --no-annotate -o requirements-release.txt -
+	echo 'atheris>=3,<4' | uv pip compile -q --generate-hashes --no-header --no-annotate -o requirements-fuzz.txt -
 	rm -f uv.lock
 
 clean: ## remove everything that was made

@@ -17,20 +17,13 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnx
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
 from bpu_common.errors import BpuError, CompilerBug
 from tests.hostile import onnx_files
+from tests.hostile.changes import change_message
 from tests.support.nets_front import Net, classifier
-
-_TEXT = ("", "data", "conv0", "Relu", "Loop", "a" * 300, "ä☃", "\x1b[2J", "x/y z", "local")
-_WHOLE = (0, 1, -1, 2, 3, 7, 16, 255, 999, 1 << 20, (1 << 31) - 1, -(1 << 31))
-_LARGE = ((1 << 63) - 1, -(1 << 63))
-_REAL = (0.0, -1.0, 1e-38, 3e38, float("nan"), float("inf"), float("-inf"), 0.5)
 
 
 def resized() -> onnx.ModelProto:
@@ -57,57 +50,8 @@ def mutant(seed: int) -> bytes:
     """The bytes of one mutant."""
     source = random.Random(seed)
     model = source.choice(BASES)()
-    for _ in range(source.randint(1, 3)):
-        _change(source, *source.choice(_places(model)))
+    change_message(source, model, source.randint(1, 3))
     return model.SerializeToString()
-
-
-def _places(message: Message) -> list[tuple[Message, FieldDescriptor]]:
-    """All fields that are set, with the messages they stand in; of raw data none."""
-    found = []
-    for field, value in message.ListFields():
-        found.append((message, field))
-        if field.message_type is not None:
-            for item in value if field.is_repeated else [value]:
-                found += _places(item)
-    return found
-
-
-def _change(source: random.Random, message: Message, field: FieldDescriptor) -> None:
-    value = getattr(message, field.name)
-    if not field.is_repeated:
-        if field.message_type is not None or source.random() < 0.2:
-            message.ClearField(field.name)
-        else:
-            setattr(message, field.name, _other(source, field, value))
-        return
-    at = source.randrange(len(value)) if len(value) else 0
-    action = source.randrange(3)
-    if not len(value):
-        return
-    if action == 0:
-        del value[at]
-    elif action == 1 and field.message_type is not None:
-        value.add().CopyFrom(value[at])
-    elif action == 1:
-        value.append(value[at])
-    elif field.message_type is None:
-        value[at] = _other(source, field, value[at])
-    else:
-        value[at].CopyFrom(value[source.randrange(len(value))])
-
-
-def _other(source: random.Random, field: FieldDescriptor, value: Any) -> Any:
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return source.choice(_TEXT)
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        cut = value[: source.randrange(len(value) + 1)]
-        return source.choice((cut, value + b"\xff" * 3, bytes(len(value)), b"\xff" * len(value)))
-    if isinstance(value, float):
-        return source.choice(_REAL)
-    if field.enum_type is not None:
-        return source.choice([each.number for each in field.enum_type.values])
-    return source.choice(_WHOLE if field.type == FieldDescriptor.TYPE_INT32 else _WHOLE + _LARGE)
 
 
 def fault_of(data: bytes, folder: Path) -> str:

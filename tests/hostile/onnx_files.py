@@ -95,6 +95,15 @@ def short_weights() -> onnx.ModelProto:
     return model
 
 
+def external(file: str) -> onnx.ModelProto:
+    """Weights that lie in a file beside the model."""
+    net = Net([1, 3, 8, 8])
+    model = net.model(net.conv("data", (3, 4)))
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], file, 0)
+    model.graph.initializer[0].ClearField("raw_data")
+    return model
+
+
 def segmented() -> onnx.ModelProto:
     """A tensor in segments, which ONNX has and nothing reads."""
     net = Net([1, 3, 8, 8])
@@ -134,6 +143,24 @@ def endless_loop() -> onnx.ModelProto:
     return net.model(net.add("Loop", rounds, keep, "data", body=body))
 
 
+def large_batch(size: int) -> onnx.ModelProto:
+    """So many pictures at once; nothing of them is in the file."""
+    net = Net([size, 3, 8, 8])
+    return net.model(net.add("Relu", net.conv("data", (3, 4))))
+
+
+def large_constants(count: int, *sizes: int) -> onnx.ModelProto:
+    """Constants of these sizes, of each of which a frame reads something."""
+    net = Net([1, 3, 8, 8])
+    x = net.conv("data", (3, 4))
+    at = net.add("ArgMax", net.add("Flatten", x), axis=1)
+    for _ in range(count):
+        large = net.add("ConstantOfShape", net.constant(np.array(sizes, np.int64)))
+        read = net.add("ReduceMax", net.add("Gather", large, at), keepdims=0)
+        x = net.add("Add", x, read)
+    return net.model(x)
+
+
 def _row(name: str, model: Callable[[], onnx.ModelProto | bytes], answer: str) -> Row:
     def make(folder: Path) -> None:
         made = model()
@@ -147,6 +174,9 @@ ROWS = (
     _row("functions, 2^30 nodes", lambda: nested_functions(30), "at most 50000 nodes"),
     _row("escape codes in a name", lambda: named("\x1b[2Jconv"), "control characters"),
     _row("an endless loop", endless_loop, "Loop"),
+    _row("a batch of a million", lambda: large_batch(1 << 20), "tensors of 1792 MiB at once"),
+    _row("large constants", lambda: large_constants(20, 64, 1 << 20), "MiB at once, at most 1024"),
+    _row("long constants", lambda: large_constants(4, 1 << 24), "67108864 elements together"),
 )
 
 REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.hostile import bin_files, caffe_files, onnx_files, picture_files, recordings, yaml_files
 from tests.hostile.row import Row, check
+from tests.hostile.table import ELSEWHERE, PAGE, ROWS, page
 
-KINDS = (bin_files, caffe_files, onnx_files, picture_files, recordings, yaml_files)
-ROWS: tuple[Row, ...] = tuple(row for kind in KINDS for row in kind.ROWS)
+ROOT = PAGE.parents[1]
 
 
 def test_rows_have_different_names() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_page_has_the_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize("test", [each[2] for each in ELSEWHERE])
+def test_what_the_table_names_exists(test: str) -> None:
+    path, _, name = test.partition("::")
+    assert (ROOT / path).exists()
+    assert not name or re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

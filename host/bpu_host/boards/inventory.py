@@ -53,6 +53,10 @@ class BoardEntry:
         check_name(self.name)
         if self.transport not in TRANSPORTS:
             raise UsageError(f"transport {self.transport!r} is not one of {', '.join(TRANSPORTS)}")
+        if not (self.host or self.address):
+            raise UsageError(f"board {self.name!r} has neither a host nor an address")
+        if not 0 <= self.port < 1 << 16:
+            raise UsageError(f"board {self.name!r} has port {self.port}, ports end at 65535")
 
     @property
     def target(self) -> str:

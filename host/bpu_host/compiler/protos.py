@@ -66,7 +66,7 @@ def free_name(model: onnx.ModelProto, base: str) -> str:
 
 def inferred_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     """The shapes that ONNX infers, by tensor, with those of constants; an unknown size is 0."""
-    inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
+    inferred = onnx.shape_inference.infer_shapes(without_weights(model), data_prop=True).graph
     values = (*inferred.input, *inferred.value_info, *inferred.output)
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values
@@ -74,7 +74,7 @@ def inferred_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     return shapes | {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with inputs in place of its large constants: inference copies what it gets."""
     graph = model.graph
     light = onnx.GraphProto(

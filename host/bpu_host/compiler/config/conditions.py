@@ -206,7 +206,8 @@ def _per_input(column: _Column, count: int, report: Report) -> list[Any]:
         "separated by ';'" + (f" ({column.advice})" if column.advice else ""),
         _RT,
     )
-    return [column.default] * count
+    # Where the number of inputs is unknown this is not told, and the rows are looked at.
+    return [_STAND_INS.get(column.path, column.default)] * count
 
 
 def _one_input(row: dict[str, Any], sources: dict[str, str], report: Report) -> InputRow:

@@ -11,6 +11,10 @@ from bpu_common.errors import ModelUnsupported
 from bpu_common.network.check_tensor import MAX_DIMENSION, MAX_TENSOR_BYTES
 from bpu_host.compiler.frontend.inputs import ELEMENT_TYPES
 
+MAX_ALIVE_BYTES = 1 << 30
+"""Of the tensors that a frame has at once, as the float model computes them: the memory of the
+smallest boards. Calibration and comparison hold up to three times as much."""
+
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _WITH_WEIGHTS = _LINEAR | {"BatchNormalization", "PRelu"}
 _VARIANCE = 4  # input of BatchNormalization
@@ -43,6 +47,7 @@ def check_graph(graph: ir.Graph, file: str) -> None:
             _check_weights(node, place)
     for value in graph.outputs:
         _check_content(value, file, "leave this output out: name the others in output_nodes")
+    _check_alive(graph, file)
 
 
 def _check_kind(value: ir.Value, place: str) -> None:
@@ -63,14 +68,45 @@ def _check_kind(value: ir.Value, place: str) -> None:
 def _check_size(value: ir.Value, place: str) -> None:
     """The limits are those of the `.bin`, so that no long conversion ends at them."""
     shape = _known(value)
-    size_bytes = math.prod(shape) * (value.dtype.itemsize if value.dtype else 4)
-    if size_bytes > MAX_TENSOR_BYTES or any(size > MAX_DIMENSION for size in shape):
+    if _size_bytes(value) > MAX_TENSOR_BYTES or any(size > MAX_DIMENSION for size in shape):
         raise ModelUnsupported(
             f"'{value.name}' of shape {shape} is too large: at most {MAX_TENSOR_BYTES >> 20} MiB "
             f"and {MAX_DIMENSION} in each dimension can be converted",
             where=place,
             hint=_SHAPE_HINT,
         )
+
+
+def _check_alive(graph: ir.Graph, file: str) -> None:
+    """Together, the tensors of a frame; those that come of constants alone stay, once computed.
+
+    Constants of the file are not counted: their bytes are there.
+    """
+    places = {node: place for place, node in enumerate(graph)}
+    ends = [0] * len(places)
+    moving = set(graph.inputs)
+    for node in graph:
+        if any(value in moving for value in node.inputs):
+            moving.update(node.outputs)
+    for value in moving:
+        readers = [places[user] for user, _ in value.uses() if user in places]
+        if readers and not value.is_graph_output():
+            ends[max(readers)] += _size_bytes(value)
+    alive_bytes = sum(map(_size_bytes, graph.inputs))
+    for node, place in places.items():
+        alive_bytes += sum(map(_size_bytes, node.outputs))
+        if alive_bytes > MAX_ALIVE_BYTES:
+            raise ModelUnsupported(
+                f"at this node a frame has tensors of {alive_bytes >> 20} MiB at once, at most "
+                f"{MAX_ALIVE_BYTES >> 20} can be converted",
+                where=f"{file}: node {node.name} ({node.op_type})",
+                hint=_SHAPE_HINT,
+            )
+        alive_bytes -= ends[place]
+
+
+def _size_bytes(value: ir.Value) -> int:
+    return int(math.prod(_known(value)) * (value.dtype.itemsize if value.dtype else 4))
 
 
 def _check_content(value: ir.Value, place: str, hint: str = _SHAPE_HINT) -> None:

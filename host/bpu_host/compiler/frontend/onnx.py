@@ -53,6 +53,7 @@ from bpu_host.compiler.frontend.source import MAX_BYTES, damage, read_bytes
 from bpu_host.compiler.frontend.structure import check_nodes, check_structure, opset_of
 from bpu_host.compiler.frontend.transposed import transposed_rule
 from bpu_host.compiler.frontend.types import check_types
+from bpu_host.compiler.frontend.vectors import check_vectors
 from bpu_host.compiler.protos import inferred_shapes, names_read
 from bpu_host.compiler.weights import Weights, from_bare, taken_out
 
@@ -179,9 +180,11 @@ def _prepare(model: onnx.ModelProto, file: str, weights: Weights) -> ir.Model:
     name_nodes(model.graph)
     model.ir_version = max(model.ir_version, 4)
     _fill_empty_roi(model.graph)
+    check_vectors(model, file)
     fold_branches(model, file)
     expand_functions(model, file)  # first, as the checker refuses GroupNormalization of opset 18
     check_nodes(model, file)
+    check_vectors(model, file)  # again: broken nodes hide sizes
     check_has_input(model.graph, file)
     widen_halves(model)
     put_sequence_first(model)

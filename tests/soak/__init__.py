@@ -1,0 +1,1 @@
+"""An agent under mixed load for minutes: what it holds must not grow. `make soak`."""
