@@ -90,6 +90,6 @@ def test_what_is_there_stays(folder: Path) -> None:
     assert (code, "is there already and stays as it is" in output) == (2, True)
     assert Path("net.yaml").read_text() == "mine"
     code, output = call("init", "net.onnx", "-o", "absent/net.yaml")
-    assert (code, "cannot be written: No such file" in output) == (2, True)
+    assert (code, "cannot write here: No such file" in output) == (2, True)
     code, output = call("init", "absent.onnx")
     assert (code, "cannot read the model" in output) == (1, True)
