@@ -15,7 +15,6 @@ from PIL import Image
 from bpu_host.cli.hb_mapper import cli
 from tests.support.nets_front import classifier
 
-
 SCRIPTS = Path(sys.executable).parent
 
 

@@ -227,7 +227,12 @@ class _Job:
             )
         for value in self.model.graph.outputs:
             self.note(f"Output name:              {value.name}, {_dims(value)}")
-        options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
+        options = rules.PlacementOptions(
+            self.config.run_on_cpu,
+            self.config.run_on_bpu,
+            self.config.locations.get("calibration_parameters.run_on_cpu", ""),
+            self.config.locations.get("calibration_parameters.run_on_bpu", ""),
+        )
         try:
             self.placement = rules.place(units.recognise(self.model, self.inputs), options)
         except ModelUnsupported as error:
