@@ -36,7 +36,10 @@ def run(model: Path, prototxt: Path | None, output: Path | None) -> None:
     text = write_sample(config.model_type, tuple(map(_path, paths)), prefix, inputs)
     with writing(target, otherwise="give another --output"):
         _write_new(target, text)
-    logger.info("%s was written; look at its %d lines marked CHECK", target, text.count("CHECK: "))
+    if marked := text.count("CHECK: "):
+        logger.info("%s was written; look at its %d lines marked CHECK", target, marked)
+    else:
+        logger.info("%s was written; nothing in it is a guess that could be another", target)
     for line in sample_advice(inputs):
         logger.info("calibration samples: %s", line)
     command = f"hb_mapper makertbin --model-type {config.model_type}"

@@ -360,6 +360,8 @@ class _Job:
             if verdict.on == "CPU" and verdict.reason
         ]
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
+        if self.config.prototxt and any(item.shape[0] > 1 for item in self.config.inputs):
+            more += "; give input_shape (checker: --input-shape) a batch of 1"
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
     def emit(
