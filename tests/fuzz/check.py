@@ -120,7 +120,8 @@ def _counts(case: Case) -> Counter[tuple[str, str]]:
     found.update((key, str(case.options[key])) for key in shown)
     for key in ("calibration_method", "weight_rounding", "all_codes"):
         found[key, case.options[key].value] += 1
-    found["run_on_cpu", str(len(case.options.get("run_on_cpu", ())))] += 1
+    for key in ("run_on_cpu", "output_nodes"):
+        found[key, str(len(case.options.get(key, ())))] += 1
     found.update(("input", each.rt_type.value) for each in case.inputs)
     found.update(("operator", node.op_type) for node in case.model.graph.node)
     return found

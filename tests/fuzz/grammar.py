@@ -63,7 +63,7 @@ def case_of(seed: int) -> Case:
     while net.size < nodes:
         _grow(net)
     model = net.model(_outputs(net))
-    chosen = {**options(net.choose), "run_on_cpu": _on_cpu(net, model)}
+    chosen = {**options(net.choose), **_named(net, model)}
     return Case(seed, kind, model, inputs, random_samples(seed, inputs), chosen)
 
 
@@ -93,11 +93,12 @@ def _inputs(net: Net, extent: int) -> tuple[InputConfig, ...]:
     return tuple(inputs)
 
 
-def _on_cpu(net: Net, model: onnx.ModelProto) -> tuple[str, ...]:
-    """Convolutions that the user keeps off the BPU; none as a rule."""
+def _named(net: Net, model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
+    """Convolutions that the user keeps off the BPU, or ends the model with; none as a rule."""
     names = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    count = net.choose.choice([0, 0, 0, 0, 1, 2])
-    return tuple(net.choose.sample(names, min(count, len(names))))
+    key = net.choose.choice(["", "", "", "run_on_cpu", "run_on_cpu", "output_nodes"])
+    count = min(net.choose.choice([1, 1, 2, 3]), len(names))
+    return {key: tuple(net.choose.sample(names, count))} if key else {}
 
 
 def _grow(net: Net) -> None:
