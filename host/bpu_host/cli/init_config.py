@@ -37,9 +37,10 @@ def run(model: Path, prototxt: Path | None, output: Path | None) -> None:
     with writing(target, otherwise="give another --output"):
         _write_new(target, text)
     if marked := text.count("CHECK: "):
-        logger.info("%s was written; look at its %d lines marked CHECK", target, marked)
+        lines = f"{marked} lines" if marked > 1 else "line"
+        logger.info("%s was written; look at its %s marked CHECK", target, lines)
     else:
-        logger.info("%s was written; nothing in it is a guess that could be another", target)
+        logger.info("%s was written; no line of it is marked CHECK", target)
     for line in sample_advice(inputs):
         logger.info("calibration samples: %s", line)
     command = f"hb_mapper makertbin --model-type {config.model_type}"
