@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bpu_common.errors import CalibrationError, ConfigError, InputError
-from bpu_common.files import write_atomic
+from bpu_common.files import write_atomic, writing
 from bpu_common.pictures import PICTURE_SUFFIXES, Fit
 from bpu_common.tensor import DType, Layout, ModelInput, TensorSpec
 from bpu_host.compiler.config import CompileConfig, InputConfig, load_config, resolve
@@ -34,12 +34,8 @@ def configure(
     """
     source = read(CompileConfig(model, choices.name, choices.output, ()))
     items = _guessed(inputs, source.inputs)
-    try:
+    with writing(choices.output):
         choices.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make the folder: {error.strerror}", where=str(choices.output)
-        ) from None
     file = choices.output / f"{choices.name}.yaml"
     raw = _raw_folder(calibration)
     root = choices.output / f"{choices.name}_calibration"
@@ -155,7 +151,8 @@ def _write_samples(
             place = error.where or f"sample {count}"
             raise CalibrationError(error.message, where=place, hint=error.hint) from None
         for item, folder in zip(inputs, folders, strict=True):
-            arrays[item.name].array.tofile(folder / f"{count:05d}.bin")
+            with writing(file := folder / f"{count:05d}.bin"):
+                file.write_bytes(arrays[item.name].array.tobytes())
         count += 1
     if not count:
         raise CalibrationError(

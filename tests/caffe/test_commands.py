@@ -210,6 +210,21 @@ def test_wrong_options(folder: Path, arguments: tuple[str, ...], sentence: str) 
     assert sentence in output
 
 
+def test_a_batch_of_ten_says_what_to_write(folder: Path) -> None:
+    nets.write(folder, HEADS["Input"].replace("dim: 1 ", "dim: 10 ", 1) + BODY, weights())
+    code, output = call(*CHECKER)
+    assert code == 1
+    assert "the batch is 10; OpenBPU runs a batch of 1" in output
+    assert "give input_shape (checker: --input-shape) a batch of 1" in output
+
+
+def test_init_says_how_a_caffe_model_is_given(folder: Path) -> None:
+    del folder
+    code, output = call("init", "net.caffemodel")
+    assert code == 1
+    assert "(init: --proto)" in output
+
+
 def test_init_writes_a_configuration_that_converts(folder: Path) -> None:
     code, output = call("init", "--proto", "net.prototxt", "net.caffemodel", "-o", "made.yaml")
     assert code == 0, output

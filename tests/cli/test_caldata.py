@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 
 from bpu_host.cli.hb_mapper import cli
 from tests.support.nets_front import classifier
+
+SCRIPTS = Path(sys.executable).parent
 
 
 @pytest.fixture
@@ -129,5 +133,28 @@ def test_caldata_says_that_the_output_cannot_be_written(folder: Path, output: st
     (folder / "photos").mkdir()
     Image.new("RGB", (20, 20)).save(folder / "photos" / "p.png")
     code, text = call("caldata", "--input", "photos", "--output", output, "--size", "8x8")
-    assert (code, "cannot be written" in text) == (2, True)
+    assert (code, "cannot write here" in text) == (2, True)
     assert "fault of OpenBPU" not in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("hb_mapper", "caldata", "--input", "photos", "--output", "cal", "--size", "32x32"),
+        ("hb_mapper", "init", "net.onnx"),
+        ("python", "-c", "import openbpu; openbpu.convert('net.onnx', 'photos')"),
+    ],
+    ids=["caldata", "init", "openbpu"],
+)
+def test_a_file_that_cannot_grow_is_a_sentence(folder: Path, command: tuple[str, ...]) -> None:
+    """The limit of a file's size stands for a full disk: 1 KiB, less than each of them writes."""
+    (folder / "photos").mkdir()
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(folder / "photos" / "a.png")
+    before = {path.name for path in folder.iterdir()}
+    limited = ("bash", "-c", 'ulimit -f 1; exec "$0" "$@"', str(SCRIPTS / command[0]), *command[1:])
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "no space left to write: File too large" in said, said
+    left = {path.name for path in folder.iterdir() if path.suffix != ".log"} - before
+    assert left <= {"model_output"}, "a part of a file stays"

@@ -240,6 +240,21 @@ def test_failures_leave_nothing_behind(
     assert not target.is_dir() or not list(target.iterdir())
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    "key",
+    ["calibration_parameters.run_on_cpu", "calibration_parameters.run_on_bpu",
+     "model_parameters.output_nodes"],
+)  # fmt: skip
+def test_all_unknown_nodes_are_named_at_once(folder: Path, key: str, count: int) -> None:
+    names = [f"nothing_{index}" for index in range(count)]
+    code, output = convert(folder, {key: ";".join(names)})
+    assert code == 1
+    (line,) = (line for line in output.splitlines() if "nothing_" in line)
+    assert all(f"'{name}'" in line for name in names)
+    assert re.search(r"\.yaml:\d+:\d+: ", line), "the place of the list"
+
+
 def test_without_bpu_nodes_the_reasons_are_given(folder: Path) -> None:
     no_convolution(folder)
     code, output = call("checker", "--model-type", "onnx", "--model", "net.onnx")

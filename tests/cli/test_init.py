@@ -90,6 +90,20 @@ def test_what_is_there_stays(folder: Path) -> None:
     assert (code, "is there already and stays as it is" in output) == (2, True)
     assert Path("net.yaml").read_text() == "mine"
     code, output = call("init", "net.onnx", "-o", "absent/net.yaml")
-    assert (code, "cannot be written: No such file" in output) == (2, True)
+    assert (code, "cannot write here: No such file" in output) == (2, True)
     code, output = call("init", "absent.onnx")
     assert (code, "cannot read the model" in output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [(1, "look at its line marked CHECK"), (4, "no line of it is marked CHECK")],
+)
+def test_what_is_said_of_the_marks(channels: int, said: str) -> None:
+    net = Net([1, channels, 16, 16])
+    onnx.save(net.model(net.conv("data", (channels, 4), name="only")), "net.onnx")
+    code, output = call("init", "net.onnx")
+    assert code == 0, output
+    assert said in output
+    marks = Path("net.yaml").read_text().count("CHECK: ")
+    assert marks == (1 if channels == 1 else 0)

@@ -47,7 +47,7 @@ def test_any_model_gets_a_configuration_that_fits(
         (("n", 3, 224, 224), "NCHW", "rgb", "nv12", 1),
         ((1, 3, "h", "w"), "NCHW", "rgb", "nv12", 2),
         ((8, 3, 224, 224), "NCHW", "rgb", "nv12", 2),
-        ((1, 1, 32, 100), "NCHW", "featuremap", "featuremap", 0),
+        ((1, 1, 32, 100), "NCHW", "featuremap", "featuremap", 1),
         ((1, 80), "NCHW", "featuremap", "featuremap", 0),
     ],
 )

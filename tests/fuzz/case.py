@@ -13,7 +13,13 @@ import onnx
 
 from bpu_common.model import BpuModel
 from bpu_common.tensor import AnyArray, DType, InputType, Layout
-from bpu_host.compiler.config.values import CalibrationMethod, CompileConfig, InputConfig
+from bpu_host.compiler.config.values import (
+    AllCodes,
+    CalibrationMethod,
+    CompileConfig,
+    InputConfig,
+    WeightRounding,
+)
 
 LEVELS = ("O0", "O1", "O2", "O3")
 _METHODS = (CalibrationMethod.MAX,) * 6 + (CalibrationMethod.KL,) * 3 + (CalibrationMethod.DEFAULT,)
@@ -91,6 +97,8 @@ def options(choose: random.Random) -> dict[str, Any]:
         "max_percentile": choose.choice([1.0, 1.0, 0.9999, 0.99])
         if method is CalibrationMethod.MAX
         else 1.0,
+        "weight_rounding": choose.choice([WeightRounding.TOGETHER] * 3 + [WeightRounding.NEAREST]),
+        "all_codes": choose.choice([AllCodes.AUTO, AllCodes.ON, AllCodes.ON, AllCodes.OFF]),
         "compile_mode": choose.choice(["latency", "latency", "bandwidth"]),
         "optimize_level": choose.choice(LEVELS),
         "max_time_per_fc_us": choose.choice([0, 0, 1000, 1500, 4000]),

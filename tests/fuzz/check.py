@@ -118,7 +118,10 @@ def _counts(case: Case) -> Counter[tuple[str, str]]:
     shown = ("optimize_level", "compile_mode", "machine", "max_time_per_fc_us")
     found = Counter({("family", case.kind): 1})
     found.update((key, str(case.options[key])) for key in shown)
-    found["calibration", case.options["calibration_method"].value] += 1
+    for key in ("calibration_method", "weight_rounding", "all_codes"):
+        found[key, case.options[key].value] += 1
+    for key in ("run_on_cpu", "output_nodes"):
+        found[key, str(len(case.options.get(key, ())))] += 1
     found.update(("input", each.rt_type.value) for each in case.inputs)
     found.update(("operator", node.op_type) for node in case.model.graph.node)
     return found

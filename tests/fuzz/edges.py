@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
+from bpu_host.compiler.config.values import WeightRounding
 from tests.fuzz.case import Case, Frames, featuremap, options
 from tests.fuzz.net import Bounds, Net
 
@@ -49,6 +50,7 @@ def _case(
     given: Frames = [{"in0": frame.astype(np.float32)} for frame in frames]
     inputs = (featuremap("in0", shape),)
     chosen = {**options(net.choose), "max_percentile": 1.0}
+    chosen["weight_rounding"] = WeightRounding.NEAREST  # every code is chosen here
     return Case(seed, kind, model, inputs, {"in0": [sample]}, chosen, given)
 
 

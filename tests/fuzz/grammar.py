@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import onnx
+
 from bpu_common.tensor import Layout
 from bpu_host.compiler.config.values import InputConfig
 from tests.fuzz import edges
@@ -61,7 +63,8 @@ def case_of(seed: int) -> Case:
     while net.size < nodes:
         _grow(net)
     model = net.model(_outputs(net))
-    return Case(seed, kind, model, inputs, random_samples(seed, inputs), options(net.choose))
+    chosen = {**options(net.choose), **_named(net, model)}
+    return Case(seed, kind, model, inputs, random_samples(seed, inputs), chosen)
 
 
 def _inputs(net: Net, extent: int) -> tuple[InputConfig, ...]:
@@ -88,6 +91,14 @@ def _inputs(net: Net, extent: int) -> tuple[InputConfig, ...]:
         stem(net, x)
         inputs.append(each)
     return tuple(inputs)
+
+
+def _named(net: Net, model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
+    """Convolutions that the user keeps off the BPU, or ends the model with; none as a rule."""
+    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    key = net.choose.choice(["", "", "", "run_on_cpu", "run_on_cpu", "output_nodes"])
+    count = min(net.choose.choice([1, 1, 2, 3]), len(names))
+    return {key: tuple(net.choose.sample(names, count))} if key else {}
 
 
 def _grow(net: Net) -> None:

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from bpu_host.compiler.config.values import AllCodes, WeightRounding
 from tests.fuzz import edges, grammar
 from tests.fuzz.campaign import run_for
 from tests.fuzz.case import LEVELS
@@ -36,6 +37,10 @@ def test_what_is_drawn() -> None:
     assert sum(kinds[f"edge: {family}"] for family in edges.FAMILIES) >= 0.05 * len(cases)
     assert {case.options["optimize_level"] for case in cases} == set(LEVELS)
     assert {case.options["compile_mode"] for case in cases} == {"latency", "bandwidth"}
+    assert {case.options["all_codes"] for case in cases} == set(AllCodes)
+    assert {case.options["weight_rounding"] for case in cases} == set(WeightRounding)
+    for key in ("run_on_cpu", "output_nodes"):
+        assert {len(case.options.get(key, ())) for case in cases} >= {0, 1, 2}
     sizes = [len(case.model.graph.node) for case in cases if case.kind in grammar.SIZES]
     assert min(sizes) < 8
     assert max(sizes) > 40

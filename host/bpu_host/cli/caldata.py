@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bpu_common.errors import InputError, UsageError
+from bpu_common.files import writing
 from bpu_common.image import rgb_to_gray, rgb_to_yuv444
 from bpu_common.pictures import MAX_PIXELS, PICTURE_SUFFIXES, Interpolation, read_picture, resize
 from bpu_common.tensor import U8
@@ -50,6 +51,7 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
     Raises:
         UsageError: no such folder, no pictures, a target that holds files already or cannot be
             written.
+        CapacityError: the disk is full.
         InputError: more than `MAX_BAD_SHARE` of the files are no pictures.
     """
     if not source.is_dir():
@@ -64,12 +66,8 @@ def run(source: Path, target: Path, recipe: Recipe, every: int, progress: Progre
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError("exists and is not empty", where=str(target), hint="name a new folder")
-    try:
+    with writing(target, otherwise="name another folder"):
         left_out = _write(files, target, recipe, progress)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be written: {error.strerror}", where=str(target), hint="name another folder"
-        ) from error
     height, width = recipe.size_hw
     logger.info(
         "%d samples in %s: short side to %d (%s), centre crop %dx%d, %s %s %s",
@@ -105,7 +103,8 @@ def _write(
                 if len(bad) > len(files) * MAX_BAD_SHARE:
                     raise
             else:
-                sample.tofile(staging / f"{index:05d}_{path.stem}.{recipe.pixel_type}")
+                file = staging / f"{index:05d}_{path.stem}.{recipe.pixel_type}"
+                file.write_bytes(sample.tobytes())
             progress.show(Advanced("pictures", index + 1, len(files)))
         if target.exists():
             target.rmdir()

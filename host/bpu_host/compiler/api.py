@@ -227,7 +227,12 @@ class _Job:
             )
         for value in self.model.graph.outputs:
             self.note(f"Output name:              {value.name}, {_dims(value)}")
-        options = rules.PlacementOptions(self.config.run_on_cpu, self.config.run_on_bpu)
+        options = rules.PlacementOptions(
+            self.config.run_on_cpu,
+            self.config.run_on_bpu,
+            self.config.locations.get("calibration_parameters.run_on_cpu", ""),
+            self.config.locations.get("calibration_parameters.run_on_bpu", ""),
+        )
         try:
             self.placement = rules.place(units.recognise(self.model, self.inputs), options)
         except ModelUnsupported as error:
@@ -355,6 +360,8 @@ class _Job:
             if verdict.on == "CPU" and verdict.reason
         ]
         more = f" (and {len(found) - _SHOWN_REASONS} more)" if len(found) > _SHOWN_REASONS else ""
+        if self.config.prototxt and any(item.shape[0] > 1 for item in self.config.inputs):
+            more += "; give input_shape (checker: --input-shape) a batch of 1"
         return "; ".join(found[:_SHOWN_REASONS]) + more
 
     def emit(

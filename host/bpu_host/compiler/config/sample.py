@@ -81,7 +81,7 @@ def guess(name: str, declared: DeclaredShape, model_type: str = "onnx") -> Guess
     if not first and not last:
         reasons.append("not 3 channels: taken for a featuremap (any float32 numbers)")
         if len(shape) == 4 and 1 in (shape[1], shape[3]):
-            reasons.append("for grey pictures write gray in both types (input_layout_train fits?)")
+            reasons.append(f"{_MARK}for grey pictures write gray in both types; see the layout")
         return Guess(name, shape, is_open, layout, "featuremap", "featuremap", tuple(reasons))
     if shape[0] != 1:
         reasons.append(f"{_MARK}the first size is {shape[0]}; export the model with a batch of 1")

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import onnx
 from onnx import helper
 
-from bpu_common.errors import ModelUnsupported
 from bpu_host.compiler.protos import free_name, names_read, rename_reads
-
-_NEAR = 3
+from bpu_host.compiler.unknown import unknown_nodes
 
 
 def choose_outputs(graph: onnx.GraphProto, names: Sequence[str], where: str) -> None:
     """Let the graph end at these nodes, or tensors where no node is called so (in place).
 
     Raises:
-        ModelUnsupported: a name is neither; near names are given.
+        ModelUnsupported: names that are neither; near names are given.
     """
     by_node = {node.name: [name for name in node.output if name] for node in graph.node}
     tensors = {name for made in by_node.values() for name in made}
     chosen: list[str] = []
+    if unknown := [name for name in names if name not in by_node and name not in tensors]:
+        raise unknown_nodes(
+            "output_nodes",
+            unknown,
+            [*by_node, *tensors],
+            "the model",
+            where,
+            "look at the model in a viewer",
+        )
     for name in names:
-        if name not in by_node and name not in tensors:
-            near = difflib.get_close_matches(name, [*by_node, *tensors], n=_NEAR, cutoff=0.4)
-            raise ModelUnsupported(
-                f"output_nodes names '{name}', which is no node of the model",
-                where=where,
-                hint=f"near names: {', '.join(near)}" if near else "look at the model in a viewer",
-            )
         chosen += by_node.get(name, [name])
     del graph.output[:]
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in chosen)

@@ -7,7 +7,6 @@ of the model stays in float so that the last convolution can leave the BPU in fu
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +24,7 @@ from bpu_host.compiler.rules.table import onnx_rows
 from bpu_host.compiler.rules.verdict import PlacementOptions, Verdict
 from bpu_host.compiler.units import Plan, Unit, float_tensors, fuse
 from bpu_host.compiler.units.work import AddWork, ClampWork, MulWork
+from bpu_host.compiler.unknown import unknown_nodes
 
 NEIGHBOUR_RULES: dict[str, str] = {
     "FED-BY-BPU": "Operators other than convolutions need an input that the BPU computes (Add, Sub "
@@ -86,8 +86,8 @@ def place(plan: Plan, options: PlacementOptions | None = None) -> Placement:
     options = options or PlacementOptions()
     check_operators(plan.model)
     nodes = {g.name_of(node): node for node in plan.model.graph}
-    to_cpu = _resolve(options.run_on_cpu, nodes, "run_on_cpu")
-    to_bpu = _resolve(options.run_on_bpu, nodes, "run_on_bpu")
+    to_cpu = _resolve(options.run_on_cpu, nodes, "run_on_cpu", options.run_on_cpu_at)
+    to_bpu = _resolve(options.run_on_bpu, nodes, "run_on_bpu", options.run_on_bpu_at)
     verdicts = own_verdicts(plan)
     for name in to_cpu:
         verdicts[name] = Verdict("CPU", "run_on_cpu asks for it", "USER")
@@ -260,21 +260,22 @@ def _int8_window(plan: Plan, unit: Unit, verdicts: Mapping[str, Verdict]) -> Ver
     )
 
 
-def _resolve(wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str) -> tuple[str, ...]:
+def _resolve(
+    wanted: tuple[str, ...], nodes: dict[str, ir.Node], key: str, where: str
+) -> tuple[str, ...]:
     """Names in the optimized model, in the user's order: messages must not depend on hashes."""
     found: dict[str, None] = {}
+    unknown: list[str] = []
     for name in wanted:
         if name in nodes:
             found[name] = None
         elif f"{name}_gemm" in nodes:
             found[f"{name}_gemm"] = None
         else:
-            near = difflib.get_close_matches(name, list(nodes), n=3, cutoff=0.4)
-            raise ModelUnsupported(
-                f"{key} names '{name}', which is no node of the optimized model (it may have been "
-                "folded into another)",
-                hint=f"near names: {', '.join(near)}" if near else "see the node table of checker",
-            )
+            unknown.append(name)
+    if unknown:
+        what = "the optimized model (some are folded into others)"
+        raise unknown_nodes(key, unknown, nodes, what, where, "see the node table of checker")
     return tuple(found)
 
 

@@ -36,7 +36,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class PlacementOptions:
-    """Wishes of the user: node names of `run_on_cpu` and `run_on_bpu`."""
+    """Wishes of the user: node names of `run_on_cpu` and `run_on_bpu`, and where they stand."""
 
     run_on_cpu: tuple[str, ...] = ()
     run_on_bpu: tuple[str, ...] = ()
+    run_on_cpu_at: str = ""
+    run_on_bpu_at: str = ""
