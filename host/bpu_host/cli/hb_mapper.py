@@ -120,17 +120,13 @@ def checker(
     del march
 
     def run(progress: Progress) -> None:
-        from bpu_common.errors import UsageError
         from bpu_host.cli import mapper_commands
         from bpu_host.cli.mapper_log import logger
         from bpu_host.compiler.findings import refuse
 
         if output:
             logger.info("--output is deprecated and has no effect: the log file is the result")
-        if proto and model_type != "caffe":
-            raise UsageError("--proto belongs to --model-type caffe", where="--proto")
-        if not proto and model_type == "caffe":
-            raise UsageError("--model-type caffe needs the .prototxt as well", where="--proto")
+        mapper_commands.check_kind(model_type, proto)
         _begin()
         shapes = {name: parse_shape(text) for name, text in input_shapes}
         compiled = mapper_commands.check(model, proto, shapes, machine, progress)

@@ -29,6 +29,18 @@ CHECK_LEVEL = "O0"
 """Optimization of the checker's program: it is made quickly, and is not the fastest."""
 
 
+def check_kind(model_type: str, prototxt: Path | None) -> None:
+    """A Caffe model is two files, any other one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if prototxt and model_type != "caffe":
+        raise UsageError("--proto belongs to --model-type caffe", where="--proto")
+    if not prototxt and model_type == "caffe":
+        raise UsageError("--model-type caffe needs the .prototxt as well", where="--proto")
+
+
 def check(
     model: Path,
     prototxt: Path | None,
@@ -152,6 +164,25 @@ def _configuration(file: Path, model_type: str, begin: Callable[[], None]) -> Co
         raise
 
 
+def _log_configuration(config: CompileConfig, file: Path) -> None:
+    """What a conversion begins with."""
+    logger.info("Start Model Convert....")
+    logger.info("Using %s model file: %s", config.model_type, config.model_path)
+    if config.prototxt is not None:
+        logger.info("Using caffe prototxt file: %s", config.prototxt)
+    logger.info("Model has %d inputs according to the configuration", len(config.inputs))
+    for sentence in config.notes:
+        logger.info(sentence)
+    logger.debug("Dump config: %s", read_document(file).values)
+    for item in config.inputs:
+        logger.info(
+            "input %s: runtime type %s, source %s",
+            item.name or "(the only one)",
+            item.rt_type.value,
+            item.source.value,
+        )
+
+
 def make(
     config_file: Path,
     model_type: str,
@@ -174,21 +205,7 @@ def make(
     if machine is not None:
         config = replace(config, machine=machine)
     set_file_level(config.log_level)
-    logger.info("Start Model Convert....")
-    logger.info("Using %s model file: %s", config.model_type, config.model_path)
-    if config.prototxt is not None:
-        logger.info("Using caffe prototxt file: %s", config.prototxt)
-    logger.info("Model has %d inputs according to the configuration", len(config.inputs))
-    for sentence in config.notes:
-        logger.info(sentence)
-    logger.debug("Dump config: %s", read_document(config_file).values)
-    for item in config.inputs:
-        logger.info(
-            "input %s: runtime type %s, source %s",
-            item.name or "(the only one)",
-            item.rt_type.value,
-            item.source.value,
-        )
+    _log_configuration(config, config_file)
     from bpu_host.cli.mapper_events import EventLog
     from bpu_host.compiler.api import compile_model
     from bpu_host.compiler.estimate_text import estimate_text
