@@ -154,7 +154,8 @@ def test_around_a_look_up_on_the_cpu_codes_stay_symmetric() -> None:
     [place] = [part.place for part in network.parts if look_up in part.ops]
     assert place is Place.CPU
     used = offsets(network)
-    assert used and used.isdisjoint({look_up.x, look_up.y})
+    assert used
+    assert used.isdisjoint({look_up.x, look_up.y})
     real = all_tensors(model, sample)
     for name, array in _run(network, sample).items():
         assert sqnr_db(real[name], array) > 25
