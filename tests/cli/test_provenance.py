@@ -18,6 +18,7 @@ from bpu_host.compiler import frontend
 from bpu_host.compiler.api import Compiled, compile_model
 from bpu_host.compiler.calibrate import Calibration
 from bpu_host.compiler.config import CalibrationMethod, CompileConfig, InputConfig
+from bpu_host.compiler.config.values import AllCodes, WeightRounding
 from bpu_host.compiler.provenance import effective
 from tests.support.nets_front import classifier
 
@@ -118,6 +119,8 @@ OTHER: dict[str, Any] = {
     "output_nodes": ("fc",),
     "calibration_method": CalibrationMethod.KL,
     "max_percentile": 0.99999999,
+    "weight_rounding": WeightRounding.NEAREST,
+    "all_codes": AllCodes.OFF,
     "preprocess_on": True,
     "run_on_cpu": ("fc",),
     "run_on_bpu": ("fc",),

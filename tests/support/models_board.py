@@ -48,6 +48,10 @@ from bpu_common.tensor import DType, InputType, Layout, ModelInput, Scale, Tenso
 
 HEIGHT, WIDTH, CHANNELS = 8, 16, 8
 _CALLS = 2
+_KERNEL = 27
+"""Of the convolution that makes a model slow."""
+_WIDE_AT = 32768
+"""Its constants on chip."""
 
 
 def weights(seed: int = 0) -> np.ndarray:
@@ -122,38 +126,54 @@ def with_inputs(model: BpuModel, *inputs: ModelInput) -> BpuModel:
 
 
 def slow_model(name: str = "slow", calls: int = 50, work: int = 1) -> BpuModel:
-    """The tiny model with its work repeated in many function calls.
+    """The tiny model with work for nobody in many function calls.
 
     Args:
         work: convolutions in a call, each taking some 6 us on X3.
     """
-    model = _with_conv_again(tiny_model(name))
+    model = _with_wide_conv(tiny_model(name))
     [(_, made)] = model.bpu_parts
-    heavier = tuple(_heavier(call, work) for call in made.program.calls)
+    heavier = tuple(_heavier(call, work, made.places[1]) for call in made.program.calls)
     repeated = tuple(heavier[index % _CALLS] for index in range(calls))
-    return with_program(model, replace(made.program, calls=repeated))
+    program = replace(made.program, calls=repeated, sram_bytes=2 * _WIDE_AT)
+    return with_program(model, program)
 
 
-def _with_conv_again(model: BpuModel) -> BpuModel:
-    """The model with a second operation: the convolution once more, for nobody."""
+def _with_wide_conv(model: BpuModel) -> BpuModel:
+    """The model with a second operation before its own: a convolution with a large kernel."""
     network = model.network
-    [(part, made)] = model.bpu_parts
+    [(part, _)] = model.bpu_parts
     [conv] = part.ops
     assert isinstance(conv, QConv)
-    again = replace(conv, name="again", y="again")
-    tensors = {**network.tensors, "again": replace(network.tensors[conv.y], name="again")}
-    parts = (replace(part, ops=(conv, again)), *network.parts[1:])
-    both = replace(made, places=made.places * 2)
-    network = replace(network, tensors=tensors, parts=parts)
-    return replace(model, network=network, programs={part.name: both})
+    kernel = np.ones((CHANNELS, _KERNEL, _KERNEL, 3), np.int8)
+    wide = replace(conv, name="wide", y="wide", weights=kernel, pads_tlbr=(_KERNEL // 2,) * 4)
+    tensors = {**network.tensors, "wide": replace(network.tensors[conv.y], name="wide")}
+    ops = (conv, wide)
+    network = replace(network, tensors=tensors, parts=(replace(part, ops=ops), *network.parts[1:]))
+    packed, program = pack_weights(ops), model.programs[part.name].program
+    return replace(
+        model,
+        network=network,
+        programs={part.name: PartProgram(program, packed.data, packed.places)},
+    )
 
 
-def _heavier(call: FunctionCall, times: int) -> FunctionCall:
-    """The convolution repeated, for two operations in turn: each sets the engine up again."""
-    *loads, conv, store = call.instructions
-    convs = tuple(replace(conv, operation=index % 2) for index in range(times))
-    waits = (len(loads) + times - 1,)
-    return FunctionCall.on_one_core(call.name, (*loads, *convs, replace(store, waits=waits)))
+def _heavier(call: FunctionCall, times: int, place: ConstantPlace) -> FunctionCall:
+    """Its convolution after `times` of the wide one."""
+    image, load, conv, store = call.instructions
+    assert isinstance(conv, Conv)
+    size_bytes = CHANNELS * _KERNEL * _KERNEL * 3  # it shares the parameters of the other one
+    second = LoadConst(1, (), place.weights, _WIDE_AT, size_bytes)
+    wide = replace(
+        conv,
+        operation=1,
+        waits=(0, 2),
+        weights_offset_bytes=_WIDE_AT,
+        kernel_hw=(_KERNEL, _KERNEL),
+        pads_tlbr=(_KERNEL // 2,) * 4,
+    )
+    instructions = (image, load, second, *(wide,) * times, conv, replace(store, waits=(3 + times,)))
+    return FunctionCall.on_one_core(call.name, instructions)
 
 
 def _network(name: str, input_type: InputType, seed: int, classify: bool) -> Network:
