@@ -12,6 +12,11 @@ OWN = ""
 """The client of what a program does by itself, and of a program that has one user only."""
 
 
+def places_for(alone: int) -> int:
+    """How many places there must be, so that one client alone may have `alone` of them."""
+    return 2 * alone
+
+
 def may_take(held: int, free: int, amount: int = 1) -> bool:
     """Whether a client that holds `held` places may take `amount` more of `free` ones."""
     return held + amount <= free - amount + 1

@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.fuzz_targets.target import Target
 
 NAMES = (
-    *("bins", "cpu_operators", "onnx_models", "configurations", "pictures", "samples"),
-    *("input_files", "recordings", "messages", "inventories", "board_calls", "daemon_calls"),
+    *("bins", "cpu_operators", "onnx_models", "caffe_models", "configurations", "pictures"),
+    *("samples", "input_files", "recordings", "messages", "inventories", "board_calls"),
+    "daemon_calls",
 )
 CORPUS = Path(__file__).parent / "corpus"
 

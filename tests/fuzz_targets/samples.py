@@ -66,7 +66,7 @@ def run(data: bytes, folder: Path) -> None:
         cal_data_dir=given, cal_data_type=dtype, dtype_by_suffix=bool(kind & 128),
     )  # fmt: skip
     config = CompileConfig(Path("m.onnx"), "m", folder, (item,), preprocess_on=pictures)
-    config = settle_sample_types(config)
+    config, _ = settle_sample_types(config)
     for sample in open_samples(config, tuple(each.model_input() for each in config.inputs)):
         if not np.isfinite(sample["data"]).all():
             raise Harm("samples.py:read: values that are not finite")

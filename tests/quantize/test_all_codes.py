@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from bpu_common import container
 from bpu_common.machine import MACHINES
-from bpu_common.network import Network, QConv, QEltwise, QPad
+from bpu_common.network import Network, Place, QConv, QEltwise, QLut, QPad
 from bpu_common.params import ChannelParams
-from bpu_host.compiler import emit, export, quantize
+from bpu_host.compiler import emit, export, quantize, rules, units
 from bpu_host.compiler.calibrate import calibrate
 from bpu_host.compiler.place import EmitOptions
 from bpu_host.compiler.quantize import similarity
@@ -137,6 +137,28 @@ def test_what_leaves_the_bpu_stays_symmetric() -> None:
     model = net.model(pooled, net.conv(y, 8, 4, 1))
     used = offsets(lowered(model, use=True))
     assert used == {"t4"}  # the pooling's input shares the codes of an output
+
+
+def test_around_a_look_up_on_the_cpu_codes_stay_symmetric() -> None:
+    """Only its size keeps it off the BPU: sigmoid of 8 x 64 x 64, between convolutions."""
+    net = Net(1, 3, 64, 64)
+    x = net.node("Relu", [net.conv("data", 3, 8, pads=[1, 1, 1, 1])])
+    looked_up = net.node("Sigmoid", [x])
+    last = net.node("Relu", [net.conv(looked_up, 8, 8, 1)])
+    model = net.model(net.conv(last, 8, 4, 1))
+    sample = {"data": np.random.default_rng(3).normal(0, 1, (1, 3, 64, 64)).astype(np.float32)}
+    placement = rules.place(units.recognise(model, (feature_input(1, 3, 64, 64),)))
+    thresholds = max_thresholds(model, [sample])
+    network = quantize.lower(placement, thresholds, "net", all_codes=True).network
+    [look_up] = [op for part in network.parts for op in part.ops if isinstance(op, QLut)]
+    [place] = [part.place for part in network.parts if look_up in part.ops]
+    assert place is Place.CPU
+    used = offsets(network)
+    assert used
+    assert used.isdisjoint({look_up.x, look_up.y})
+    real = all_tensors(model, sample)
+    for name, array in _run(network, sample).items():
+        assert sqnr_db(real[name], array) > 25
 
 
 def test_what_may_be_negative_stays_symmetric() -> None:

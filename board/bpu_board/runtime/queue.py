@@ -23,7 +23,7 @@ from collections.abc import Hashable, Sequence
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from bpu_common.errors import CapacityError
-from bpu_common.shares import OWN, may_take
+from bpu_common.shares import OWN, may_take, places_for
 from bpu_common.task import TaskControl
 
 RUNNING_LIMIT = 8
@@ -32,7 +32,7 @@ RUNNING_LIMIT = 8
 ALIVE_LIMIT = 32
 """Frames of a client accepted and not given back (docs/board.md "Limits and order")."""
 
-ALIVE_TOTAL = 2 * ALIVE_LIMIT
+ALIVE_TOTAL = places_for(ALIVE_LIMIT)
 """Those of all clients."""
 
 _REMEMBERED_NS = 10_000_000_000
@@ -80,13 +80,14 @@ class RuntimeQueue(Generic[_F]):
     """
 
     __slots__ = (
-        "_alive", "_arrivals", "_clients", "_frames", "_idle", "_keys", "_now_ns", "_running",
-        "_served", "_untaken", "alive_limit", "running_limit",
+        "_alive", "_alive_places", "_arrivals", "_clients", "_frames", "_idle", "_keys", "_now_ns",
+        "_running", "_running_places", "_served", "_untaken", "alive_limit", "running_limit",
     )  # fmt: skip
 
     def __init__(self, running_limit: int = RUNNING_LIMIT, alive_limit: int = ALIVE_LIMIT) -> None:
         self.running_limit = running_limit
         self.alive_limit = alive_limit
+        self._running_places, self._alive_places = map(places_for, (running_limit, alive_limit))
         self._clients: dict[str, _Client] = {}
         self._idle: dict[str, _Client] = {}  # those without a frame, the longest idle first
         self._running: dict[_F, tuple[_Client, int]] = {}
@@ -118,8 +119,9 @@ class RuntimeQueue(Generic[_F]):
     @property
     def limits(self) -> tuple[int, int]:
         """How many may be on the device and alive: of one client alone, or of all together."""
-        shared = 2 if len(self._clients) > 1 else 1
-        return shared * self.running_limit, shared * self.alive_limit
+        if len(self._clients) > 1:
+            return self._running_places, self._alive_places
+        return self.running_limit, self.alive_limit
 
     def turn(self, frame: _F) -> int:
         """The turn of a frame on the device, smaller first."""
@@ -142,7 +144,7 @@ class RuntimeQueue(Generic[_F]):
         if owner is None:
             owner = self._welcome(client)
         expired: list[tuple[ActionKind, _F]] = []
-        if owner.alive >= 2 * self.alive_limit - self._alive:
+        if owner.alive >= self._alive_places - self._alive:  # `may_take`, without a call
             self._check_room(owner, now_ns)
             expired = self._drop_expired(now_ns)
         if deadline_ns is not None and deadline_ns <= now_ns:
@@ -151,7 +153,7 @@ class RuntimeQueue(Generic[_F]):
             self._idle.pop(client, None)
         self._alive += 1
         owner.alive += 1
-        free = 2 * self.running_limit - len(self._running)
+        free = self._running_places - len(self._running)
         if owner.running < free and deadline_ns is None and not owner.waiting and not expired:
             self._start(frame, owner, cost_ns)  # the usual case: what waits has no room there
             return ((ActionKind.START, frame),)
@@ -241,7 +243,7 @@ class RuntimeQueue(Generic[_F]):
         """Raise unless dropping what has expired makes room for one more of `owner`."""
         late = [each for each in self._keys.values() if _is_late(each, now_ns)]
         held = owner.alive - sum(each.client is owner for each in late)
-        if late and may_take(held, 2 * self.alive_limit - self._alive + len(late)):
+        if late and may_take(held, self._alive_places - self._alive + len(late)):
             return
         raise CapacityError(
             f"{owner.alive} tasks are alive already, no more are accepted "
@@ -272,7 +274,7 @@ class RuntimeQueue(Generic[_F]):
 
     def _next(self) -> _Waiting | None:
         """What is started next, None if nothing waits that has room on the device."""
-        free = 2 * self.running_limit - len(self._running)
+        free = self._running_places - len(self._running)
         best: tuple[int, int, int, int] | None = None
         for owner in self._clients.values():
             if owner.waiting and may_take(owner.running, free):

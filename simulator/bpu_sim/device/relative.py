@@ -2,9 +2,11 @@
 
 Nothing on the chip asks what time it is or which number a task has, only how long ago something
 was and which task came first. So two states of one `shape` have the same future, moved in time and
-in the numbers of tasks, as long as the same is submitted. Two things break this rule: a deadline is
-an absolute time, so no task that has one is part of a repetition (`bpu_sim.device.replay`); and the
-watchdog's actions carry numbers of tasks, so a state with one of them has no shape.
+in the numbers of tasks, as long as the same is submitted. Turns of clients are compared as they
+are: a client alone stays at one, those of several rise, and nothing comes back then. Two things
+break this rule: a deadline is an absolute time, so no task that has one is part of a repetition
+(`bpu_sim.device.replay`); and the watchdog's actions carry numbers of tasks, so a state with one of
+them has no shape.
 """
 
 from __future__ import annotations

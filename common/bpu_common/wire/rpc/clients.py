@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from bpu_common.errors import CapacityError
-from bpu_common.shares import OWN, Shares, may_take
+from bpu_common.shares import OWN, Shares, may_take, places_for
 
 _FEW_CALLS = 8
 _PAUSE_S = 0.1
@@ -51,7 +51,7 @@ class Places:
     """Places for which clients wait, each in its own line; `alone` for a client alone."""
 
     def __init__(self, alone: int) -> None:
-        self._shares = Shares(2 * alone)
+        self._shares = Shares(places_for(alone))
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
 
     def full(self, client: str) -> bool:

@@ -23,7 +23,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from bpu_common.errors import BpuError, CapacityError, DeadlineExceeded, InputError
-from bpu_common.shares import Shares
+from bpu_common.shares import Shares, places_for
 from bpu_common.wire.messages.budget import check_request_budget
 from bpu_common.wire.messages.record import descriptor_of
 from bpu_common.wire.rpc.clients import CALLER, Caller, Places, caller
@@ -121,11 +121,11 @@ class Intake(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     most_calls = 16 * streams_per_connection
 
     def __init__(self) -> None:
-        self._held_bytes = Shares(2 * MAX_HELD_BYTES)
+        self._held_bytes = Shares(places_for(MAX_HELD_BYTES))
         self._arriving = Places(ARRIVING)
         self._streams = Places(REQUEST_STREAMS)
-        self._calls = Shares(2 * MAX_CALLS)
-        self._control = Shares(2 * CONTROL_CALLS)
+        self._calls = Shares(places_for(MAX_CALLS))
+        self._control = Shares(places_for(CONTROL_CALLS))
         self._guarded: dict[str, _Handler] = {}
 
     async def intercept_service(

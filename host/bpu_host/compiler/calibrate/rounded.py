@@ -9,6 +9,7 @@ import numpy as np
 
 from bpu_common.errors import CapacityError, DeviceFault, ModelFormatError, ModelUnsupported
 from bpu_common.network import Network
+from bpu_common.words import counted
 from bpu_host.compiler.calibrate.collect import spread
 from bpu_host.compiler.calibrate.ranking import Kept, network_errors, network_feeds
 from bpu_host.compiler.calibrate.samples import SampleSet
@@ -54,7 +55,7 @@ def with_rounded_weights(
     except _CANNOT_RUN as fault:
         logger.debug("weights are rounded to nearest: %s", fault)
         return network
-    number = f"on {len(kept)} sample{'s' if len(kept) > 1 else ''}"
+    number = f"on {counted(len(kept), 'sample')}"
     if not after < before:
         sentence = "Weights are rounded to nearest: rounded together they gain nothing"
         on_event(Note(f"{sentence} (error of the outputs {after:.3g}, {before:.3g} {number})."))

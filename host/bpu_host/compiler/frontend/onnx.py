@@ -60,8 +60,8 @@ from bpu_host.compiler.weights import Weights, from_bare, taken_out
 logger = logging.getLogger(__name__)
 
 _OTHER_HINT = (
-    "download or export it again; a caffemodel is read with --model-type caffe (init: --proto), "
-    "and a .bin is no float model"
+    "download or export it again; a caffemodel is read with its prototxt (--proto, or in the YAML; "
+    "docs/caffe.md), and a .bin is no float model"
 )
 
 

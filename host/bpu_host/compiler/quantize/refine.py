@@ -32,9 +32,8 @@ HELD_BYTES = 256 << 20
 """Inputs of all convolutions that are held at the same time; with more, fewer places."""
 WIDEST = 5120
 """Weights of a filter up to which the covariance of its inputs is taken (200 MiB)."""
-
-
 _WIDE = 2048
+"""Weights of a filter beyond which layers are rounded one after the other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
