@@ -222,7 +222,7 @@ def test_init_says_how_a_caffe_model_is_given(folder: Path) -> None:
     del folder
     code, output = call("init", "net.caffemodel")
     assert code == 1
-    assert "(init: --proto)" in output
+    assert "(--proto, or in the YAML" in output
 
 
 def test_init_writes_a_configuration_that_converts(folder: Path) -> None:
