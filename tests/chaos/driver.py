@@ -40,8 +40,8 @@ LOCKS_LIMIT = 16
 SLOW_CALLS, SLOW_WORK = 60, 40
 """The slow model: some 15 ms in function calls of 0.25 ms."""
 
-LONG_CALLS, LONG_WORK, LONG_THREADS = 600, 100, 30
-"""The long model: some 0.37 s. So many frames of it on one core are 11 s of work, which must end
+LONG_CALLS, LONG_WORK, LONG_THREADS = 400, 100, 30
+"""The long model: some 0.25 s. So many frames of it on one core are 7 s of work, which must end
 with the client that asked for it."""
 
 SMALLEST_MB, LARGEST_MB = 2, 10
