@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import yaml
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -35,14 +36,16 @@ from onnxruntime.quantization import (
 )
 
 from benchmarks import makertbin
-from benchmarks.accuracy import CONFIG, MODEL, PHOTOS, pixels
+from benchmarks.accuracy import DATA, PHOTOS
 from bpu_common.tensor import DType, InputType, Layout
+from bpu_host.cli import caldata
 from bpu_host.compiler import export, passes, rules, units
 from bpu_host.compiler.calibrate import calibrate, open_samples
 from bpu_host.compiler.config import CompileConfig, InputConfig
 from bpu_host.compiler.frontend import prepare, read
 from bpu_host.compiler.quantize import lower
 
+MODEL = DATA / "models" / "efficientnet-lite0_224.onnx"
 ROUNDS = 3
 SHAPE = (1, 3, 224, 224)
 MAX_RATIOS = {"OpenBPU, max": 4.0, "OpenBPU, default": 0.8}
@@ -121,9 +124,9 @@ def timed(work: Callable[[], None]) -> float:
 
 def peak_memory_mb(folder: Path, samples: Path) -> float:
     """Peak resident memory of `hb_mapper makertbin` with these samples."""
-    text = CONFIG.format(model=MODEL, folder=folder, method="max")
+    case = replace(makertbin.CASES[0], method="max")
     config = folder / "effnet.yaml"
-    config.write_text(text.replace(f"{folder}/cal'", f"{samples}'"))
+    config.write_text(yaml.safe_dump(makertbin.configuration(case, MODEL, samples)))
     return makertbin.run(makertbin.HERE, config).peak_mb
 
 
@@ -132,8 +135,9 @@ def write_samples(folder: Path) -> tuple[Path, Path]:
     many, few = folder / "cal", folder / "few"
     for target in (many, few):
         target.mkdir()
+    recipe = caldata.Recipe((224, 224), short_side=256)
     for index, path in enumerate(sorted(PHOTOS.glob("*.jpg"))[::5]):
-        data = pixels(path).transpose(2, 0, 1).tobytes()
+        data = caldata.crop(path, recipe).transpose(2, 0, 1).tobytes()
         (many / f"{path.stem}.rgb").write_bytes(data)
         if index < FEW:
             (few / f"{path.stem}.rgb").write_bytes(data)

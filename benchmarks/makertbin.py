@@ -8,11 +8,11 @@ together and all codes add to it is measured beside.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,17 @@ class Cost:
     peak_mb: float
 
 
+_LAUNCH = """
+import json, os, resource, subprocess, sys, time
+start_s = time.perf_counter()
+status = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
+wall_s = time.perf_counter() - start_s
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([status, wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+"""A small process between: the peak of a child begins with the memory of what started it."""
+
+
 def run(command: Path, config: Path) -> Cost:
     """One conversion, beside its configuration.
 
@@ -82,15 +93,20 @@ def run(command: Path, config: Path) -> Cost:
     log = config.with_suffix(".txt")
     # Where the environment forbids it, every run would compile all modules anew.
     kept = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    start_s = time.perf_counter()
     with log.open("w") as file:
-        child = subprocess.Popen(words, cwd=config.parent, env=kept, stdout=file, stderr=file)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.perf_counter() - start_s
-    if child.returncode:
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", _LAUNCH, *words],
+            cwd=config.parent,
+            env=kept,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            check=False,
+        )
+    status, wall_s, cpu_s, peak_kb = json.loads(done.stdout)
+    if status:
         raise BpuError(log.read_text()[-2000:])
-    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Cost(wall_s, cpu_s, peak_kb / 1024)
 
 
 def prepared(case: Case, folder: Path) -> tuple[Path, Path]:
@@ -106,7 +122,7 @@ def prepared(case: Case, folder: Path) -> tuple[Path, Path]:
     for path in photos[:: len(photos) // case.samples][: case.samples]:
         pixels = caldata.crop(path, recipe).transpose(2, 0, 1)
         (samples / f"{path.stem}.rgb").write_bytes(pixels.tobytes())
-    groups = _configuration(case, model, samples)
+    groups = configuration(case, model, samples)
     full, plain = folder / f"{case.name}.yaml", folder / f"{case.name}_plain.yaml"
     full.write_text(yaml.safe_dump(groups))
     groups["calibration_parameters"] |= PLAIN
@@ -114,7 +130,8 @@ def prepared(case: Case, folder: Path) -> tuple[Path, Path]:
     return full, plain
 
 
-def _configuration(case: Case, model: Path, samples: Path) -> dict[str, dict[str, object]]:
+def configuration(case: Case, model: Path, samples: Path) -> dict[str, dict[str, object]]:
+    """The YAML, as values."""
     inputs: dict[str, object] = {
         "input_type_train": "rgb",
         "input_layout_train": "NCHW",
