@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import onnx
 
 from bpu_common.tensor import DType
 from bpu_host.compiler.config.values import GraphInput
 from bpu_host.compiler.findings import Finding
+from bpu_host.compiler.frontend.inputs import declared_shape, input_types
 from bpu_host.compiler.weights import Weights
 
 
@@ -38,3 +40,32 @@ class FloatModel:
     digest: str
     weights: Weights = ()
     findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        file: str,
+        proto: onnx.ModelProto,
+        files: dict[str, str],
+        digest: str,
+        weights: Weights,
+        findings: tuple[Finding, ...] = (),
+    ) -> Self:
+        """The model, its inputs as its graph has them.
+
+        Raises:
+            ModelUnsupported: an input is no tensor, or of a type that a board has not.
+        """
+        graph = proto.graph
+        dtypes = input_types(graph, file)
+        return cls(
+            file,
+            proto,
+            tuple((v.name, declared_shape(v)) for v in graph.input if v.name in dtypes),
+            dtypes,
+            tuple(v.name for v in graph.input if v.name not in dtypes),
+            files,
+            digest,
+            weights,
+            findings,
+        )

@@ -30,11 +30,9 @@ from bpu_host.compiler.frontend.inputs import (
     Shape,
     check_has_input,
     check_names,
-    declared_shape,
     drop_constant_inputs,
     drop_unread_inputs,
     fix_shapes,
-    input_types,
 )
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.opset import to_target_opset
@@ -91,17 +89,7 @@ def _read(path: Path) -> FloatModel:
     check_expansion(model, path.name)
     drop_constant_inputs(model.graph)
     model, weights = taken_out(model)
-    dtypes = input_types(model.graph, path.name)
-    return FloatModel(
-        path.name,
-        model,
-        tuple((v.name, declared_shape(v)) for v in model.graph.input if v.name in dtypes),
-        dtypes,
-        tuple(v.name for v in model.graph.input if v.name not in dtypes),
-        files,
-        whole.hexdigest(),
-        weights,
-    )
+    return FloatModel.of(path.name, model, files, whole.hexdigest(), weights)
 
 
 def _parse(data: bytes, path: Path) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ from bpu_host.compiler.frontend.caffe.caffemodel import read_caffemodel
 from bpu_host.compiler.frontend.caffe.network import write_network
 from bpu_host.compiler.frontend.caffe.prototxt import read_prototxt
 from bpu_host.compiler.frontend.canonical import name_nodes
-from bpu_host.compiler.frontend.inputs import Shape, declared_shape, input_types
+from bpu_host.compiler.frontend.inputs import Shape
 from bpu_host.compiler.frontend.model import FloatModel
 from bpu_host.compiler.frontend.source import damage, read_bytes
 
@@ -42,15 +42,6 @@ def read_caffe(prototxt: Path, caffemodel: Path, shapes: Mapping[str, Shape]) ->
         written = write_network(network, blobs, shapes, (prototxt.name, caffemodel.name))
     model = written.model
     name_nodes(model.graph)
-    dtypes = input_types(model.graph, prototxt.name)
-    return FloatModel(
-        prototxt.name,
-        model,
-        tuple((v.name, declared_shape(v)) for v in model.graph.input if v.name in dtypes),
-        dtypes,
-        tuple(v.name for v in model.graph.input if v.name not in dtypes),
-        files,
-        whole.hexdigest(),
-        written.weights,
-        written.findings,
+    return FloatModel.of(
+        prototxt.name, model, files, whole.hexdigest(), written.weights, written.findings
     )
