@@ -272,8 +272,13 @@ def repvgg_a1(size: int = 224, seed: int = 5) -> onnx.ModelProto:
 
 
 def yolov3(size: int = 416, seed: int = 6) -> onnx.ModelProto:
-    """YOLOv3 on Darknet-53, 80 classes: LeakyReLU, three heads of 255 channels."""
+    """YOLOv3, its heads as the exporter has them."""
     net = Builder("yolov3", size, seed)
+    return net.model({head: [1, *net.shapes[head]] for head in yolov3_heads(net)})
+
+
+def yolov3_heads(net: Builder) -> list[str]:
+    """YOLOv3 on Darknet-53, 80 classes: LeakyReLU, three heads of 255 channels."""
     x = net.conv(INPUT, 32, 3, act="leaky")
     routes = []
     for channels, repeat in ((64, 1), (128, 2), (256, 8), (512, 8), (1024, 4)):
@@ -282,7 +287,7 @@ def yolov3(size: int = 416, seed: int = 6) -> onnx.ModelProto:
             y = net.conv(x, channels // 2, act="leaky")
             x = net.add(x, net.conv(y, channels, 3, act="leaky"))
         routes.append(x)
-    heads = {}
+    heads = []
     for index, channels in enumerate((1024, 512, 256)):
         if index:
             x = net.upsample(net.conv(x, channels // 2, act="leaky"))
@@ -291,9 +296,8 @@ def yolov3(size: int = 416, seed: int = 6) -> onnx.ModelProto:
             x = net.conv(x, channels // 2, act="leaky")
             x = net.conv(x, channels, 3, act="leaky")
         x = net.conv(x, channels // 2, act="leaky")
-        head = net.conv(net.conv(x, channels, 3, act="leaky"), 255, norm=False)
-        heads[head] = [1, *net.shapes[head]]
-    return net.model(heads)
+        heads.append(net.conv(net.conv(x, channels, 3, act="leaky"), 255, norm=False))
+    return heads
 
 
 def _inverted_residual(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 
+from benchmarks.compiling import IMAGE
 from bpu_common.machine import MachineSpec
 from bpu_common.model import BpuModel
 from bpu_common.tensor import InputType, Layout
@@ -21,16 +22,6 @@ from bpu_host.compiler.frontend import prepare, read
 from bpu_host.compiler.quantize import lower
 
 THRESHOLD = 4.0
-_IMAGE = InputConfig(
-    "",
-    (),
-    InputType.BGR,
-    Layout.NCHW,
-    InputType.NV12,
-    Layout.NHWC,
-    mean=(103.94, 116.78, 123.68),
-    scale=(0.017,),
-)
 _NUMBERS = InputConfig("", (), InputType.FEATUREMAP, Layout.NCHW, InputType.FEATUREMAP, Layout.NCHW)
 
 
@@ -49,7 +40,7 @@ def placed(model: onnx.ModelProto, spec: MachineSpec, *, picture: bool = True) -
             path,
             name,
             Path(folder),
-            (_IMAGE if picture else _NUMBERS,),
+            (IMAGE if picture else _NUMBERS,),
             calibration_method=CalibrationMethod.MAX,
         )
         source = read(given)

@@ -7,30 +7,13 @@ import math
 import onnx
 
 from benchmarks.fidelity.builder import INPUT, NetBuilder
+from benchmarks.networks import yolov3_heads
 
 
 def yolov3(size: int = 416, seed: int = 6) -> onnx.ModelProto:
-    """YOLOv3 on Darknet-53, 80 classes: LeakyReLU, three heads of 255 channels."""
+    """YOLOv3, its heads in NHWC."""
     net = NetBuilder("yolov3", size, seed)
-    x = net.conv(INPUT, 32, 3, act="leaky")
-    routes = []
-    for channels, repeat in ((64, 1), (128, 2), (256, 8), (512, 8), (1024, 4)):
-        x = net.conv(x, channels, 3, 2, act="leaky")
-        for _ in range(repeat):
-            y = net.conv(x, channels // 2, act="leaky")
-            x = net.add(x, net.conv(y, channels, 3, act="leaky"))
-        routes.append(x)
-    heads = []
-    for index, channels in enumerate((1024, 512, 256)):
-        if index:
-            x = net.upsample(net.conv(x, channels // 2, act="leaky"))
-            x = net.concat(x, routes[-1 - index])
-        for _ in range(2):
-            x = net.conv(x, channels // 2, act="leaky")
-            x = net.conv(x, channels, 3, act="leaky")
-        x = net.conv(x, channels // 2, act="leaky")
-        heads.append(net.conv(net.conv(x, channels, 3, act="leaky"), 255, norm=False))
-    return net.nhwc_heads(heads)
+    return net.nhwc_heads(yolov3_heads(net))
 
 
 class _Yolo(NetBuilder):
